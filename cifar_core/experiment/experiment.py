@@ -1,0 +1,205 @@
+"""Experiment, and what it consists of: plain, frozen, validated data with a JSON round trip."""
+
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from cifar_core.experiment.backbones import BACKBONES, Backbone
+from cifar_core.experiment.datasets import DATASETS, DataSet
+from cifar_core.experiment.layers import Layer
+from cifar_core.experiment.network import Network, networks
+from cifar_core.experiment.record import Record, choice
+
+ClassIndices = Annotated[tuple[int, ...], Field(min_length=2)]
+
+
+class ClassSplit(Record):
+    """The classes learned first and the classes transferred to, as indices into the data set's classes.
+
+    Any classes on either side, overlap allowed, at least two a side. The order of the indices is kept: it is the
+    order of the network's outputs.
+    """
+
+    source: ClassIndices = (0, 1, 2, 3, 4)
+    target: ClassIndices = (5, 6, 7, 8, 9)
+
+    @field_validator("source", "target")
+    @classmethod
+    def _refuse_repeated_classes(cls, classes: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(classes)) != len(classes):
+            raise ValueError(f"each class may stand once on a side, received {list(classes)}.")
+        return classes
+
+
+class Data(Record):
+    """Which images: a data set's name, how many images of each class at most, and where the files are.
+
+    `per_class` takes that many training images and that many test images of each class, for a quick look.
+    `location` is a folder or archive of the user's; without it the usual places are looked through.
+    """
+
+    name: str = "sample"
+    per_class: int | None = Field(None, ge=2)
+    location: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _must_be_a_data_set(cls, name: str) -> str:
+        if name not in DATASETS:
+            raise ValueError(choice("data set", name, DATASETS))
+        return name
+
+
+class Freeze(Record):
+    """Which layers a phase freezes, counted from the image.
+
+    `nothing`; `first_blocks` and `first_layers` freeze the first `count`; `all_but_last_layers` trains only the
+    last `count` layers; `all_but_block` trains only the named block (surgical fine-tuning, Lee et al. 2022).
+    Layers are counted as Keras lists them, without the input and the preprocessing.
+    """
+
+    rule: Literal["nothing", "first_blocks", "first_layers", "all_but_last_layers", "all_but_block"] = (
+        "nothing"
+    )
+    count: int = Field(0, ge=0)
+    block: str = ""
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> Self:
+        counted = self.rule in ("first_blocks", "first_layers", "all_but_last_layers")
+        if counted and self.count < 1:
+            raise ValueError(f'the rule "{self.rule}" needs a count of at least 1, received {self.count}.')
+        if not counted and self.count:
+            raise ValueError(f'the rule "{self.rule}" takes no count, received {self.count}.')
+        if self.block and self.rule != "all_but_block":
+            raise ValueError(f'the rule "{self.rule}" takes no block, received "{self.block}".')
+        return self
+
+
+class Head(Record):
+    """A new end of the network: from the named layer on, these layers and a new output layer.
+
+    `outputs` is "classes" for one output per class of the phase, or "data set" for one per class of the data set,
+    labels kept as they are (as published system E does).
+    """
+
+    from_layer: str = "output"
+    layers: tuple[Layer, ...] = ()
+    outputs: Literal["classes", "data set"] = "classes"
+
+
+class Phase(Record):
+    """One training: on which classes, what is frozen, which head, and the usual hyperparameters.
+
+    Without a `head` the network of the phase before goes on as it is, output layer included.
+    """
+
+    name: str = Field(min_length=1, max_length=60)
+    train_on: Literal["source", "target"]
+    freeze: Freeze = Freeze()
+    head: Head | None = None
+    epochs: int = Field(5, ge=1, le=10_000)
+    batch_size: int = Field(64, ge=1, le=65_536)
+    optimizer: Literal["rmsprop", "adam", "sgd"] = "rmsprop"
+    learning_rate: float = Field(1e-3, gt=0, le=100)
+
+
+class Validation(Record):
+    """What the curves are validated on: a stratified share of the training images, or the test images.
+
+    Validating on the test set, as most publications did, makes its numbers optimistic wherever they are used to
+    choose; they are flagged as such.
+    """
+
+    on: Literal["train share", "test"] = "train share"
+    share: float = Field(0.1, gt=0, lt=1)
+
+
+class Experiment(Record):
+    """Everything that decides what a run does, apart from its seed.
+
+    Two-stage transfer, feature extraction then fine-tuning, LP-FT and gradual unfreezing are lists of phases.
+    """
+
+    version: Literal[1] = 1
+    data: Data = Data()
+    split: ClassSplit = ClassSplit()
+    backbone: str = "two-conv"
+    validation: Validation = Validation()
+    phases: tuple[Phase, ...] = Field(min_length=1, max_length=12)
+
+    @field_validator("backbone")
+    @classmethod
+    def _must_be_a_backbone(cls, name: str) -> str:
+        if name not in BACKBONES:
+            raise ValueError(choice("backbone", name, BACKBONES))
+        return name
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for side, classes in (("source", self.split.source), ("target", self.split.target)):
+            for index in classes:
+                if not 0 <= index < self.class_count:
+                    raise ValueError(
+                        f"split.{side}: received the class {index}; {self.dataset.title} has the classes 0 to "
+                        f"{self.class_count - 1} ({', '.join(self.dataset.classes)})."
+                    )
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) != len(names):
+            raise ValueError(f"phases: each phase needs a name of its own, received {names}.")
+        for index, (phase, network) in enumerate(zip(self.phases, self.networks, strict=True)):
+            if network.outputs < len(self.classes_of(phase)):
+                raise ValueError(
+                    f"phases.{index}.head: the kept output layer tells {network.outputs} classes apart, but "
+                    f"{phase.train_on} has {len(self.classes_of(phase))}; give the phase a new head."
+                )
+        return self
+
+    @property
+    def dataset(self) -> DataSet:
+        """The data set's row."""
+        return DATASETS[self.data.name]
+
+    @property
+    def class_count(self) -> int:
+        """Number of classes in the data set."""
+        return len(self.dataset.classes)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the images."""
+        return self.dataset.image_shape
+
+    @property
+    def backbone_row(self) -> Backbone:
+        """The backbone's row."""
+        return BACKBONES[self.backbone]
+
+    @cached_property
+    def networks(self) -> tuple[Network, ...]:
+        """The network of every phase, frozen as the phase says."""
+        return networks(self)
+
+    def classes_of(self, phase: Phase) -> tuple[int, ...]:
+        """Return the class indices that the phase trains on."""
+        return self.split.source if phase.train_on == "source" else self.split.target
+
+    def output_classes(self, index: int) -> tuple[int | None, ...]:
+        """Return, for every output of the phase's network, the class it stands for (None: for no class here).
+
+        With outputs for the whole data set, output i is class i; otherwise output i is the phase's i-th class.
+        """
+        outputs = self.networks[index].outputs
+        if self._head_of(index) == "data set":
+            return tuple(range(outputs))
+        classes: tuple[int | None, ...] = self.classes_of(self.phases[index])
+        return classes + (None,) * (outputs - len(classes))
+
+    def _head_of(self, index: int) -> str:
+        heads = [phase.head for phase in self.phases[: index + 1] if phase.head is not None]
+        return heads[-1].outputs if heads else "classes"
+
+    def to_json(self) -> str:
+        """Return JSON that `parse_json` reads back into an equal experiment."""
+        return self.model_dump_json(indent=2)

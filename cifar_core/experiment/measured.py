@@ -1,0 +1,145 @@
+"""What a run measured, as plain data: what the store keeps and the analysis reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from cifar_core.experiment.experiment import Experiment
+
+
+class State(StrEnum):
+    """Where a run stands: what has been confirmed, never what was asked for."""
+
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+    STOPPING = "stopping"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will happen to the run by itself."""
+        return self in (State.DONE, State.STOPPED, State.FAILED, State.INTERRUPTED)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a worker has the run."""
+        return self is not State.QUEUED and not self.is_finished
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch of a phase, counted from 1.
+
+    `loss` and `accuracy` are running means over the epoch's training batches (dropout on), as Keras reports them;
+    `val_*` follow the epoch. `seconds` covers training and validation; `at` is seconds from the start of the first
+    phase to the end of this epoch; `images` counts the training images of the epoch.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    seconds: float
+    images_per_second: float
+    images: int
+    at: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """Training loss and accuracy over the batches since the point before: at most 2 a second.
+
+    `epoch` is how far the phase has come, in epochs (2.5: in the middle of the third); `at` as in `Epoch`.
+    """
+
+    epoch: float
+    loss: float
+    accuracy: float
+    at: float
+
+
+@dataclass(frozen=True)
+class Before:
+    """Validation before any step of a phase."""
+
+    val_loss: float
+    val_accuracy: float
+    at: float
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """How far a phase moved a layer: the norm of the change of its weights, and of its BatchNorm statistics apart.
+
+    `norm` is the norm of the weights before; `statistics` is None for a layer that keeps none.
+    """
+
+    layer: str
+    frozen: bool
+    change: float
+    norm: float
+    statistics: float | None = None
+
+
+@dataclass(frozen=True)
+class PhaseHistory:
+    """All that one phase measured so far."""
+
+    index: int
+    name: str
+    before: Before | None = None
+    epochs: tuple[Epoch, ...] = ()
+    points: tuple[Point, ...] = ()
+    changes: tuple[LayerChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an active run has come: phase and epoch counted from 1, `fraction` of all its epochs, 0 to 1.
+
+    `eta_seconds` is None until enough has been measured.
+    """
+
+    phase: int
+    epoch: int
+    fraction: float
+    eta_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of an experiment with one seed. Times are UTC.
+
+    `step` says in words what an active run is doing; `reason` why it ended as it did, with the log's end where it
+    failed. `metrics` maps "validation" and "test" to the metrics of the final model; `seconds` is the timing
+    ledger; `environment` names hardware, versions and the images' provenance and fingerprint; `size` is what its
+    artifacts take, in bytes.
+    """
+
+    id: str
+    name: str
+    experiment: Experiment
+    seed: int
+    state: State
+    created: datetime
+    note: str = ""
+    step: str = ""
+    reason: str = ""
+    started: datetime | None = None
+    finished: datetime | None = None
+    stop_requested: bool = False
+    archived: bool = False
+    progress: Progress | None = None
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    size: int = 0

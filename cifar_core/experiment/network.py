@@ -1,0 +1,195 @@
+"""What a phase trains: the network's layers in order, which are new, which are frozen, and the counts that follow.
+
+One pure description serves the form, the command line and the training itself.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cifar_core.experiment.backbones import BACKBONES
+from cifar_core.experiment.layers import Dense, Layer, Shape
+from cifar_core.experiment.record import choice
+
+if TYPE_CHECKING:
+    from cifar_core.experiment.experiment import Experiment, Freeze, Head
+
+
+@dataclass(frozen=True)
+class NetworkLayer:
+    """One layer in its place. `since` is the phase (counted from 0) in which its weights start afresh."""
+
+    layer: Layer
+    block: str
+    since: int
+    output_shape: Shape
+    params: int
+    trainable: bool = True
+
+    @property
+    def name(self) -> str:
+        """The layer's name, unique in its network."""
+        return self.layer.name
+
+
+@dataclass(frozen=True)
+class BlockRow:
+    """One block of a network as the form draws it."""
+
+    name: str
+    layers: tuple[str, ...]
+    params: int
+    trainable: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network of one phase. Shapes leave out the batch; optimizer variables are not counted, as in Keras."""
+
+    layers: tuple[NetworkLayer, ...]
+
+    @cached_property
+    def total(self) -> int:
+        """Parameters altogether."""
+        return sum(layer.params for layer in self.layers)
+
+    @cached_property
+    def trainable(self) -> int:
+        """Parameters that the phase trains."""
+        return sum(layer.params for layer in self.layers if layer.trainable)
+
+    @property
+    def non_trainable(self) -> int:
+        """Parameters that stay as they are."""
+        return self.total - self.trainable
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes the output layer tells apart."""
+        return self.layers[-1].output_shape[-1]
+
+    @property
+    def frozen_names(self) -> frozenset[str]:
+        """Names of the layers that the phase freezes, those without weights included."""
+        return frozenset(layer.name for layer in self.layers if not layer.trainable)
+
+    @cached_property
+    def blocks(self) -> tuple[BlockRow, ...]:
+        """The blocks from image to classes."""
+        rows = []
+        for name in dict.fromkeys(layer.block for layer in self.layers):
+            members = [layer for layer in self.layers if layer.block == name]
+            rows.append(
+                BlockRow(
+                    name,
+                    tuple(layer.name for layer in members),
+                    sum(layer.params for layer in members),
+                    sum(layer.params for layer in members if layer.trainable),
+                )
+            )
+        return tuple(rows)
+
+
+def networks(experiment: "Experiment") -> tuple[Network, ...]:
+    """Return the network of every phase, in order.
+
+    Raises:
+        ValueError: naming the phase, where a head or freeze depth does not fit the network.
+    """
+    layers: list[tuple[Layer, str, int]] = [
+        (layer, block.name, 0) for block in BACKBONES[experiment.backbone].blocks for layer in block.layers
+    ]
+    result: list[Network] = []
+    for index, phase in enumerate(experiment.phases):
+        try:
+            if phase.head is not None:
+                layers = _with_new_head(layers, phase.head, index)
+            if phase.head is not None or index == 0:
+                all_classes = phase.head is not None and phase.head.outputs == "data set"
+                count = experiment.class_count if all_classes else len(experiment.classes_of(phase))
+                output = Dense(name="output", units=count, activation="softmax")
+                layers = [
+                    *(entry for entry in layers if entry[0].name != "output"),
+                    (output, "output", index),
+                ]
+            result.append(_freeze(_shaped(layers, experiment.image_shape), phase.freeze))
+        except ValueError as error:
+            raise ValueError(f"phases.{index}: {error}") from None
+    return tuple(result)
+
+
+def _with_new_head(
+    layers: list[tuple[Layer, str, int]], head: "Head", phase: int
+) -> list[tuple[Layer, str, int]]:
+    names = [layer.name for layer, _, _ in layers] + ["output"]
+    if head.from_layer not in names:
+        raise ValueError(f"head.from_layer: {choice('layer', head.from_layer, dict.fromkeys(names))}")
+    kept = layers[: names.index(head.from_layer)]
+    taken = {layer.name for layer, _, _ in kept} | {"output"}
+    block = kept[-1][1] if kept else "head"
+    for layer in head.layers:
+        name = layer.name or _free_name(layer.kind, taken)
+        if name in taken:
+            raise ValueError(f'head.layers: the name "{name}" is taken by a layer of this network.')
+        taken.add(name)
+        if layer.kind in ("dense", "conv"):
+            block = name
+        kept = [*kept, (layer.model_copy(update={"name": name}), block, phase)]
+    return kept
+
+
+def _free_name(kind: str, taken: set[str]) -> str:
+    return next(name for n in range(1, 1000) if (name := f"{kind}_{n}") not in taken)
+
+
+def _shaped(layers: list[tuple[Layer, str, int]], shape: Shape) -> Network:
+    shaped = []
+    for layer, block, since in layers:
+        if layer.kind in ("conv", "max_pool") and len(shape) != 3:
+            raise ValueError(
+                f"head.layers: {layer.name} needs an image, but receives a row of {shape[0]} values."
+            )
+        params, shape = layer.params(shape), layer.output_shape(shape)
+        if min(shape) < 1:
+            raise ValueError(f"nothing is left of the image after {layer.name}; use fewer or smaller layers.")
+        shaped.append(NetworkLayer(layer, block, since, shape, params))
+    if len(shape) != 1:
+        raise ValueError("head.layers: an image reaches the output layer; put a flatten layer before it.")
+    return Network(tuple(shaped))
+
+
+def _freeze(network: Network, freeze: "Freeze") -> Network:
+    names = [layer.name for layer in network.layers]
+    blocks = [block.name for block in network.blocks]
+    match freeze.rule:
+        case "nothing":
+            frozen: set[str] = set()
+        case "first_layers":
+            frozen = set(names[: freeze.count])
+        case "all_but_last_layers":
+            frozen = set(names[: -freeze.count])
+        case "first_blocks":
+            frozen = {layer.name for layer in network.layers if layer.block in blocks[: freeze.count]}
+        case "all_but_block":
+            if freeze.block not in blocks:
+                raise ValueError(f"freeze.block: {choice('block', freeze.block, blocks)}")
+            frozen = {layer.name for layer in network.layers if layer.block != freeze.block}
+    available = len(blocks) if freeze.rule == "first_blocks" else len(names)
+    if freeze.count > available:
+        raise ValueError(f"freeze.count: received {freeze.count}, but the network has {available} to count.")
+    result = Network(
+        tuple(
+            NetworkLayer(
+                layer.layer,
+                layer.block,
+                layer.since,
+                layer.output_shape,
+                layer.params,
+                layer.name not in frozen,
+            )
+            for layer in network.layers
+        )
+    )
+    if not result.trainable:
+        raise ValueError("freeze: nothing would train; leave at least one layer with parameters trainable.")
+    return result
