@@ -59,9 +59,7 @@ class Freeze(Record):
     Layers are counted as Keras lists them, without the input and the preprocessing.
     """
 
-    rule: Literal["nothing", "first_blocks", "first_layers", "all_but_last_layers", "all_but_block"] = (
-        "nothing"
-    )
+    rule: Literal["nothing", "first_blocks", "first_layers", "all_but_last_layers", "all_but_block"] = "nothing"
     count: int = Field(0, ge=0)
     block: str = ""
 

@@ -118,9 +118,7 @@ def networks(experiment: "Experiment") -> tuple[Network, ...]:
     return tuple(result)
 
 
-def _with_new_head(
-    layers: list[tuple[Layer, str, int]], head: "Head", phase: int
-) -> list[tuple[Layer, str, int]]:
+def _with_new_head(layers: list[tuple[Layer, str, int]], head: "Head", phase: int) -> list[tuple[Layer, str, int]]:
     names = [layer.name for layer, _, _ in layers] + ["output"]
     if head.from_layer not in names:
         raise ValueError(f"head.from_layer: {choice('layer', head.from_layer, dict.fromkeys(names))}")
@@ -146,9 +144,7 @@ def _shaped(layers: list[tuple[Layer, str, int]], shape: Shape) -> Network:
     shaped = []
     for layer, block, since in layers:
         if layer.kind in ("conv", "max_pool") and len(shape) != 3:
-            raise ValueError(
-                f"head.layers: {layer.name} needs an image, but receives a row of {shape[0]} values."
-            )
+            raise ValueError(f"head.layers: {layer.name} needs an image, but receives a row of {shape[0]} values.")
         params, shape = layer.params(shape), layer.output_shape(shape)
         if min(shape) < 1:
             raise ValueError(f"nothing is left of the image after {layer.name}; use fewer or smaller layers.")

@@ -74,9 +74,7 @@ def _sentences(problems: list[Any]) -> list[str]:
     return [
         _sentence(problem)
         for problem in problems
-        if not any(
-            place != problem["loc"] and place[: len(problem["loc"])] == problem["loc"] for place in places
-        )
+        if not any(place != problem["loc"] and place[: len(problem["loc"])] == problem["loc"] for place in places)
     ]
 
 

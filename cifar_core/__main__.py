@@ -1,0 +1,343 @@
+"""The command line: the same experiments, runs and store as in the app, without a browser.
+
+Exit codes: 0 done, 1 the run failed, 2 bad arguments or experiment, 130 stopped.
+"""
+
+import json
+import math
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from tqdm import tqdm
+
+from cifar_core.data.catalogue import find_images, open_images
+from cifar_core.data.errors import DataError
+from cifar_core.experiment.datasets import DATASETS
+from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.measured import PhaseHistory, Run, State
+from cifar_core.experiment.recipes import RECIPES, recipe
+from cifar_core.experiment.record import ExperimentError
+from cifar_core.experiment.settings import apply, with_epochs
+from cifar_core.experiment.wording import run_name, trained_share
+from cifar_core.home import home
+from cifar_core.runs.errors import StoreError, UnknownRun
+from cifar_core.runs.store import Store
+from cifar_core.runs.supervisor import Leaving, run_now
+
+EXIT_CODES = {State.DONE: 0, State.FAILED: 1, State.STOPPED: 130, State.INTERRUPTED: 130}
+
+
+def _experiment_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output."),
+        click.option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help="Change any field of the experiment, such as phases.1.epochs=3 or split.source=0,1,2.",
+        ),
+        click.option("--per-class", type=click.IntRange(min=2), help="Use that many images of each class."),
+        click.option("--epochs", type=click.IntRange(min=1), help="Train every phase for that many epochs."),
+        click.option(
+            "--data",
+            metavar="sample|cifar10|PATH",
+            help="Which images; PATH is a folder or archive with CIFAR-10. Default: CIFAR-10 where it is there, "
+            "else the built-in sample.",
+        ),
+        click.argument("experiment", metavar="RECIPE|FILE"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def main() -> None:
+    """Transfer Lab: train a CNN on some classes, freeze part of it, fine-tune the rest on others, and compare."""
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+def recipes(as_json: bool) -> None:
+    """List the recipes: named experiments with what was published about them."""
+    if as_json:
+        _print_json(
+            [
+                {
+                    "id": each.id,
+                    "title": each.title,
+                    "summary": each.summary,
+                    "source": each.source,
+                    "experiment": each.experiment.model_dump(mode="json"),
+                    "published": {index: asdict(values) for index, values in each.published.items()},
+                    "contradictions": each.contradictions,
+                    "decisions": each.decisions,
+                }
+                for each in RECIPES.values()
+            ]
+        )
+    else:
+        for each in RECIPES.values():
+            click.echo(f"{each.id:14} {each.title}: {each.summary}")
+
+
+@main.command()
+@_experiment_options
+def describe(
+    experiment: str,
+    data: str | None,
+    epochs: int | None,
+    per_class: int | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show what an experiment trains, layer by layer. Needs neither data nor weights."""
+    meant = _experiment(experiment, data, epochs, per_class, assignments)
+    if as_json:
+        _print_json(_description(meant))
+        return
+    for index, (phase, network) in enumerate(zip(meant.phases, meant.networks, strict=True)):
+        click.echo(f"\n{phase.name} (on {phase.train_on} classes): {trained_share(meant, index)}")
+        for layer in network.layers:
+            shape = " × ".join(map(str, layer.output_shape))
+            verdict = "trainable" if layer.trainable else "frozen"
+            click.echo(f"  {layer.name:14} {layer.layer.keras_type:13} {shape:>14} {layer.params:>10,}  {verdict}")
+        click.echo(
+            f"  total {network.total:,} · trainable {network.trainable:,} · "
+            f"non-trainable {network.non_trainable:,}"
+        )
+
+
+@main.command()
+@_experiment_options
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="The run's seed.")
+def run(
+    experiment: str,
+    data: str | None,
+    epochs: int | None,
+    per_class: int | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    seed: int,
+) -> None:
+    """Run an experiment now, in this terminal; the app shows it too. Ctrl-C stops it and keeps what it has."""
+    meant = _available(_experiment(experiment, data, epochs, per_class, assignments), chosen=data is not None)
+    store = Store(home())
+    run_id = store.submit(meant, seed, run_name(meant, seed))
+    click.echo(f"Run {run_id}: {run_name(meant, seed)}", err=True)
+    ended = _follow(store, run_id)
+    if as_json:
+        _print_json(_document(ended, store.history(run_id)))
+    else:
+        _print_results(ended, store.history(run_id))
+    if ended.reason:
+        click.echo(ended.reason, err=True)
+    sys.exit(EXIT_CODES[ended.state])
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+def runs(as_json: bool) -> None:
+    """List the runs, newest first."""
+    found = Store(home()).runs()
+    if as_json:
+        _print_json([_summary(each) for each in found])
+        return
+    for each in found:
+        accuracy = each.metrics.get("test", {}).get("accuracy")
+        shown = f"{100 * accuracy:.1f} %" if accuracy is not None else ""
+        click.echo(f"{each.id}  {each.state:12} {shown:>7}  {each.name}")
+
+
+@main.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+def show(run_id: str, as_json: bool) -> None:
+    """Show one run: what it measured and how it ended."""
+    store = Store(home())
+    found = store.run(run_id)
+    if as_json:
+        _print_json(_document(found, store.history(run_id)))
+    else:
+        _print_results(found, store.history(run_id))
+
+
+def _experiment(
+    name: str, data: str | None, epochs: int | None, per_class: int | None, assignments: tuple[str, ...]
+) -> Experiment:
+    file = Path(name)
+    if name not in RECIPES and (file.suffix == ".json" or file.exists()):
+        try:
+            meant = Experiment.parse_json(file.read_bytes())
+        except OSError as error:
+            raise ExperimentError(f"{name} cannot be read: {error.strerror}.") from None
+    else:
+        meant = recipe(name).experiment
+    if data is not None:
+        images = Data(name=data) if data in DATASETS else Data(name="cifar10", location=str(Path(data).absolute()))
+        meant = meant.model_copy(update={"data": images})
+    if epochs is not None:
+        meant = with_epochs(meant, epochs)
+    if per_class is not None:
+        meant = apply(meant, [f"data.per_class={per_class}"])
+    return apply(meant, assignments)
+
+
+def _available(meant: Experiment, *, chosen: bool) -> Experiment:
+    """Fall back to the sample where the images are not there and nobody asked for them by name."""
+    data = meant.data
+    if find_images(data.name, data.location, home=home()) is not None:
+        return meant
+    if chosen or data.location is not None:
+        open_images(data.name, location=data.location, home=home())  # raises, and says what is wrong
+    click.echo(
+        "CIFAR-10 is not on this computer: running on the built-in sample instead (synthetic images). "
+        "Name a folder or archive with --data to run on CIFAR-10.",
+        err=True,
+    )
+    return meant.model_copy(update={"data": Data(name="sample", per_class=data.per_class)})
+
+
+def _follow(store: Store, run_id: str) -> Run:
+    """Run it in a thread and draw its progress; the first Ctrl-C asks it to stop, the second cuts it off."""
+    leaving, ended = Leaving(), []
+    thread = threading.Thread(target=lambda: ended.append(run_now(store, run_id, leaving=leaving)), daemon=True)
+    thread.start()
+    presses = 0
+    with tqdm(total=1.0, bar_format="{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]") as bar:
+        while thread.is_alive():
+            try:
+                thread.join(0.25)
+                _draw(bar, store.run(run_id))
+            except KeyboardInterrupt:
+                presses += 1
+                if presses == 1:
+                    store.request_stop(run_id)
+                    bar.write("Stopping, and keeping what was measured …", file=sys.stderr)
+                else:
+                    leaving.begin(2.0)
+    return ended[0] if ended else store.run(run_id)
+
+
+def _draw(bar: "tqdm[Any]", current: Run) -> None:
+    progress = current.progress
+    if progress is not None:
+        bar.n = progress.fraction
+        phase = current.experiment.phases[progress.phase - 1]
+        bar.set_description_str(f"{phase.name}, epoch {progress.epoch} of {phase.epochs}", refresh=False)
+    elif current.state.is_finished:
+        bar.set_description_str(current.state.value, refresh=False)
+    else:
+        bar.set_description_str(current.step or current.state.value, refresh=False)
+    bar.refresh()
+
+
+def _description(meant: Experiment) -> dict[str, Any]:
+    return {
+        "experiment": meant.model_dump(mode="json"),
+        "phases": [
+            {
+                "name": phase.name,
+                "params": {
+                    "total": network.total,
+                    "trainable": network.trainable,
+                    "non_trainable": network.non_trainable,
+                },
+                "layers": [
+                    {
+                        "name": layer.name,
+                        "type": layer.layer.keras_type,
+                        "block": layer.block,
+                        "output_shape": layer.output_shape,
+                        "params": layer.params,
+                        "trainable": layer.trainable,
+                    }
+                    for layer in network.layers
+                ],
+            }
+            for phase, network in zip(meant.phases, meant.networks, strict=True)
+        ],
+    }
+
+
+def _summary(found: Run) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "run": found.id,
+        "name": found.name,
+        "state": found.state,
+        "seed": found.seed,
+        "created": found.created,
+        "metrics": found.metrics,
+    }
+
+
+def _document(found: Run, history: tuple[PhaseHistory, ...]) -> dict[str, Any]:
+    """Return everything about a run; scripts rely on these keys."""
+    return _summary(found) | {
+        "reason": found.reason,
+        "phases": [
+            {
+                "name": phase.name,
+                "before": asdict(phase.before) if phase.before else None,
+                "epochs": [asdict(epoch) for epoch in phase.epochs],
+                "changes": [asdict(change) for change in phase.changes],
+            }
+            for phase in history
+        ],
+        "seconds": found.seconds,
+        "environment": found.environment,
+        "experiment": found.experiment.model_dump(mode="json"),
+    }
+
+
+def _print_results(found: Run, history: tuple[PhaseHistory, ...]) -> None:
+    click.echo(f"{found.name} ({found.id}): {found.state}")
+    for phase in history:
+        if phase.epochs:
+            last = phase.epochs[-1]
+            click.echo(
+                f"  {phase.name}: {len(phase.epochs)} epochs, loss {last.loss:.3f}, "
+                f"accuracy {100 * last.accuracy:.1f} %, "
+                f"validation {last.val_loss:.3f}, {100 * last.val_accuracy:.1f} %"
+            )
+    if "test" in found.metrics:
+        test = found.metrics["test"]
+        click.echo(f"  test: {100 * test['accuracy']:.1f} % of {test['n']:,} images, loss {test['loss']:.3f}")
+
+
+def _print_json(document: object) -> None:
+    click.echo(json.dumps(_finite(document), default=str, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: what is no number is null."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(code)
+
+
+def run_command_line() -> None:
+    """Entry point: errors become sentences and exit codes."""
+    try:
+        main(prog_name="python -m cifar_core")
+    except (ExperimentError, UnknownRun, DataError) as error:
+        _fail(str(error), 2)
+    except StoreError as error:
+        _fail(str(error), 1)
+
+
+if __name__ == "__main__":
+    run_command_line()

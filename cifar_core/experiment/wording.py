@@ -1,0 +1,63 @@
+"""Experiments in words that a person can say."""
+
+from collections.abc import Sequence
+
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.recipes import recipe_of
+
+
+def class_list(experiment: Experiment, classes: Sequence[int]) -> str:
+    """Return "airplane … deer" for neighbouring classes, all of them, or the names one by one."""
+    names = [experiment.dataset.classes[index] for index in classes]
+    if len(classes) == experiment.class_count:
+        return f"all {len(classes)} classes"
+    if len(names) > 2 and list(classes) == list(range(classes[0], classes[0] + len(classes))):
+        return f"{names[0]} … {names[-1]}"
+    return ", ".join(names)
+
+
+def what_trains(experiment: Experiment, phase: int) -> str:
+    """Return what a phase trains: "everything", "output only", "conv_1 only", or "dense_1, dense_2 and output"."""
+    network = experiment.networks[phase]
+    blocks = [block for block in network.blocks if block.params]
+    trained = [block.name for block in blocks if block.trainable]
+    if network.trainable == network.total:
+        return "everything"
+    if len(trained) == 1:
+        return f"{trained[0]} only"
+    return f"{', '.join(trained[:-1])} and {trained[-1]}"
+
+
+def trained_share(experiment: Experiment, phase: int) -> str:
+    """Return the sentence below the picture of the network: how many parameters train, and what the rest keeps."""
+    network = experiment.networks[phase]
+    share = 100 * network.trainable / network.total
+    digits = 2 if share < 1 else 0
+    counts = f"{network.trainable:,} of {network.total:,} parameters train ({share:.{digits}f} %)"
+    if not network.non_trainable:
+        return f"All {network.total:,} parameters train."
+    if phase == 0:
+        return f"{counts}; the rest stays as it was initialized, at random."
+    learned_on = dict.fromkeys(experiment.classes_of(earlier) for earlier in experiment.phases[:phase])
+    return (
+        f"{counts}; the rest stays as learned on {', then '.join(class_list(experiment, c) for c in learned_on)}."
+    )
+
+
+def run_name(experiment: Experiment, seed: int) -> str:
+    """Return a name for a run, made from what tells it apart."""
+    recipe = recipe_of(experiment)
+    if recipe is not None:
+        parts = [recipe.title]
+    else:
+        sides = dict.fromkeys(phase.train_on for phase in experiment.phases)
+        classes = {"source": experiment.split.source, "target": experiment.split.target}
+        last = len(experiment.phases) - 1
+        parts = [
+            experiment.backbone,
+            " → ".join(class_list(experiment, classes[side]) for side in sides),
+            f"{what_trains(experiment, last)} in {experiment.phases[last].name}",
+        ]
+    if experiment.data.per_class is not None:
+        parts.append(f"{experiment.data.per_class} per class")
+    return " · ".join([*parts, f"seed {seed}"])

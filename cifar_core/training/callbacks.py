@@ -1,0 +1,151 @@
+"""What watches a phase train: the Keras callback that measures, reports, resets the random streams and stops."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+import keras
+
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.measured import Before, Epoch, LayerChange, Point, Progress
+from cifar_core.training.feeding import Shuffled
+from cifar_core.training.ledger import Ledger
+from cifar_core.training.networks import reset_random_layers
+
+SECONDS_BETWEEN_POINTS = 0.5
+
+
+class Reporter(Protocol):
+    """Where measurements go while they are made."""
+
+    def phase(self, index: int, name: str) -> None:
+        """A phase begins."""
+
+    def before(self, phase: int, before: Before) -> None:
+        """Validation before any step of a phase."""
+
+    def points(self, phase: int, points: list[Point]) -> None:
+        """Training loss and accuracy since the points before."""
+
+    def epoch(self, phase: int, epoch: Epoch) -> None:
+        """An epoch has ended."""
+
+    def changes(self, phase: int, changes: list[LayerChange]) -> None:
+        """How far a finished phase moved each layer."""
+
+    def progress(self, progress: Progress) -> None:
+        """How far the run has come."""
+
+    def should_stop(self) -> bool:
+        """Whether to end at this batch. Asked after every batch, so it must be cheap."""
+
+
+class StopRequested(Exception):  # noqa: N818 - not an error
+    """The run is to end here, with everything measured so far."""
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss is no longer a number."""
+
+
+class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Measures one phase while Keras fits it. `clock` is `time.perf_counter()` when the first phase began."""
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        ledger: Ledger,
+        experiment: Experiment,
+        phase: int,
+        seed: int,
+        batches: Shuffled,
+        clock: float,
+    ):
+        super().__init__()
+        self._reporter, self._ledger, self._batches = reporter, ledger, batches
+        self._settings, self._phase, self._seed, self._clock = experiment.phases[phase], phase, seed, clock
+        self._epochs_before = sum(each.epochs for each in experiment.phases[:phase])
+        self._epochs_in_all = sum(each.epochs for each in experiment.phases)
+        self._fit_began = self._epoch_began = self._training_ended = self._reported = -math.inf
+        self._epoch = self._seen = 0
+        self._sums_at_point = (0, 0.0, 0.0)
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Count the first step, with its compilation, apart."""
+        self._fit_began = time.perf_counter()
+        self._ledger.switch("first_step")
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Put every random stream to its start for this epoch."""
+        self._epoch, self._seen, self._sums_at_point = epoch + 1, 0, (0, 0.0, 0.0)
+        self._batches.shuffle(self._seed, self._phase, self._epoch)
+        reset_random_layers(self.model, self._seed, self._phase, self._epoch)
+        self._epoch_began = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Report a point now and then; notice a loss that is no number, and a request to stop."""
+        assert logs is not None
+        if batch == 0 and self._epoch == 1:
+            self._ledger.switch("steps")
+        self._seen = min((batch + 1) * self._settings.batch_size, self._batches.images)
+        if not math.isfinite(logs["loss"]):
+            raise TrainingDivergedError(
+                f"The loss is no longer a finite number (epoch {self._epoch} of {self._settings.name}, after "
+                f"{self._seen} images). The learning rate {self._settings.learning_rate:g} is probably too high: "
+                "try a tenth of it."
+            )
+        if self._reporter.should_stop():
+            raise StopRequested
+        now = time.perf_counter()
+        if now - self._reported >= SECONDS_BETWEEN_POINTS:
+            self._reported = now
+            self._reporter.points(self._phase, [self._point(logs, now)])
+            self._report_progress(now)
+
+    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Training of this epoch has ended."""
+        self._training_ended = time.perf_counter()
+        self._ledger.switch("validation")
+
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Stop during validation too."""
+        if self._reporter.should_stop():
+            raise StopRequested
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Report the epoch."""
+        assert logs is not None
+        now = time.perf_counter()
+        self._ledger.switch("steps")
+        self._reporter.epoch(
+            self._phase,
+            Epoch(
+                epoch=self._epoch,
+                loss=logs["loss"],
+                accuracy=logs["accuracy"],
+                val_loss=logs["val_loss"],
+                val_accuracy=logs["val_accuracy"],
+                learning_rate=float(self.model.optimizer.learning_rate),
+                seconds=now - self._epoch_began,
+                images_per_second=self._batches.images / (self._training_ended - self._epoch_began),
+                images=self._batches.images,
+                at=now - self._clock,
+            ),
+        )
+        self._report_progress(now)
+
+    def _point(self, logs: Mapping[str, float], now: float) -> Point:
+        """Keras gives running means since the epoch began; their sums give the mean since the point before."""
+        sums = (self._seen, logs["loss"] * self._seen, logs["accuracy"] * self._seen)
+        images, loss, accuracy = (new - old for new, old in zip(sums, self._sums_at_point, strict=True))
+        self._sums_at_point = sums
+        epoch = self._epoch - 1 + self._seen / self._batches.images
+        return Point(epoch, loss / images, min(1.0, max(0.0, accuracy / images)), now - self._clock)
+
+    def _report_progress(self, now: float) -> None:
+        done = self._epoch - 1 + self._seen / self._batches.images
+        done_in_all = self._epochs_before + done
+        measured_enough = now - self._fit_began > 2 * SECONDS_BETWEEN_POINTS
+        eta = (now - self._fit_began) / done * (self._epochs_in_all - done_in_all) if measured_enough else None
+        self._reporter.progress(Progress(self._phase + 1, self._epoch, done_in_all / self._epochs_in_all, eta))

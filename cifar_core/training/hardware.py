@@ -1,0 +1,33 @@
+"""What a run was computed on and with."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import tensorflow as tf
+
+
+def hardware() -> str:
+    """Return processor, cores and graphics cards in one line, for people."""
+    cards = [
+        tf.config.experimental.get_device_details(card).get("device_name", card.name)
+        for card in tf.config.list_physical_devices("GPU")
+    ]
+    return ", ".join([f"{_processor()} ({os.cpu_count()} cores)", *cards, platform.system()])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides a run's numbers."""
+    return {"python": platform.python_version()} | {
+        name: version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,205 @@
+"""The child process of a run: reads one job, does it, writes what it measures into the store.
+
+`python -m cifar_core.worker` imports TensorFlow and then waits for one line of JSON on standard input:
+{"home", "run", "owner", "claimed_at"}. Standard input stays open as long as the supervisor lives; its end means
+that nobody is there any more, so the worker keeps what it has, marks the run interrupted and exits.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+from cifar_core.analysis.metrics import measure
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.data.arrays import Images
+from cifar_core.data.catalogue import open_images
+from cifar_core.data.errors import DataError
+from cifar_core.experiment.measured import Before, Epoch, LayerChange, Point, Progress, State
+from cifar_core.runs.errors import ClaimLost, StoreError
+from cifar_core.runs.store import Store
+from cifar_core.training.callbacks import StopRequested, TrainingDivergedError
+from cifar_core.training.feeding import Examples
+from cifar_core.training.hardware import hardware, versions
+from cifar_core.training.ledger import Ledger
+from cifar_core.training.proof import FrozenLayerMovedError
+from cifar_core.training.trainer import Trained, probabilities, train
+
+SECONDS_BETWEEN_LOOKS = 0.3
+EXPLAINED = (DataError, TrainingDivergedError, FrozenLayerMovedError)
+MODEL, TEST, VALIDATION = "model.keras", "test.npz", "validation.npz"
+
+
+class Job:
+    """One run in this process. It is the trainer's reporter: measurements go straight into the store."""
+
+    def __init__(self, home: Path, run: str, owner: str, claimed_at: float):
+        self.home, self.id, self.owner = home, run, owner
+        self.store = Store(home)
+        self.run = self.store.run(run)
+        self.ledger = Ledger()
+        self.ledger.seconds |= {
+            "queue": max(0.0, claimed_at - self.run.created.timestamp()),
+            "start": max(0.0, time.time() - claimed_at),
+        }
+        self._end: State | None = None
+        threading.Thread(target=self._watch_supervisor, daemon=True).start()
+        threading.Thread(target=self._watch_stop_flag, daemon=True).start()
+
+    def do(self) -> None:
+        """Do the run, and tell the store how it ended."""
+        try:
+            state, reason, metrics = self._work()
+        except ClaimLost:
+            print("The claim on this run is lost: somebody else decides about it now.", file=sys.stderr)
+            return
+        except EXPLAINED as error:
+            state, reason, metrics = State.FAILED, str(error), None
+        except Exception as error:
+            traceback.print_exc()
+            state, metrics = State.FAILED, None
+            reason = f"{_in_words(error)}\n\n{traceback.format_exc(limit=-6)}"
+        self.store.finish(self.id, self.owner, state, reason=reason, metrics=metrics, seconds=self.ledger.close())
+
+    def _work(self) -> tuple[State, str, dict[str, dict[str, object]] | None]:
+        self.ledger.switch("data")
+        self._say(State.PREPARING, "opening the images")
+        images = self._open_images()
+        self.store.set_environment(
+            self.id,
+            self.owner,
+            {
+                "hardware": hardware(),
+                "versions": versions(),
+                "provenance": images.provenance,
+                "official": images.official,
+                "fingerprint": images.fingerprint,
+            },
+        )
+        try:
+            trained = train(self.run.experiment, images, self.run.seed, self, self.ledger)
+            self.ledger.switch("saving")
+            self._save(trained)
+            if not trained.stopped:
+                return State.DONE, "", self._evaluate(trained)
+        except StopRequested:
+            pass  # between two steps that can be stopped; what was measured is in the store
+        if self._end is State.INTERRUPTED:
+            return State.INTERRUPTED, "The process that supervised this run ended before the run did.", None
+        return State.STOPPED, "Stopped on request.", None
+
+    def _open_images(self) -> Images:
+        data = self.run.experiment.data
+
+        def progress(done: int, total: int) -> None:
+            self._say(State.PREPARING, f"preparing the images, {done:,} of {total:,}")
+
+        return open_images(data.name, location=data.location, home=self.home, progress=progress)
+
+    def _save(self, trained: Trained) -> None:
+        folder = self.store.artifacts(self.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f"part-{MODEL}"
+        trained.model.save(part)
+        part.replace(folder / MODEL)
+
+    def _evaluate(self, trained: Trained) -> dict[str, dict[str, object]]:
+        feed, metrics = trained.feed, {}
+        self.ledger.switch("evaluation")
+        self._say(State.EVALUATING, "predicting the test images")
+        metrics["test"] = self._predict(trained, feed.test, TEST)
+        if feed.validation_is_test:
+            metrics["validation"] = metrics["test"]
+        else:
+            self._say(State.EVALUATING, "predicting the validation images")
+            metrics["validation"] = self._predict(trained, feed.validation, VALIDATION)
+        return metrics
+
+    def _predict(self, trained: Trained, examples: Examples, file: str) -> dict[str, object]:
+        experiment = self.run.experiment
+        outputs = experiment.output_classes(len(experiment.phases) - 1)
+        predictions = Predictions(
+            probabilities=probabilities(trained.model, examples),
+            labels=examples.labels.numpy(),
+            images=examples.indices,
+            class_names=tuple(
+                f"output {position}" if index is None else experiment.dataset.classes[index]
+                for position, index in enumerate(outputs)
+            ),
+        )
+        predictions.save(self.store.artifacts(self.id) / file)
+        return measure(predictions)
+
+    def _say(self, state: State, step: str) -> None:
+        if self.should_stop():
+            raise StopRequested
+        self.store.set_state(self.id, self.owner, state, step)
+
+    def _watch_supervisor(self) -> None:
+        sys.stdin.read()
+        self._end = State.INTERRUPTED
+
+    def _watch_stop_flag(self) -> None:
+        while self._end is None:
+            try:
+                if self.store.stop_requested(self.id):
+                    self._end = State.STOPPED
+                    self.store.set_state(self.id, self.owner, State.STOPPING, "keeping what was measured")
+            except StoreError as error:
+                print(f"Whether to stop could not be read: {error}", file=sys.stderr)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    # --- the trainer's reporter
+
+    def phase(self, index: int, name: str) -> None:
+        """A phase begins."""
+        self.store.begin_phase(self.id, self.owner, index, name)
+        self._say(State.TRAINING, "compiling the first step")
+
+    def before(self, phase: int, before: Before) -> None:
+        """Validation before any step of a phase."""
+        self.store.record_before(self.id, self.owner, phase, before)
+
+    def points(self, phase: int, points: list[Point]) -> None:
+        """Training loss and accuracy since the points before."""
+        self.store.add_points(self.id, self.owner, phase, points)
+
+    def epoch(self, phase: int, epoch: Epoch) -> None:
+        """An epoch has ended."""
+        self.store.add_epoch(self.id, self.owner, phase, epoch)
+
+    def changes(self, phase: int, changes: list[LayerChange]) -> None:
+        """How far a finished phase moved each layer."""
+        self.store.record_changes(self.id, self.owner, phase, changes)
+
+    def progress(self, progress: Progress) -> None:
+        """How far the run has come."""
+        self.store.set_progress(self.id, self.owner, progress)
+
+    def should_stop(self) -> bool:
+        """Whether a stop was asked for, or the supervisor is gone."""
+        return self._end is not None
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return "The machine ran out of memory. Try a smaller batch, fewer images or a smaller network."
+    return f"Something unexpected went wrong: {type(error).__name__}: {error}"
+
+
+def main() -> None:
+    """Wait for a job on standard input and do it; without one, end quietly."""
+    line = sys.stdin.readline()
+    if line.strip():
+        job = json.loads(line)
+        Job(Path(job["home"]), job["run"], job["owner"], job["claimed_at"]).do()
+
+
+if __name__ == "__main__":
+    main()
