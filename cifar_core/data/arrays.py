@@ -1,0 +1,239 @@
+"""Data sets as memory-mapped arrays on disk: how they are written, at once or not at all, and opened again.
+
+One folder holds one data set: two `.npy` of images, two of labels and `about.json`. A folder is filled under
+another name and renamed when it is complete, so whatever carries its proper name is whole.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from cifar_core.data.errors import DataDamagedError, DataNotStoredError
+from cifar_core.experiment.datasets import DATASETS, DataSet
+
+FORMAT = 1
+_ABOUT = "about.json"
+_UNFINISHED = "unfinished-"
+
+
+@dataclass(frozen=True)
+class About:
+    """What is kept beside the arrays; `Images` says what the fields mean."""
+
+    dataset: str
+    fingerprint: str
+    provenance: str
+    official: bool
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """A data set that is open: images memory-mapped and read-only, shared by all who open it.
+
+    Images are uint8 (n, 32, 32, 3); labels are int64 (n,), indices into `dataset.classes`. `fingerprint` is a
+    hash of exactly these arrays; `provenance` says in a sentence where they come from. `official` is False
+    only for files that did not meet the publisher's checksums or could not be compared with them.
+    """
+
+    dataset: DataSet
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    fingerprint: str
+    provenance: str
+    official: bool
+
+
+class Writer:
+    """Writes one data set into a folder, parts in any order. Use as a context manager."""
+
+    def __init__(self, folder: Path, dataset: DataSet) -> None:
+        self._folder, self._dataset = folder, dataset
+        self._files = ExitStack()
+        self._open: dict[str, tuple[BinaryIO, int, int]] = {}
+
+    def __enter__(self) -> Self:
+        for name, (shape, dtype) in _expected(self._dataset).items():
+            file = self._files.enter_context((self._folder / f"{name}.npy").open("wb"))
+            np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+            self._open[name] = file, file.tell(), math.prod(shape[1:]) * np.dtype(dtype).itemsize
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def put(self, side: str, start: int, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        """Store images and labels of `side` "train" or "test" from row `start` on.
+
+        Written as a file and not through a memory map: a full disk is then an error instead of a crash.
+        """
+        for name, part in ((f"{side}_images", images), (f"{side}_labels", labels.astype("<i8"))):
+            file, header, row = self._open[name]
+            file.seek(header + start * row)
+            file.write(np.ascontiguousarray(part).data.cast("B"))
+
+    def finish(self, **about: Any) -> str:
+        """Bring everything to the disk, add what is known about the data, and return its fingerprint.
+
+        The fingerprint is the same for the same images and labels, whatever they were read from.
+        """
+        for file, _, _ in self._open.values():
+            file.flush()
+            os.fsync(file.fileno())
+        total = hashlib.sha256(self._dataset.name.encode())
+        for name in self._open:
+            with (self._folder / f"{name}.npy").open("rb") as written:
+                total.update(hashlib.file_digest(written, "sha256").digest())
+        fingerprint = total.hexdigest()
+        write_about(self._folder, About(dataset=self._dataset.name, fingerprint=fingerprint, **about))
+        return fingerprint
+
+
+def open_arrays(folder: Path) -> Images | None:
+    """The data set in a folder, or None where there is none. Takes milliseconds: nothing is read but labels.
+
+    Raises DataDamagedError when the folder does not hold what it says.
+    """
+    try:
+        known = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        about = About(**known)
+        if about.format != FORMAT:
+            raise ValueError(f"kept in format {about.format}, this version reads {FORMAT}")
+        dataset = DATASETS[about.dataset]
+        arrays = {name: _mapped(folder / f"{name}.npy", *kind) for name, kind in _expected(dataset).items()}
+    except FileNotFoundError as error:
+        if not folder.exists():
+            return None
+        raise _spoilt(folder, f"{error.filename} is missing") from error
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise _spoilt(folder, str(error)) from error
+    labels = {name: np.array(arrays.pop(name)) for name in ("train_labels", "test_labels")}
+    for values in labels.values():
+        values.setflags(write=False)
+    return Images(
+        dataset=dataset,
+        **arrays,
+        **labels,
+        fingerprint=about.fingerprint,
+        provenance=about.provenance,
+        official=about.official,
+    )
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[Path]:
+    """The folder for data under `home`, held by one process or thread at a time while it writes there.
+
+    What an interrupted process left unfinished is removed. Raises DataNotStoredError when nothing can be written.
+    """
+    folder = home / "data"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock")
+        lock.acquire()
+    except OSError as error:
+        raise not_stored(folder, error) from error
+    try:
+        for left in folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield folder
+    finally:
+        lock.release()
+
+
+@contextmanager
+def unfinished(parent: Path, dataset: DataSet) -> Iterator[Path]:
+    """A folder to fill; whatever is still there at the end is removed. Call `settle` to keep it.
+
+    Raises DataNotStoredError when the disk has no room or refuses a write.
+    """
+    needed = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in _expected(dataset).values())
+    free = shutil.disk_usage(parent).free
+    if free < needed:
+        raise DataNotStoredError(
+            f"{dataset.title} takes {needed / 1e6:,.0f} MB as arrays, but only {free / 1e6:,.0f} MB are free in "
+            f"{parent}. Free some room, or set TRANSFER_LAB_HOME to a folder on another disk."
+        )
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=parent))
+        yield folder
+    except OSError as error:
+        raise not_stored(parent, error) from error
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def settle(folder: Path, final: Path) -> None:
+    """Give a filled folder its proper name, in place of a damaged one that may carry it."""
+    if final.exists():
+        final.rename(folder.with_name(f"{folder.name}-replaced"))
+    folder.rename(final)
+    shutil.rmtree(folder.with_name(f"{folder.name}-replaced"), ignore_errors=True)
+
+
+def write_about(folder: Path, about: About) -> None:
+    """Keep what is known about a folder's arrays beside them."""
+    write_json(folder / _ABOUT, asdict(about))
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace a JSON file at once: readers see the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+        try:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def not_stored(where: Path, error: OSError) -> DataNotStoredError:
+    """The sentence for a write that the system refused."""
+    return DataNotStoredError(
+        f"Nothing could be written to {where}: {error.strerror or error}. Free some room or change the folder's "
+        "permissions, or set TRANSFER_LAB_HOME to another folder."
+    )
+
+
+def _expected(dataset: DataSet) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and type of each array of a data set."""
+    return {
+        "train_images": ((dataset.train_size, *dataset.image_shape), "|u1"),
+        "train_labels": ((dataset.train_size,), "<i8"),
+        "test_images": ((dataset.test_size, *dataset.image_shape), "|u1"),
+        "test_labels": ((dataset.test_size,), "<i8"),
+    }
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.shape != shape or array.dtype != np.dtype(dtype):
+        raise ValueError(f"{path} holds {array.dtype} {array.shape}, expected {dtype} {shape}")
+    return array
+
+
+def _spoilt(folder: Path, reason: str) -> DataDamagedError:
+    return DataDamagedError(
+        f"The converted data in {folder} is damaged ({reason}). Delete that folder: it is made again from its "
+        "source."
+    )

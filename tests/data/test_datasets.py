@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import pytest
+
+from cifar_core.experiment.datasets import DATASETS, DataSet
+from cifar_core.home import home
+
+
+@pytest.mark.parametrize("row", DATASETS.values(), ids=DATASETS.keys())
+def test_every_row_is_complete(row: DataSet) -> None:
+    assert row.name in DATASETS
+    assert len(set(row.classes)) == len(row.classes) >= 2
+    assert row.train_per_class > 0
+    assert row.test_per_class > 0
+    assert row.title
+    assert row.description
+
+
+def test_home_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TRANSFER_LAB_HOME", str(tmp_path / "lab"))
+    assert home() == tmp_path / "lab"
+    assert not home().exists()
+
+
+def test_home_is_the_users_own_folder_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRANSFER_LAB_HOME", raising=False)
+    assert home().name == "transfer-lab"
+    assert home().is_absolute()
