@@ -32,6 +32,8 @@ from cifar_core.training.proof import FrozenLayerMovedError
 from cifar_core.training.trainer import Trained, probabilities, train
 
 SECONDS_BETWEEN_LOOKS = 0.3
+SECONDS_TO_SAVE = 8.0
+TRIES_TO_FINISH = 5
 EXPLAINED = (DataError, TrainingDivergedError, FrozenLayerMovedError)
 MODEL, TEST, VALIDATION = "model.keras", "test.npz", "validation.npz"
 
@@ -65,9 +67,25 @@ class Job:
             traceback.print_exc()
             state, metrics = State.FAILED, None
             reason = f"{_in_words(error)}\n\n{traceback.format_exc(limit=-6)}"
-        self.store.finish(self.id, self.owner, state, reason=reason, metrics=metrics, seconds=self.ledger.close())
+        self._finish(state, reason, metrics)
 
-    def _work(self) -> tuple[State, str, dict[str, dict[str, object]] | None]:
+    def _finish(self, state: State, reason: str, metrics: dict[str, dict[str, float]] | None) -> None:
+        """Write the end; a store that is unusable for a moment must not turn a finished run into a failed one."""
+        seconds = self.ledger.close()
+        for left in reversed(range(TRIES_TO_FINISH)):
+            try:
+                self.store.finish(self.id, self.owner, state, reason=reason, metrics=metrics, seconds=seconds)
+                return
+            except ClaimLost as error:
+                print(error, file=sys.stderr)
+                return
+            except StoreError as error:
+                print(f"The end of the run could not be written yet: {error}", file=sys.stderr)
+                if not left:
+                    raise
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _work(self) -> tuple[State, str, dict[str, dict[str, float]] | None]:
         self.ledger.switch("data")
         self._say(State.PREPARING, "opening the images")
         images = self._open_images()
@@ -109,7 +127,7 @@ class Job:
         trained.model.save(part)
         part.replace(folder / MODEL)
 
-    def _evaluate(self, trained: Trained) -> dict[str, dict[str, object]]:
+    def _evaluate(self, trained: Trained) -> dict[str, dict[str, float]]:
         feed, metrics = trained.feed, {}
         self.ledger.switch("evaluation")
         self._say(State.EVALUATING, "predicting the test images")
@@ -121,7 +139,7 @@ class Job:
             metrics["validation"] = self._predict(trained, feed.validation, VALIDATION)
         return metrics
 
-    def _predict(self, trained: Trained, examples: Examples, file: str) -> dict[str, object]:
+    def _predict(self, trained: Trained, examples: Examples, file: str) -> dict[str, float]:
         experiment = self.run.experiment
         outputs = experiment.output_classes(len(experiment.phases) - 1)
         predictions = Predictions(
@@ -144,6 +162,8 @@ class Job:
     def _watch_supervisor(self) -> None:
         sys.stdin.read()
         self._end = State.INTERRUPTED
+        time.sleep(SECONDS_TO_SAVE)  # then nobody waits any more, and nothing may be left behind
+        os._exit(1)
 
     def _watch_stop_flag(self) -> None:
         while self._end is None:
@@ -199,6 +219,8 @@ def main() -> None:
     if line.strip():
         job = json.loads(line)
         Job(Path(job["home"]), job["run"], job["owner"], job["claimed_at"]).do()
+        sys.stdout.flush()
+        os._exit(0)  # everything is written; TensorFlow's tear-down would keep the next run waiting for a second
 
 
 if __name__ == "__main__":

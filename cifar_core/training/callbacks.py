@@ -89,12 +89,7 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         if batch == 0 and self._epoch == 1:
             self._ledger.switch("steps")
         self._seen = min((batch + 1) * self._settings.batch_size, self._batches.images)
-        if not math.isfinite(logs["loss"]):
-            raise TrainingDivergedError(
-                f"The loss is no longer a finite number (epoch {self._epoch} of {self._settings.name}, after "
-                f"{self._seen} images). The learning rate {self._settings.learning_rate:g} is probably too high: "
-                "try a tenth of it."
-            )
+        self._refuse_divergence(logs["loss"])
         if self._reporter.should_stop():
             raise StopRequested
         now = time.perf_counter()
@@ -134,6 +129,15 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
             ),
         )
         self._report_progress(now)
+        self._refuse_divergence(logs["val_loss"])
+
+    def _refuse_divergence(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingDivergedError(
+                f"The loss is no longer a finite number (epoch {self._epoch} of {self._settings.name}, after "
+                f"{self._seen} images). The learning rate {self._settings.learning_rate:g} is probably too high: "
+                "try a tenth of it."
+            )
 
     def _point(self, logs: Mapping[str, float], now: float) -> Point:
         """Keras gives running means since the epoch began; their sums give the mean since the point before."""

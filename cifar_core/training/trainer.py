@@ -73,6 +73,7 @@ def _train_phase(
         epochs=experiment.phases[index].epochs,
         validation_data=phase_feed.validation.in_order(),
         callbacks=[Measure(reporter, ledger, experiment, index, seed, batches, clock)],
+        shuffle=False,  # the batches have an order of their own
         verbose=0,
     )
     reporter.changes(index, changes(experiment.networks[index], before, snapshot(model)))

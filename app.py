@@ -1,0 +1,75 @@
+"""Transfer Lab's front door, and the server whose background threads run what is queued."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.to_thread
+import streamlit as st
+
+from cifar_core.analysis.wording import percent, status
+from cifar_core.home import home
+from cifar_core.runs.errors import StoreError
+from cifar_core.runs.supervisor import Supervisor
+from cifar_core.ui import form, reads
+from cifar_core.ui.page import explain, set_up
+from cifar_core.ui.start import start
+
+
+@asynccontextmanager
+async def supervising(_: st.App) -> AsyncIterator[dict[str, Any]]:
+    """Run the supervisor as long as the server lives, visitors or none."""
+    try:
+        supervisor = Supervisor(home())
+    except StoreError as error:
+        logging.getLogger(__name__).error("Nothing will run: %s", error)
+        yield {}  # the pages say the same
+        return
+    supervisor.start()
+    try:
+        yield {}
+    finally:
+        await anyio.to_thread.run_sync(supervisor.stop)
+
+
+def front_door() -> None:
+    """What this is, a start with one click, what is running, and the latest results."""
+    set_up("Home")
+    st.title("Transfer Lab")
+    st.markdown(
+        "A network learns to tell some classes apart. Then part of it is **frozen**, and the rest is **fine-tuned** "
+        "for other classes. How well does that work, how many parameters does it train, and why is it faster? "
+        "Choose, press Start, watch, compare."
+    )
+    with st.container(border=True):
+        st.markdown("**Your first experiment, in under a minute**")
+        st.caption(
+            "A small network learns five classes of the built-in sample; its convolutions are frozen, and the rest "
+            "learns five others. The pictures are synthetic, drawn by Transfer Lab: nothing is downloaded."
+        )
+        with st.container(horizontal=True):
+            if st.button("Start the sample experiment", type="primary", icon=":material/play_arrow:"):
+                start(form.FIRST, 0)
+            st.page_link("pages/1_Experiment.py", label="Choose your own", icon=":material/tune:")
+    found = reads.runs()
+    st.subheader("Running and waiting")
+    moving = [run for run in found if not run.state.is_finished]
+    for run in moving:
+        st.markdown(f"[{run.name}](/Live?run={run.id}): {status(run)}")
+    if not moving:
+        st.caption("Nothing runs and nothing waits.")
+    st.subheader("Latest results")
+    finished = [run for run in found if run.state.is_finished][:5]
+    for run in finished:
+        accuracy = run.metrics.get("test", {}).get("accuracy")
+        words = f"test accuracy {percent(accuracy)}" if accuracy is not None else status(run)
+        st.markdown(f"[{run.name}](/Results?run={run.id}): {words}")
+    if not finished:
+        st.caption("No run has finished yet.")
+
+
+app = st.App(__file__, lifespan=supervising, on_script_error=explain)
+
+if __name__ == "__main__":
+    front_door()

@@ -1,0 +1,45 @@
+"""What can go wrong with stored runs. Every message is for a person: what happened and what to do.
+
+StoreError
+├── UnknownRun      no run has this id
+├── NotFinished     only a finished run can be deleted
+├── ClaimLost       the run is no longer the writer's: finished, or taken for interrupted
+└── StoreUnusable   the store cannot be read or written: damaged, locked, no room, no permission, newer
+"""
+
+from collections.abc import Iterable
+
+from cifar_core.experiment.measured import State
+from cifar_core.experiment.record import nearest
+
+
+class StoreError(Exception):
+    """Anything about stored runs that a person can be told; `str(error)` is the sentence."""
+
+
+class UnknownRun(StoreError):  # noqa: N818 - says what has happened
+    """No run has this id."""
+
+    def __init__(self, run: str, known: Iterable[str]):
+        super().__init__(f'There is no run "{run}"; it may have been deleted.{nearest(run, known)}')
+
+
+class NotFinished(StoreError):  # noqa: N818 - says what has happened
+    """Only a finished run can be deleted."""
+
+    def __init__(self, run: str, state: State):
+        super().__init__(f'The run "{run}" is {state.value}; stop it before deleting it.')
+
+
+class ClaimLost(StoreError):  # noqa: N818 - says what has happened
+    """The run is no longer the writer's."""
+
+    def __init__(self, run: str):
+        super().__init__(
+            f'The run "{run}" is no longer this worker\'s: it has ended, or was taken for interrupted. '
+            "Nothing more can be written to it."
+        )
+
+
+class StoreUnusable(StoreError):  # noqa: N818 - says what has happened
+    """The store cannot be read or written."""

@@ -1,0 +1,85 @@
+"""Rows of the store, as the plain data that is handed out."""
+
+import logging
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Table, select
+
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.measured import Before, Epoch, LayerChange, PhaseHistory, Point, Progress, Run, State
+from cifar_core.experiment.record import ExperimentError
+from cifar_core.runs.tables import changes, epochs, phases, points
+
+_T = TypeVar("_T", Epoch, Point, LayerChange)
+_LOG = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=1024)
+def _experiment(text: str) -> Experiment | None:
+    """The experiment, or None (logged once) when it was written by a version that knew other experiments."""
+    try:
+        return Experiment.parse_json(text)
+    except ExperimentError as error:
+        _LOG.warning("A stored experiment cannot be read: %s", error)
+        return None
+
+
+def unreadable(run: str) -> str:
+    """Say that a run's experiment cannot be read, and what to do."""
+    return (
+        f'The experiment of the run "{run}" was written by another version of Transfer Lab, and this one cannot '
+        "read it. Update Transfer Lab to see it."
+    )
+
+
+def read_run(row: Row[Any]) -> Run | None:
+    """Return the run, or None when its experiment was written by a version that knew other ones."""
+    experiment = _experiment(row.experiment)
+    if experiment is None:
+        return None
+    return Run(
+        id=row.id,
+        name=row.name,
+        experiment=experiment,
+        seed=row.seed,
+        state=State(row.state),
+        created=row.created,
+        note=row.note,
+        step=row.step,
+        reason=row.reason,
+        started=row.started,
+        finished=row.finished,
+        stop_requested=row.stop_requested,
+        archived=row.archived,
+        progress=None if row.progress is None else Progress(**row.progress),
+        metrics=row.metrics,
+        seconds=row.seconds,
+        environment=row.environment,
+        size=row.size,
+    )
+
+
+def read_history(connection: Connection, run: str) -> tuple[PhaseHistory, ...]:
+    """Return what each begun phase has measured."""
+    begun = connection.execute(select(phases).where(phases.c.run == run).order_by(phases.c.phase)).all()
+    return tuple(
+        PhaseHistory(
+            row.phase,
+            row.name,
+            before=None if row.at is None else Before(row.val_loss, row.val_accuracy, row.at),
+            epochs=_measured(connection, epochs, Epoch, run, row.phase),
+            points=_measured(connection, points, Point, run, row.phase),
+            changes=_measured(connection, changes, LayerChange, run, row.phase),
+        )
+        for row in begun
+    )
+
+
+def _measured(connection: Connection, table: Table, kind: type[_T], run: str, phase: int) -> tuple[_T, ...]:
+    """Everything of a kind that one phase measured, in order. Columns are named as the kind's fields."""
+    columns = [table.c[field.name] for field in fields(kind)]
+    own = (table.c.run == run) & (table.c.phase == phase)
+    order = list(table.primary_key)
+    return tuple(kind(*row) for row in connection.execute(select(*columns).where(own).order_by(*order)))

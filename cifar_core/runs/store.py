@@ -1,0 +1,372 @@
+"""Where runs are kept: the queue, who has claimed what, and everything that was measured.
+
+A run is claimed by one conditional UPDATE, with an owner and a lease; whoever writes names the owner. So any
+number of supervisors may share a store: nothing runs twice, and only an expired lease makes a run interrupted.
+"""
+
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
+
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.measured import (
+    Before,
+    Epoch,
+    LayerChange,
+    PhaseHistory,
+    Point,
+    Progress,
+    Run,
+    State,
+)
+from cifar_core.runs.database import Database
+from cifar_core.runs.errors import ClaimLost, NotFinished, StoreUnusable, UnknownRun
+from cifar_core.runs.rows import read_history, read_run, unreadable
+from cifar_core.runs.tables import changes, epochs, phases, points, runs
+
+LEASE_SECONDS = 6.0
+
+_RELEASED: dict[str, Any] = {"owner": None, "lease_until": None, "progress": None, "step": ""}
+_ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like something else
+
+
+class Store:
+    """The runs of one home folder: `store.sqlite`, and artifacts in `runs/<id>/`.
+
+    May be used from many threads and processes at once. What it hands out is plain immutable data; each write is
+    one committed transaction. Every method may raise StoreUnusable; those that take a run's id raise UnknownRun,
+    and those that also take an owner raise ClaimLost instead, once the run is not the owner's (any more).
+    """
+
+    def __init__(self, home: Path):
+        self.home = home
+        self._database = Database(home / "store.sqlite")
+
+    def close(self) -> None:
+        """Close the file; using the store again opens it again."""
+        self._database.close()
+
+    # --- the queue and its claims
+
+    def submit(self, experiment: Experiment, seed: int, name: str, *, token: str | None = None) -> str:
+        """Queue a run behind all others and return its id; a token used before returns the run it made then."""
+        run = "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
+        with self._database.writing() as connection:
+            connection.execute(
+                insert_or(runs)
+                .values(
+                    id=run,
+                    token=token,
+                    name=name,
+                    experiment=experiment.to_json(),
+                    seed=seed,
+                    state=State.QUEUED,
+                    position=select(func.coalesce(func.max(runs.c.position), 0) + 1).scalar_subquery(),
+                    created=_now(),
+                )
+                .on_conflict_do_nothing(index_elements=["token"])
+            )
+            if token is not None:
+                run = connection.execute(select(runs.c.id).where(runs.c.token == token)).scalar_one()
+        return run
+
+    def claim(self, owner: str, *, run: str | None = None, lease: float = LEASE_SECONDS) -> Run | None:
+        """Make the first queued run (or exactly `run`, if it is queued) the owner's for `lease` seconds.
+
+        None when there is nothing to claim. An `owner` should be used for one claim only, so that a worker of an
+        earlier claim is told apart. The run's folder exists afterwards.
+        """
+        first = select(runs.c.id).where(runs.c.state == State.QUEUED).order_by(runs.c.position).limit(1)
+        now = _now()
+        claim = (
+            update(runs)
+            .where(runs.c.state == State.QUEUED, runs.c.id == (run or first.scalar_subquery()))
+            .values(
+                state=State.PREPARING,
+                owner=owner,
+                lease_until=now + timedelta(seconds=lease),
+                started=now,
+                version=runs.c.version + 1,
+            )
+            .returning(runs)
+        )
+        with self._database.writing() as connection:
+            row = connection.execute(claim).one_or_none()
+            if row is None:
+                return None
+            self.artifacts(row.id).mkdir(parents=True, exist_ok=True)
+        claimed = read_run(row)
+        if claimed is None:
+            self.finish(row.id, owner, State.FAILED, reason=unreadable(row.id))
+        return claimed
+
+    def renew(self, run: str, owner: str, *, lease: float = LEASE_SECONDS) -> bool:
+        """Prolong the claim to `lease` seconds from now. False: the claim is lost."""
+        renewal = update(runs).where(runs.c.id == run, runs.c.owner == owner)
+        with self._database.writing() as connection:
+            return bool(connection.execute(renewal.values(lease_until=_now() + timedelta(seconds=lease))).rowcount)
+
+    def reconcile(self) -> list[str]:
+        """Make runs whose lease has expired interrupted, and return their ids."""
+        overdue = (
+            update(runs)
+            .where(runs.c.lease_until < _now())
+            .values(
+                state=State.INTERRUPTED,
+                reason="The program that ran it stopped without a word: it was closed or crashed, or the computer "
+                "was switched off or slept. Everything measured until then is kept.",
+                finished=runs.c.lease_until,
+                **_RELEASED,
+            )
+            .returning(runs.c.id)
+        )
+        with self._database.writing() as connection:
+            interrupted = [str(run) for run in connection.execute(overdue).scalars()]
+            for run in interrupted:
+                connection.execute(update(runs).where(runs.c.id == run).values(size=self._size(run)))
+        return interrupted
+
+    # --- what a worker writes
+
+    def set_state(self, run: str, owner: str, state: State, step: str = "") -> None:
+        """Set an active state, and in words what the run is doing. Ends are written by `finish`."""
+        if not state.is_active:
+            raise ValueError(f"set_state takes an active state, received {state.value}")
+        self._write(run, owner, state=state, step=step)
+
+    def set_progress(self, run: str, owner: str, progress: Progress) -> None:
+        """Set how far the run has come."""
+        self._write(run, owner, progress=asdict(progress))
+
+    def set_environment(self, run: str, owner: str, environment: Mapping[str, Any]) -> None:
+        """Set hardware, versions and provenance: plain data that JSON can hold."""
+        self._write(run, owner, environment=dict(environment))
+
+    def begin_phase(self, run: str, owner: str, index: int, name: str) -> None:
+        """Begin the phase with this index, counted from 0. Everything measured belongs to a begun phase."""
+        with self._claimed(run, owner) as connection:
+            connection.execute(insert(phases).values(run=run, phase=index, name=name))
+
+    def record_before(self, run: str, owner: str, phase: int, before: Before) -> None:
+        """Set the phase's validation before any step."""
+        with self._claimed(run, owner) as connection:
+            connection.execute(
+                update(phases).where(phases.c.run == run, phases.c.phase == phase).values(**asdict(before))
+            )
+
+    def add_points(self, run: str, owner: str, phase: int, new: Sequence[Point]) -> None:
+        """Add points of the phase's training curve, in order."""
+        self._append(points, run, owner, phase, new)
+
+    def add_epoch(self, run: str, owner: str, phase: int, epoch: Epoch) -> None:
+        """Add a finished epoch of the phase."""
+        with self._claimed(run, owner) as connection:
+            connection.execute(insert(epochs).values(run=run, phase=phase, **asdict(epoch)))
+
+    def record_changes(self, run: str, owner: str, phase: int, new: Sequence[LayerChange]) -> None:
+        """Add how far the phase moved its layers, in the network's order."""
+        self._append(changes, run, owner, phase, new)
+
+    def finish(
+        self,
+        run: str,
+        owner: str,
+        state: State,
+        *,
+        reason: str = "",
+        metrics: Mapping[str, Mapping[str, Any]] | None = None,
+        seconds: Mapping[str, float] | None = None,
+    ) -> None:
+        """End the run, release the claim, and record what its artifacts take."""
+        if not state.is_finished:
+            raise ValueError(f"finish takes the state of a finished run, received {state.value}")
+        measured: dict[str, Any] = {}
+        if metrics is not None:
+            measured["metrics"] = {name: dict(values) for name, values in metrics.items()}
+        if seconds is not None:
+            measured["seconds"] = dict(seconds)
+        self._write(
+            run,
+            owner,
+            state=state,
+            reason=reason,
+            finished=_now(),
+            size=self._size(run),
+            **measured,
+            **_RELEASED,
+        )
+
+    # --- what people do
+
+    def request_stop(self, run: str) -> None:
+        """Ask an active run to stop, and stop a queued one at once. A finished one stays as it is."""
+        with self._database.writing() as connection:
+            match self._state(connection, run):
+                case State.QUEUED:
+                    stopped = {"state": State.STOPPED, "finished": _now()}
+                    _update(connection, run, reason="Cancelled before it started.", **stopped)
+                case state if state.is_active:
+                    _update(connection, run, stop_requested=True)
+
+    def stop_requested(self, run: str) -> bool:
+        """Whether somebody asked the run to stop."""
+        with self._database.reading() as connection:
+            return bool(self._known(connection, run, runs.c.stop_requested)[0])
+
+    def move(self, run: str, before: str | None) -> bool:
+        """Put a queued run right before another queued one, or last.
+
+        False, and nothing changes, when one of them has left the queue meanwhile.
+        """
+        with self._database.writing() as connection:
+            for named in filter(None, (run, before)):
+                self._state(connection, named)
+            waiting = select(runs.c.id).where(runs.c.state == State.QUEUED).order_by(runs.c.position)
+            queue: list[str] = list(connection.execute(waiting).scalars())
+            if run not in queue or (before is not None and before not in queue):
+                return False
+            if run != before:
+                queue.remove(run)
+                queue.insert(len(queue) if before is None else queue.index(before), run)
+            for position, queued in enumerate(queue):
+                _update(connection, queued, position=position)
+        return True
+
+    def rename(self, run: str, name: str) -> None:
+        """Give the run another name."""
+        self._change(run, name=name)
+
+    def set_note(self, run: str, note: str) -> None:
+        """Set the run's note."""
+        self._change(run, note=note)
+
+    def archive(self, run: str, archived: bool = True) -> None:
+        """Put the run away, or get it back."""
+        self._change(run, archived=archived)
+
+    def delete(self, run: str) -> None:
+        """Delete a finished run for good, with its artifacts.
+
+        Raises:
+            NotFinished: for a run that waits or works.
+        """
+        with self._database.reading() as connection:
+            state = self._state(connection, run)
+        if not state.is_finished:
+            raise NotFinished(run, state)
+        # Files first: should that fail, the run is still listed and can be deleted again.
+        with self._database.told():
+            if self.artifacts(run).exists():
+                shutil.rmtree(self.artifacts(run))
+        with self._database.writing() as connection:
+            connection.execute(delete(runs).where(runs.c.id == run))
+
+    # --- what pages read
+
+    def run(self, run: str) -> Run:
+        """Return the run as it stands now."""
+        with self._database.reading() as connection:
+            row = self._known(connection, run, runs)
+        found = read_run(row)
+        if found is None:
+            raise StoreUnusable(unreadable(run))
+        return found
+
+    def runs(
+        self, *, archived: bool = False, limit: int | None = None, states: Iterable[State] | None = None
+    ) -> list[Run]:
+        """Return runs, the newest first; those put away only with `archived`.
+
+        Runs of another version, whose experiment this one cannot read, are left out (and logged).
+        """
+        query = select(runs).order_by(runs.c.created.desc()).limit(limit)
+        if not archived:
+            query = query.where(~runs.c.archived)
+        if states is not None:
+            query = query.where(runs.c.state.in_(list(states)))
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [run for row in rows if (run := read_run(row)) is not None]
+
+    def queue(self) -> list[Run]:
+        """Return the queued runs, the next one first."""
+        query = select(runs).where(runs.c.state == State.QUEUED).order_by(runs.c.position)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [run for row in rows if (run := read_run(row)) is not None]
+
+    def version(self, run: str) -> int:
+        """Return a number that grows whenever anything that `run` or `history` returns has changed."""
+        with self._database.reading() as connection:
+            return int(self._known(connection, run, runs.c.version)[0])
+
+    def history(self, run: str) -> tuple[PhaseHistory, ...]:
+        """Return everything that the run's phases have measured so far, all of it from the same moment."""
+        with self._database.reading() as connection:
+            self._state(connection, run)
+            return read_history(connection, run)
+
+    def artifacts(self, run: str) -> Path:
+        """Return the folder of the run's files. It is there from the claim on."""
+        return self.home / "runs" / run
+
+    # --- how it is done
+
+    @contextmanager
+    def _claimed(self, run: str, owner: str, /, **values: Any) -> Iterator[Connection]:
+        """A transaction whose first statement changes the run on condition that it is still the owner's."""
+        with self._database.writing() as connection:
+            mine = update(runs).where(runs.c.id == run, runs.c.owner == owner)
+            if not connection.execute(mine.values(version=runs.c.version + 1, **values)).rowcount:
+                raise ClaimLost(run)
+            yield connection
+
+    def _write(self, run: str, owner: str, /, **values: Any) -> None:
+        with self._claimed(run, owner, **values):
+            pass
+
+    def _append(self, table: Table, run: str, owner: str, phase: int, new: Sequence[Point | LayerChange]) -> None:
+        with self._claimed(run, owner) as connection:
+            own = (table.c.run == run) & (table.c.phase == phase)
+            last = connection.execute(select(func.coalesce(func.max(table.c.number), 0)).where(own)).scalar_one()
+            rows = [
+                {"run": run, "phase": phase, "number": number, **asdict(one)}
+                for number, one in enumerate(new, last + 1)
+            ]
+            if rows:
+                connection.execute(insert(table), rows)
+
+    def _change(self, run: str, **values: Any) -> None:
+        with self._database.writing() as connection:
+            self._state(connection, run)
+            _update(connection, run, **values)
+
+    def _state(self, connection: Connection, run: str) -> State:
+        return State(self._known(connection, run, runs.c.state)[0])
+
+    def _known(self, connection: Connection, run: str, *columns: Any) -> Row[Any]:
+        row = connection.execute(select(*columns).where(runs.c.id == run)).one_or_none()
+        if row is None:
+            raise UnknownRun(run, connection.execute(select(runs.c.id)).scalars())
+        return row
+
+    def _size(self, run: str) -> int:
+        """What the run's artifacts take, in bytes."""
+        with self._database.told():
+            return sum(path.stat().st_size for path in self.artifacts(run).rglob("*") if path.is_file())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _update(connection: Connection, run: str, **values: Any) -> None:
+    connection.execute(update(runs).where(runs.c.id == run).values(version=runs.c.version + 1, **values))

@@ -1,0 +1,305 @@
+"""The background threads that run what is queued: one worker process per run, watched to its end.
+
+The worker measures and writes to the store; here are only its start, its lease, and the ends that it cannot write
+itself: died, did not stop when asked, or cut off when the supervisor goes.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from cifar_core.experiment.measured import Run, State
+from cifar_core.runs.errors import ClaimLost, StoreError
+from cifar_core.runs.processes import WORKER_COMMAND, Worker, describe_exit
+from cifar_core.runs.store import LEASE_SECONDS, Store
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How workers are started and how long they are waited for, in seconds."""
+
+    command: Sequence[str] = WORKER_COMMAND
+    lease: float = LEASE_SECONDS
+    heartbeat: float = 1.0
+    poll: float = 0.25
+    """Between two looks at the queue and at a worker's process."""
+    stop: float = 3.0
+    """From a request to stop until the worker confirms it with the state STOPPING."""
+    saving: float = 20.0
+    """From that confirmation until the run has ended."""
+    terminate: float = 1.0
+    """From asking a process to end to killing it."""
+    warm_up: float = 15.0
+    """Into a run before the next spare is started: its imports would slow the first steps down."""
+
+
+class Supervisor:
+    """Runs what is queued in a home's store, `slots` runs at a time, in daemon threads of this process.
+
+    Any number of supervisors may share a store. With `spare`, each slot keeps a worker that has done its imports.
+    """
+
+    def __init__(self, home: Path, slots: int = 1, spare: bool = True, policy: Policy | None = None):
+        self._store = Store(home)
+        self._policy = policy or Policy()
+        self._leaving = Leaving()
+        self._nudged = threading.Event()
+        self._spares = [Spare(home / "runs", self._policy, kept=spare) for _ in range(slots)]
+        self._threads = [threading.Thread(target=self._keep_true, name="runs: leases", daemon=True)]
+        for number, own in enumerate(self._spares):
+            name = f"runs: slot {number}"
+            self._threads.append(threading.Thread(target=self._work, args=(own,), name=name, daemon=True))
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout: float = 8.0) -> None:
+        """End everything in about `timeout` s: workers save and mark their runs interrupted, or are killed."""
+        self._leaving.begin(timeout - 2 * self._policy.terminate)
+        self._nudged.set()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        for spare in self._spares:
+            spare.end()
+        self._store.close()
+
+    def nudge(self) -> None:
+        """Look at the queue at once: something was submitted."""
+        self._nudged.set()
+
+    def _work(self, spare: "Spare") -> None:
+        """One slot: claim, run, again."""
+        while not self._leaving.is_set():
+            try:
+                spare.keep()
+                if self._leaving.is_set():
+                    break
+                owner = new_owner()
+                run = self._store.claim(owner, lease=self._policy.lease)
+                if run is not None:
+                    _Shift(self._store, run, owner, self._policy, self._leaving, spare).work()
+                    continue
+            except Exception as error:
+                # Whatever it is (a locked store, a full disk), the slot outlives it and tries again.
+                _LOG.error("A slot could not go on: %s", error, exc_info=not isinstance(error, StoreError))
+                self._leaving.wait(self._policy.heartbeat)
+            self._nudged.wait(self._policy.poll)
+            self._nudged.clear()
+        spare.end()
+
+    def _keep_true(self) -> None:
+        """Tell the truth about runs whose supervisor is gone."""
+        while not self._leaving.is_set():
+            slept = time.time()
+            self._leaving.wait(self._policy.heartbeat)
+            if time.time() - slept > self._policy.lease:
+                # The computer was asleep: all leases have expired, and their holders wake up just now.
+                self._leaving.wait(self._policy.lease)
+            reconcile(self._store)
+
+
+def run_now(store: Store, run: str, policy: Policy | None = None, leaving: "Leaving | None" = None) -> Run:
+    """Run one queued run in the calling thread, beside any queue, and return it when it has ended.
+
+    When somebody else has claimed it, follow that to its end. To stop it, `store.request_stop`; to leave it
+    interrupted, `leaving.begin(seconds)` from another thread.
+
+    Raises:
+        StoreError: when the run is unknown or the store unusable.
+    """
+    policy, leaving = policy or Policy(), leaving or Leaving()
+    owner = new_owner()
+    claimed = store.claim(owner, run=run, lease=policy.lease)
+    if claimed is not None:
+        spare = Spare(store.home / "runs", policy, kept=False)
+        _Shift(store, claimed, owner, policy, leaving, spare).work()
+    while not (found := store.run(run)).state.is_finished and not leaving.wait(policy.poll):
+        reconcile(store)
+    return found
+
+
+def reconcile(store: Store) -> None:
+    """As `store.reconcile`, but say what it found, and get over a store that is unusable right now."""
+    try:
+        for run in store.reconcile():
+            _LOG.warning("The run %s was left by its supervisor.", run)
+    except StoreError as error:
+        _LOG.error("Leases could not be checked: %s", error)
+
+
+def new_owner() -> str:
+    """Return a name for one claim: which computer, which process, and never the same again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+class Leaving(threading.Event):
+    """Set when a supervisor goes, with the time its workers have to save."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._deadline = 0.0
+
+    def begin(self, seconds: float) -> None:
+        """Ask all that watch this to wind up within `seconds`."""
+        self._deadline = time.monotonic() + seconds
+        self.set()
+
+    @property
+    def seconds_left(self) -> float:
+        """How long a worker may still take."""
+        return max(0.0, self._deadline - time.monotonic())
+
+
+class Spare:
+    """A worker that has done its imports and waits for a job, so that a start feels instant."""
+
+    def __init__(self, folder: Path, policy: Policy, *, kept: bool):
+        self._folder = folder
+        self._policy = policy
+        self._kept = kept
+        self._worker: Worker | None = None
+        self._failures = 0
+        self._next_try = 0.0
+
+    def keep(self) -> None:
+        """Make sure that there is one; after each that died unused, wait twice as long (at most a minute)."""
+        if self._worker is not None and self._worker.exit_code() is not None:
+            self._failures += 1
+            self._next_try = time.monotonic() + min(60.0, 2.0**self._failures * self._policy.heartbeat)
+            how = describe_exit(self._worker.exit_code() or 0)
+            _LOG.warning("A spare worker %s. End of its log:\n%s", how, self._worker.log_end())
+            self.end()
+        if self._kept and self._worker is None and time.monotonic() >= self._next_try:
+            self._worker = self._start()
+
+    def take(self) -> Worker:
+        """Give away the spare, or a new worker when there is none."""
+        worker, self._worker = self._worker, None
+        if worker is not None and worker.exit_code() is None:
+            self._failures = 0
+            return worker
+        if worker is not None:
+            _discard(worker)
+        return self._start()
+
+    def end(self) -> None:
+        """End the spare, which has nothing to lose."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            _discard(worker)
+
+    def _start(self) -> Worker:
+        for log in self._folder.glob("spare-*.log"):
+            if not psutil.pid_exists(int(log.stem.split("-")[1])):
+                log.unlink(missing_ok=True)
+        name = f"spare-{os.getpid()}-{secrets.token_hex(4)}.log"
+        return Worker(self._folder / name, self._policy.command)
+
+
+def _discard(worker: Worker) -> None:
+    worker.end(0)
+    worker.log.unlink(missing_ok=True)
+
+
+class _Shift:
+    """One claimed run, from handing over the job to its end."""
+
+    def __init__(self, store: Store, run: Run, owner: str, policy: Policy, leaving: Leaving, spare: Spare):
+        self._store = store
+        self._run = run
+        self._owner = owner
+        self._policy = policy
+        self._leaving = leaving
+        self._spare = spare
+        self._began = time.monotonic()
+        self._waiting_since: dict[bool, float] = {}
+
+    def work(self) -> None:
+        """Start, watch and conclude."""
+        try:
+            worker = self._hand_over()
+        except OSError as error:
+            self._finish(State.FAILED, f"Its process could not be started: {error}.")
+            return
+        ending = State.INTERRUPTED, "The program that ran it was cut off. Everything measured until then is kept."
+        try:
+            ending = self._watch(worker)
+        finally:
+            worker.end(self._policy.terminate)
+            self._finish(*ending)
+
+    def _hand_over(self) -> Worker:
+        worker = self._spare.take()
+        worker.move_log(self._store.artifacts(self._run.id) / "log.txt")
+        assert self._run.started is not None
+        worker.give(
+            {
+                "home": str(self._store.home),
+                "run": self._run.id,
+                "owner": self._owner,
+                "claimed_at": self._run.started.timestamp(),
+            }
+        )
+        return worker
+
+    def _watch(self, worker: Worker) -> tuple[State, str]:
+        """Return how the run ends, unless the worker has already written that itself."""
+        next_beat = 0.0
+        while (code := worker.exit_code()) is None:
+            if self._leaving.is_set():
+                worker.close_input()
+                worker.wait(self._leaving.seconds_left)
+                return State.INTERRUPTED, "The server was stopped. Everything measured until then is kept."
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + self._policy.heartbeat
+                if ending := self._beat(worker):
+                    return ending
+            self._leaving.wait(self._policy.poll)
+        return State.FAILED, f"Its process {describe_exit(code)}. The end of its log:\n\n{worker.log_end()}"
+
+    def _beat(self, worker: Worker) -> tuple[State, str] | None:
+        """Renew the lease, and see whether the worker must be ended."""
+        try:
+            if not self._store.renew(self._run.id, self._owner, lease=self._policy.lease):
+                # The worker has just finished and is exiting, or it will notice at its next write.
+                worker.wait(self._policy.stop)
+                return State.INTERRUPTED, "The claim was lost."
+            if self._store.stop_requested(self._run.id) and self._stop_is_overdue():
+                return State.STOPPED, "It did not stop by itself and was ended. Everything measured is kept."
+            if time.monotonic() - self._began > self._policy.warm_up:
+                self._spare.keep()
+        except (StoreError, OSError) as error:
+            _LOG.error("The run %s goes on, but: %s", self._run.id, error)
+        return None
+
+    def _stop_is_overdue(self) -> bool:
+        saving = self._store.run(self._run.id).state is State.STOPPING
+        since = self._waiting_since.setdefault(saving, time.monotonic())
+        return time.monotonic() - since >= (self._policy.saving if saving else self._policy.stop)
+
+    def _finish(self, state: State, reason: str) -> None:
+        """Write the end; a worker that has written it before is right. While the store is unusable, try again."""
+        while True:
+            try:
+                self._store.finish(self._run.id, self._owner, state, reason=reason)
+                return
+            except ClaimLost:
+                return
+            except StoreError as error:
+                _LOG.error("The end of the run %s could not be written yet: %s", self._run.id, error)
+                if self._leaving.wait(self._policy.heartbeat):
+                    return  # the lease expires, and the next supervisor tells the truth

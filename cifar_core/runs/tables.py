@@ -1,0 +1,169 @@
+"""The tables of the store. Rows mirror the dataclasses of `cifar_core.experiment.measured`."""
+
+import json
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.types import UserDefinedType
+
+SCHEMA_VERSION = 1
+
+
+class Number(UserDefinedType[float]):
+    """A float of which NaN comes back too. SQLite turns NaN into NULL, so there it is kept as text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: Any) -> str:
+        """Return the column's type, the same in SQLite and PostgreSQL."""
+        return "DOUBLE PRECISION"
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[float | None], Any]:
+        """Return what turns a number into what the database keeps."""
+        kept = "nan" if dialect.name == "sqlite" else math.nan
+        return lambda value: None if value is None else kept if math.isnan(value) else float(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], float | None]:
+        """Return what reads text and numbers alike."""
+        return lambda value: None if value is None else float(value)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC, kept as seconds since 1970 so that leases compare as plain numbers."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> float | None:
+        """Return seconds since 1970."""
+        return None if value is None else value.timestamp()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return an aware datetime."""
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class Json(TypeDecorator[dict[str, Any]]):
+    """A dictionary as text, because databases' own JSON refuses NaN and infinity."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> str | None:
+        """Return JSON text."""
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Return what was stored."""
+        return None if value is None else json.loads(value)
+
+
+metadata = MetaData()
+
+schema = Table("schema", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("token", String, unique=True),
+    Column("name", Text, nullable=False),
+    Column("note", Text, nullable=False, default=""),
+    Column("experiment", Text, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("step", Text, nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("position", Integer, nullable=False),
+    # Set exactly while a worker has the run: whoever writes must name the owner.
+    Column("owner", String),
+    Column("lease_until", Moment),
+    Column("created", Moment, nullable=False),
+    Column("started", Moment),
+    Column("finished", Moment),
+    Column("stop_requested", Boolean, nullable=False, default=False),
+    Column("archived", Boolean, nullable=False, default=False),
+    Column("progress", Json),
+    Column("metrics", Json, nullable=False, default={}),
+    Column("seconds", Json, nullable=False, default={}),
+    Column("environment", Json, nullable=False, default={}),
+    Column("size", Integer, nullable=False, default=0),
+    # Grows with everything that a page could show differently.
+    Column("version", Integer, nullable=False, default=0),
+    Index("runs_by_state", "state", "position"),
+    Index("runs_by_age", "created"),
+)
+
+phases = Table(
+    "phases",
+    metadata,
+    Column("run", String, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("phase", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("val_loss", Number),
+    Column("val_accuracy", Number),
+    Column("at", Number),
+)
+
+
+def _measured(name: str, *columns: Column[Any]) -> Table:
+    """A table of what phases measured: deleted with them."""
+    return Table(
+        name,
+        metadata,
+        Column("run", String, primary_key=True),
+        Column("phase", Integer, primary_key=True, autoincrement=False),
+        *columns,
+        ForeignKeyConstraint(["run", "phase"], ["phases.run", "phases.phase"], ondelete="CASCADE"),
+    )
+
+
+epochs = _measured(
+    "epochs",
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("loss", Number, nullable=False),
+    Column("accuracy", Number, nullable=False),
+    Column("val_loss", Number, nullable=False),
+    Column("val_accuracy", Number, nullable=False),
+    Column("learning_rate", Number, nullable=False),
+    Column("seconds", Number, nullable=False),
+    Column("images_per_second", Number, nullable=False),
+    Column("images", Integer, nullable=False),
+    Column("at", Number, nullable=False),
+)
+
+points = _measured(
+    "points",
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Number, nullable=False),
+    Column("loss", Number, nullable=False),
+    Column("accuracy", Number, nullable=False),
+    Column("at", Number, nullable=False),
+)
+
+changes = _measured(
+    "changes",
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("layer", Text, nullable=False),
+    Column("frozen", Boolean, nullable=False),
+    Column("change", Number, nullable=False),
+    Column("norm", Number, nullable=False),
+    Column("statistics", Number),
+)

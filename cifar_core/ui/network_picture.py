@@ -1,0 +1,65 @@
+"""The network as a picture: blocks in a row from image to classes, frozen ones cool, training ones warm."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.wording import trained_share
+
+
+def network_picture(
+    experiment: Experiment, phase: int, *, key: str, on_click: Callable[[int], None] | None = None
+) -> None:
+    """Draw a phase's blocks and the sentence below them. `on_click` receives the position of a clicked block."""
+    blocks = experiment.networks[phase].blocks
+    with st.container(horizontal=True, gap="small", key=key):
+        for position, block in enumerate(blocks):
+            frozen = not block.trainable and bool(block.params)
+            colour, icon = ("blue", "ac_unit") if frozen else ("orange", "local_fire_department")
+            count = f"{block.params:,}" if frozen else f"{block.trainable:,}"
+            st.button(
+                f":{colour}[**{block.name.replace('_', ' ')}**]  \n{count}",
+                key=f"{key}.{position}",
+                icon=f":material/{icon}:",
+                on_click=on_click,
+                args=(position,),
+                disabled=on_click is None,
+                help=f"{block.name}: {', '.join(block.layers)}. "
+                + (f"Frozen: {count} parameters stay." if frozen else f"{count} parameters train.")
+                + (" Click to move the freeze boundary here." if on_click else ""),
+            )
+    st.caption(trained_share(experiment, phase))
+
+
+def layer_table(experiment: Experiment, phase: int) -> pd.DataFrame:
+    """Return a phase's layers with output shape, parameters, and whether they train."""
+    return pd.DataFrame(
+        [
+            {
+                "layer": layer.name,
+                "type": layer.layer.keras_type,
+                "output shape": " × ".join(map(str, layer.output_shape)),
+                "parameters": layer.params,
+                "state": "trainable" if layer.trainable else "frozen",
+            }
+            for layer in experiment.networks[phase].layers
+        ]
+    )
+
+
+def show_layers(experiment: Experiment, phase: int) -> None:
+    """Show the layer table with its totals, counted as Keras counts a model."""
+    network = experiment.networks[phase]
+    st.dataframe(
+        layer_table(experiment, phase),
+        hide_index=True,
+        height="content",
+        column_config={"parameters": st.column_config.NumberColumn(format="localized")},
+        alt=f"Layers of the phase {experiment.phases[phase].name}",
+    )
+    st.markdown(
+        f"Total **{network.total:,}** · trainable **{network.trainable:,}** · "
+        f"non-trainable **{network.non_trainable:,}**. The optimizer's own variables are not counted."
+    )

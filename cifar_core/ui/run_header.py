@@ -1,0 +1,51 @@
+"""The top of a page about one run: which one, how it stands, and its own settings."""
+
+import streamlit as st
+
+from cifar_core.analysis.labels import labels
+from cifar_core.experiment.measured import Run
+from cifar_core.ui import form, reads
+from cifar_core.ui.network_picture import network_picture, show_layers
+
+
+def chosen_run(candidates: list[Run]) -> str | None:
+    """Choose a run among candidates; `?run=…` in the address names it, and keeps naming it."""
+    known = {run.id: run for run in candidates}
+    wanted = st.query_params.get("run", "")
+    if wanted and wanted not in known:
+        known[wanted] = reads.store().run(wanted)
+    if not known:
+        return None
+    if wanted and st.session_state.get("run.link") != wanted:
+        st.session_state["run.choice"] = wanted
+    if st.session_state.get("run.choice") not in known:
+        st.session_state["run.choice"] = next(iter(known))
+    chosen: str = st.selectbox("Run", list(known), format_func=lambda run: known[run].name, key="run.choice")
+    st.query_params["run"] = st.session_state["run.link"] = chosen
+    return chosen
+
+
+def badges(run: Run) -> None:
+    """Show what must be said beside the run's numbers."""
+    with st.container(horizontal=True, gap="small"):
+        for label in labels(run):
+            st.badge(label, icon=":material/flag:", color="gray")
+
+
+def settings(run: Run, *, key: str) -> None:
+    """Show the run's own settings: network by phase, layers, and a link that opens a form with them."""
+    experiment = run.experiment
+    for index, phase in enumerate(experiment.phases):
+        st.markdown(
+            f"**Phase {index + 1}: {phase.name}**, on {phase.train_on} classes · {phase.epochs} epochs · "
+            f"batch size {phase.batch_size} · {phase.optimizer} at {phase.learning_rate:g}"
+        )
+        network_picture(experiment, index, key=f"{key}.{index}")
+        with st.expander("Layers"):
+            show_layers(experiment, index)
+    st.page_link(
+        "pages/1_Experiment.py",
+        label="Open these settings in the form",
+        icon=":material/edit:",
+        query_params=form.link(form.SCRATCH, experiment, run.seed),
+    )

@@ -1,0 +1,55 @@
+"""The end of every form: what a run will take, and Start."""
+
+import secrets
+import shutil
+import time
+
+import streamlit as st
+
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.wording import run_name
+from cifar_core.home import home
+from cifar_core.ui import reads
+
+SPARE_BYTES = 200e6
+SECONDS_OF_ONE_CLICK = 2.0
+
+
+def bytes_needed(experiment: Experiment) -> float:
+    """Return an estimate of what a run keeps: the model with its optimizer's variables, and the predictions."""
+    network = experiment.networks[-1]
+    images = experiment.dataset.test_size + experiment.dataset.train_size
+    return 4.0 * (network.total + 2 * network.trainable) + 4.0 * network.outputs * images
+
+
+def start_panel(experiment: Experiment, seed: int) -> None:
+    """Show what the run will take and a button that queues it; then show the run."""
+    with st.container(border=True):
+        data = experiment.data
+        here = reads.where_images_are(data.name, data.location) is not None
+        existing = next(parent for parent in (home(), *home().parents) if parent.exists())
+        needed, free = bytes_needed(experiment), shutil.disk_usage(existing).free
+        room = free > needed + SPARE_BYTES
+        st.markdown(f"**{run_name(experiment, seed)}**")
+        epochs = " + ".join(f"{phase.epochs}" for phase in experiment.phases)
+        st.caption(
+            f"{epochs} epochs · keeps about {needed / 1e6:.0f} MB of {free / 1e9:.0f} GB that are free · "
+            "this page's address reopens these settings."
+        )
+        if not here:
+            st.warning("The images are not on this computer: download them above, or choose the built-in sample.")
+        if not room:
+            st.warning("There is too little room on the disk: delete old runs on the Results page first.")
+        if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not (here and room), key="start"):
+            start(experiment, seed)
+
+
+def start(experiment: Experiment, seed: int) -> None:
+    """Queue a run, once however often the button is clicked, and go to it."""
+    clicked_at, token = st.session_state.get("start.token", (0.0, ""))
+    if time.monotonic() - clicked_at > SECONDS_OF_ONE_CLICK:
+        token = secrets.token_urlsafe(12)
+    st.session_state["start.token"] = time.monotonic(), token
+    run = reads.store().submit(experiment, seed, run_name(experiment, seed), token=token)
+    reads.runs.clear()
+    st.switch_page("pages/2_Live.py", query_params={"run": run})

@@ -1,0 +1,252 @@
+"""Choose class split, backbone and freeze depth, see what that means, and start."""
+
+from functools import partial
+
+import streamlit as st
+
+from cifar_core.experiment.backbones import BACKBONES
+from cifar_core.experiment.datasets import DATASETS
+from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.recipes import RECIPES
+from cifar_core.experiment.record import ExperimentError
+from cifar_core.ui import form, reads
+from cifar_core.ui.data_panel import data_panel
+from cifar_core.ui.glossary import TERMS, help_for
+from cifar_core.ui.network_picture import network_picture, show_layers
+from cifar_core.ui.page import set_up
+from cifar_core.ui.start import start_panel
+
+set_up("Experiment")
+state = st.session_state
+
+
+def fill(start: str, experiment: Experiment, seed: int) -> None:
+    """Put an experiment into the form."""
+    state.update({"form.start": start, "form.seed": seed} | form.fields(experiment))
+
+
+def open_form() -> None:
+    """Fill the form from the page's link; where it is not new, keep what the form held when it was last shown."""
+    parameters = st.query_params
+    opened = (parameters.get("start", ""), tuple(parameters.get_all("set")), parameters.get("seed", ""))
+    if "form.shown" in state and opened in (state["form.link"], ("", (), "")):
+        start, experiment, seed = state["form.shown"]
+        for key, value in ({"form.start": start, "form.seed": seed} | form.fields(experiment)).items():
+            state.setdefault(key, value)
+        return
+    try:
+        fill(*form.read_link(*opened))
+    except ExperimentError as error:
+        st.error(f"This link does not open an experiment. {error}", icon=":material/link_off:")
+        fill(form.SCRATCH, form.FIRST, 0)
+
+
+def remember(experiment: Experiment, seed: int) -> None:
+    """Keep the form's settings for a return to this page, and in its link."""
+    start = state["form.start"]
+    parameters = form.link(start, experiment, seed)
+    state["form.shown"] = start, experiment, seed
+    state["form.link"] = start, tuple(parameters.get("set", ())), str(parameters.get("seed", ""))
+    st.query_params.from_dict(parameters)
+
+
+def restart() -> None:
+    """Fill the form from the chosen start; without CIFAR-10 on this computer, on the sample."""
+    experiment = form.start_from(state["form.start"])
+    if reads.where_images_are(experiment.data.name, experiment.data.location) is None:
+        experiment = experiment.model_copy(update={"data": Data(name="sample")})
+    fill(state["form.start"], experiment, state["form.seed"])
+
+
+def class_side(side: str, title: str, data: Data) -> None:
+    """Pick the classes of one side, with pictures of them."""
+    names = DATASETS[data.name].classes
+    st.pills(
+        title,
+        range(len(names)),
+        selection_mode="multi",
+        format_func=lambda index: names[index],
+        key=f"form.{side}",
+        help=help_for("class split"),
+        wrap=True,
+    )
+    if reads.where_images_are(data.name, data.location) is not None:
+        with st.container(horizontal=True, gap="small"):
+            for index in state[f"form.{side}"]:
+                if (row := reads.examples(data.model_dump_json(), index)) is not None:
+                    st.image(row, width=128, caption=names[index], alt=f"Four training images of {names[index]}")
+
+
+def choose_freezing(shape: Experiment, index: int) -> None:
+    """The freeze depth of one phase, by a slider or a click on a block."""
+    network, key = shape.networks[index], f"form.{index}"
+    rule, depth = st.columns(2)
+    rule.selectbox("Freeze by", list(form.RULES), format_func=form.RULES.__getitem__, key=f"{key}.rule")
+    with depth:
+        match state[f"{key}.rule"]:
+            case "blocks":
+                st.slider(
+                    "Freeze depth, blocks",
+                    0,
+                    len(network.blocks) - 1,
+                    key=f"{key}.blocks",
+                    help=help_for("freeze depth"),
+                )
+            case "layers":
+                st.slider(
+                    "Freeze depth, layers",
+                    1,
+                    len(network.layers) - 1,
+                    key=f"{key}.layers",
+                    help=help_for("freeze depth"),
+                )
+            case "last":
+                st.slider("Layers that train", 1, len(network.layers), key=f"{key}.last", help=help_for("freeze depth"))
+            case _:
+                names = [block.name for block in network.blocks]
+                st.selectbox("The block that trains", names, key=f"{key}.only", help=help_for("surgical fine-tuning"))
+
+
+def choose_head(shape: Experiment, index: int) -> None:
+    """What becomes of the end of the network in one phase."""
+    key = f"form.{index}"
+    columns = st.columns(2)
+    columns[0].selectbox(
+        "Head", list(form.HEADS), format_func=form.HEADS.__getitem__, key=f"{key}.head", help=help_for("head")
+    )
+    if state[f"{key}.head"] == "keep":
+        return
+    outputs = {"classes": "One per class of the phase", "data set": "One per class of the data set"}
+    columns[1].selectbox("Outputs", list(outputs), format_func=outputs.__getitem__, key=f"{key}.outputs")
+    if state[f"{key}.head"] == "layers":
+        starts = form.head_starts(shape, index)
+        if state[f"{key}.from_layer"] not in starts:
+            state[f"{key}.from_layer"] = starts[-1]
+        three = st.columns(3)
+        three[0].selectbox(
+            "New from", starts, key=f"{key}.from_layer", help="This layer and all after it are replaced."
+        )
+        if state[f"{key}.as_loaded"]:
+            three[1].caption(f"Layers as loaded: {', '.join(layer['kind'] for layer in state[f'{key}.as_loaded'])}")
+            return
+        three[1].number_input("Dense units", 0, 4096, key=f"{key}.units", help="0: no layer before the output.")
+        three[2].number_input("Dropout", 0.0, 0.9, step=0.05, key=f"{key}.dropout", help="After the dense layer.")
+
+
+def choose_phase(shape: Experiment, index: int) -> None:
+    """One phase: classes, epochs, head, freeze depth, and the usual hyperparameters folded away."""
+    key = f"form.{index}"
+    name, side, epochs = st.columns([2, 2, 1])
+    name.text_input("Name of the phase", key=f"{key}.name", max_chars=60, help=help_for("phase"))
+    side.segmented_control("Trains on", ["source", "target"], key=f"{key}.train_on", required=True)
+    epochs.number_input("Epochs", 1, 10_000, key=f"{key}.epochs", help=help_for("epoch"))
+    choose_head(shape, index)
+    choose_freezing(shape, index)
+    with st.expander("Optimizer, learning rate, batch size"):
+        columns = st.columns(3)
+        columns[0].selectbox(
+            "Optimizer", ["rmsprop", "adam", "sgd"], key=f"{key}.optimizer", help=help_for("optimizer")
+        )
+        columns[1].number_input(
+            "Learning rate",
+            1e-7,
+            100.0,
+            step=1e-4,
+            format="%.6g",
+            key=f"{key}.learning_rate",
+            help=help_for("learning rate"),
+        )
+        columns[2].number_input("Batch size", 1, 65_536, key=f"{key}.batch_size", help=help_for("batch size"))
+
+
+def move_boundary(index: int, blocks: int, position: int) -> None:
+    """A click on a block freezes everything up to it; a click on a frozen one thaws it and all behind it."""
+    frozen = state[f"form.{index}.blocks"] if state[f"form.{index}.rule"] == "blocks" else 0
+    state[f"form.{index}.rule"] = "blocks"
+    state[f"form.{index}.blocks"] = min(blocks - 1, position if position < frozen else position + 1)
+
+
+def add_phase() -> None:
+    """Add a phase like the last one, on the target classes, with everything trainable."""
+    index = state["form.phases"]
+    last = {key: value for key, value in state.items() if str(key).startswith(f"form.{index - 1}.")}
+    for key, value in last.items():
+        state[str(key).replace(f".{index - 1}.", f".{index}.", 1)] = value
+    state.update({f"form.{index}.name": f"phase {index + 1}", f"form.{index}.train_on": "target"})
+    state.update({f"form.{index}.head": "keep", f"form.{index}.rule": "blocks", f"form.{index}.blocks": 0})
+    state["form.phases"] = index + 1
+
+
+def remove_phase() -> None:
+    """Remove the last phase."""
+    state["form.phases"] -= 1
+
+
+open_form()
+st.title("Experiment")
+st.selectbox(
+    "Start from",
+    form.STARTS,
+    format_func=lambda name: "Your own" if name == form.SCRATCH else RECIPES[name].title,
+    key="form.start",
+    on_change=restart,
+    help="A recipe is a published experiment: its settings, and what its authors reported.",
+)
+if (chosen := RECIPES.get(state["form.start"])) is not None:
+    st.caption(f"{chosen.summary} Source: {chosen.source}.")
+
+left, right = st.columns([2, 3], gap="large")
+with left:
+    st.subheader("Images and classes")
+    data = data_panel()
+    class_side("source", "Source classes, learned first", data)
+    class_side("target", "Target classes, transferred to", data)
+    st.subheader("Validation and seed")
+    policies = {"train share": "A share of the training images", "test": "The test images"}
+    st.segmented_control(
+        "Validate on",
+        list(policies),
+        format_func=policies.__getitem__,
+        key="form.validation",
+        required=True,
+        help=help_for("validation"),
+    )
+    if state["form.validation"] == "test":
+        st.warning(f"Flagged beside every number: {TERMS['validated on the test set']}", icon=":material/flag:")
+    else:
+        st.slider("Share set apart for validation", 0.05, 0.5, step=0.05, key="form.share")
+    st.number_input("Seed", 0, 2**31 - 1, key="form.seed", help=help_for("seed"))
+
+with right:
+    st.subheader("Network and phases")
+    st.selectbox(
+        "Backbone",
+        list(BACKBONES),
+        format_func=lambda name: BACKBONES[name].title,
+        key="form.backbone",
+        help=help_for("backbone"),
+    )
+    meant = None
+    try:
+        shape = Experiment.parse(form.without_freezing(form.draft(state)))
+        form.clamp(state, shape)
+        frozen = Experiment.parse(form.draft(state))
+        for index, phase in enumerate(frozen.phases):
+            with st.container(border=True):
+                st.markdown(f"**Phase {index + 1}: {phase.name}**")
+                choose_phase(shape, index)
+                blocks = len(frozen.networks[index].blocks)
+                network_picture(frozen, index, key=f"picture.{index}", on_click=partial(move_boundary, index, blocks))
+                with st.expander("Layers"):
+                    show_layers(frozen, index)
+        meant = frozen
+    except ExperimentError as error:
+        st.error(str(error), icon=":material/error:")
+        st.button("Back to the last settings that worked", on_click=lambda: fill(*state["form.shown"]))
+    with st.container(horizontal=True):
+        st.button("Add a phase", icon=":material/add:", on_click=add_phase, disabled=state["form.phases"] >= 12)
+        st.button("Remove the last phase", on_click=remove_phase, disabled=state["form.phases"] <= 1)
+
+if meant is not None:
+    remember(meant, state["form.seed"])
+    start_panel(meant, state["form.seed"])

@@ -1,0 +1,102 @@
+"""What runs, what waits and what finished; and one run, live."""
+
+import streamlit as st
+
+from cifar_core.analysis.wording import status
+from cifar_core.experiment.measured import Run
+from cifar_core.ui import reads
+from cifar_core.ui.curves import curves
+from cifar_core.ui.page import set_up
+from cifar_core.ui.run_header import badges, chosen_run, settings
+
+set_up("Live")
+store = reads.store()
+
+
+def stop(run: str) -> None:
+    """Ask a run to stop."""
+    store.request_stop(run)
+    reads.runs.clear()
+
+
+def move_up(run: str, before: str) -> None:
+    """Let a waiting run go before another."""
+    store.move(run, before)
+    reads.runs.clear()
+
+
+def one_run(run_id: str) -> None:
+    """The state in words, the progress, Stop, and the curves of one run."""
+    run = store.run(run_id)
+    waiting = [each.id for each in store.queue()]
+    position = waiting.index(run.id) + 1 if run.id in waiting else None
+    words, button = st.columns([5, 1], vertical_alignment="center")
+    words.markdown(f"**{status(run, position)}**")
+    if run.state.is_finished:
+        button.page_link(
+            "pages/3_Results.py", label="Results", icon=":material/fact_check:", query_params={"run": run.id}
+        )
+    else:
+        label = "Cancel" if position else "Stop"
+        button.button(
+            label, icon=":material/stop:", key="stop", on_click=stop, args=(run.id,), disabled=run.stop_requested
+        )
+    st.progress(run.progress.fraction if run.progress else float(run.state.is_finished))
+    if run.reason:
+        summary, _, log = run.reason.partition("\n\n")
+        st.warning(summary, icon=":material/info:")
+        if log:
+            st.code(log, language=None)
+    curves([(run, reads.history(run.id))], key="live")
+
+
+def queue(found: list[Run]) -> None:
+    """What runs and what waits, in order, with ways to reorder and cancel."""
+    active = [run for run in found if run.state.is_active]
+    waiting = store.queue()
+    if not active and not waiting:
+        st.caption("Nothing runs and nothing waits.")
+    for position, run in enumerate([*active, *waiting], start=-len(active) + 1):
+        name, up, cancel = st.columns([6, 1, 1], vertical_alignment="center")
+        name.markdown(f"[{run.name}](/Live?run={run.id}): {status(run, position if position > 0 else None)}")
+        if position > 1:
+            before = waiting[position - 2].id
+            up.button(
+                "Move up", icon=":material/arrow_upward:", key=f"up.{run.id}", on_click=move_up, args=(run.id, before)
+            )
+        if position > 0:
+            cancel.button("Cancel", icon=":material/close:", key=f"cancel.{run.id}", on_click=stop, args=(run.id,))
+
+
+st.title("Live")
+found = reads.runs()
+run_id = chosen_run(found)
+if run_id is None:
+    st.info("No run yet. Choose an experiment and press Start.", icon=":material/play_arrow:")
+    st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
+    st.stop()
+
+badges(store.run(run_id))
+moving = any(not run.state.is_finished for run in found)
+
+
+@st.fragment(run_every=1.0 if moving else None)
+def watch(run_id: str) -> None:
+    """Look once a second as long as something moves; then once more as a whole page, and rest."""
+    one_run(run_id)
+    st.subheader("Queue")
+    now = reads.runs()
+    queue(now)
+    if moving and all(run.state.is_finished for run in now):
+        st.rerun()
+
+
+watch(run_id)
+with st.expander("Settings of this run"):
+    settings(store.run(run_id), key="settings")
+st.subheader("Finished")
+finished = [run for run in found if run.state.is_finished]
+for run in finished[:10]:
+    st.markdown(f"[{run.name}](/Live?run={run.id}): {status(run)}")
+if not finished:
+    st.caption("Nothing has finished yet.")

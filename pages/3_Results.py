@@ -1,0 +1,204 @@
+"""Everything one run measured."""
+
+import pandas as pd
+import streamlit as st
+
+from cifar_core.analysis import history as tables
+from cifar_core.analysis.figures import change_figure, change_table, confusion_figure, ledger_figure, ledger_table
+from cifar_core.analysis.metrics import METRICS, confident_mistakes, confusion, measure, per_class
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.wording import interval, size, status
+from cifar_core.experiment.measured import Run
+from cifar_core.ui import reads
+from cifar_core.ui.curves import curves
+from cifar_core.ui.glossary import help_for
+from cifar_core.ui.page import is_dark, set_up
+from cifar_core.ui.run_header import badges, chosen_run, settings
+
+set_up("Results")
+store = reads.store()
+
+
+def show_metrics(predictions: Predictions, split: str, key: str) -> None:
+    """Accuracy with its interval, the other metrics, the confusion matrix and the report per class."""
+    found = measure(predictions)
+    words = interval(found["accuracy"], found["accuracy_low"], found["accuracy_high"], int(found["n"]))
+    st.markdown(f"**{words}** of the {split} images given their right class. {help_for('accuracy')}")
+    matrix, report = st.columns([3, 2], gap="large")
+    with matrix:
+        values = st.segmented_control(
+            "Cells",
+            ["counts", "row %"],
+            default="counts",
+            required=True,
+            key=f"{key}.cells",
+            help=help_for("confusion matrix"),
+        )
+        counts = confusion(predictions)
+        st.plotly_chart(
+            confusion_figure(counts, split, values=values, dark=is_dark()),
+            key=f"{key}.matrix",
+            alt=f"Confusion matrix of the {split} images; the same counts stand in the table below",
+        )
+        with st.expander("The same as a table"):
+            st.dataframe(counts, alt="Counts of true (rows) and predicted (columns) classes")
+    with report:
+        st.dataframe(
+            per_class(predictions),
+            hide_index=True,
+            height="content",
+            alt=f"Report per class, {split} images",
+            column_config={
+                name: st.column_config.NumberColumn(format="percent") for name in ("precision", "recall", "f1")
+            },
+        )
+        rows = [{"metric": row.title, "value": row.show(found[row.name]), "meaning": row.meaning} for row in METRICS]
+        with st.expander("All metrics, with what they mean"):
+            st.table(pd.DataFrame(rows), hide_index=True)
+
+
+def show_mistakes(run: Run, predictions: Predictions) -> None:
+    """The mistakes made with the most confidence, as images."""
+    mistakes, opened = confident_mistakes(predictions), reads.images_of(run.experiment.data)
+    if opened is None or opened.fingerprint != run.environment.get("fingerprint"):
+        st.info("The images of this run are not on this computer, or are others now; the table still tells.")
+    else:
+        with st.container(horizontal=True):
+            for row in mistakes.to_dict("records"):
+                words = f"{row['true']}, taken for {row['predicted']} ({100 * row['probability']:.0f} %)"
+                st.image(
+                    opened.test_images[row["image"]],
+                    width=128,
+                    caption=words,
+                    alt=f"Test image {row['image']}: {words}",
+                )
+    with st.expander("The same as a table"):
+        st.dataframe(mistakes, hide_index=True, alt="The most confident mistakes")
+
+
+def show_phases(run: Run) -> None:
+    """Curves, the epochs as a table, and how far each phase moved each layer."""
+    histories = reads.history(run.id)
+    curves([(run, histories)], key="results")
+    with st.expander("Epochs as a table"):
+        st.dataframe(tables.epochs(histories), hide_index=True, alt="All epochs of the run")
+    st.subheader("Proof of freezing", help=help_for("proof of freezing"))
+    for phase in histories:
+        if phase.changes:
+            figure, table = st.columns([3, 2], gap="large")
+            figure.plotly_chart(
+                change_figure(phase.changes, phase.name, dark=is_dark()),
+                key=f"changes.{phase.index}",
+                alt=f"How far {phase.name} moved each layer; the same numbers stand in the table beside",
+            )
+            table.dataframe(
+                change_table(phase.changes)[["layer", "frozen", "change", "text"]],
+                hide_index=True,
+                column_config={"change": st.column_config.NumberColumn(format="%.4f"), "text": "relative"},
+                alt=f"Norm of the change of each layer in {phase.name}",
+            )
+
+
+def show_seconds(run: Run) -> None:
+    """Where the run's seconds went."""
+    st.plotly_chart(
+        ledger_figure({run.name: run.seconds}, dark=is_dark()),
+        key="ledger",
+        alt="Where the run's seconds went; the same numbers stand in the table below",
+    )
+    st.dataframe(
+        ledger_table({run.name: run.seconds})[["title", "seconds", "share"]],
+        hide_index=True,
+        alt="Timing ledger",
+        column_config={
+            "seconds": st.column_config.NumberColumn(format="%.1f s"),
+            "share": st.column_config.NumberColumn(format="percent"),
+        },
+    )
+    st.caption(
+        f"{run.environment.get('hardware', '')} · "
+        + ", ".join(f"{name} {version}" for name, version in run.environment.get("versions", {}).items())
+    )
+
+
+def downloads(run: Run) -> None:
+    """Everything of the run as files; the experiment can be loaded again."""
+    folder = store.artifacts(run.id)
+    with st.container(horizontal=True):
+        st.download_button(
+            "Experiment (JSON)", run.experiment.to_json(), f"{run.id}-experiment.json", "application/json"
+        )
+        st.download_button("History (CSV)", tables.to_csv(reads.history(run.id)), f"{run.id}-history.csv", "text/csv")
+        for file, label in (
+            ("model.keras", "Model (.keras)"),
+            ("test.npz", "Predictions on test (.npz)"),
+            ("validation.npz", "Predictions on validation (.npz)"),
+        ):
+            path = folder / file
+            if path.exists():
+                st.download_button(f"{label}, {size(path.stat().st_size)}", path.open("rb"), f"{run.id}-{file}")
+
+
+def manage(run: Run) -> None:
+    """Rename, note, archive, delete."""
+    name = st.text_input("Name", run.name, key=f"name.{run.id}", max_chars=200)
+    note = st.text_area("Note", run.note, key=f"note.{run.id}", max_chars=5000)
+    if (name.strip() and name != run.name) or note != run.note:
+        store.rename(run.id, name.strip() or run.name)
+        store.set_note(run.id, note)
+        reads.runs.clear()
+        st.rerun()
+    with st.container(horizontal=True):
+        if st.button("Archive" if not run.archived else "Bring back", icon=":material/archive:"):
+            store.archive(run.id, not run.archived)
+            reads.runs.clear()
+            st.rerun()
+        with st.popover("Delete for good"):
+            st.write(f"This removes the run, its measurements and its files ({size(run.size)}).")
+            if st.button("Delete now", type="primary"):
+                store.delete(run.id)
+                reads.runs.clear()
+                st.query_params.clear()
+                st.rerun()
+
+
+st.title("Results")
+archived = st.toggle("Show archived runs", key="archived")
+finished = [run for run in reads.runs(archived=archived) if run.state.is_finished]
+run_id = chosen_run(finished)
+if run_id is None:
+    st.info("No run has finished yet.", icon=":material/fact_check:")
+    st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
+    st.stop()
+run = store.run(run_id)
+st.markdown(f"**{status(run)}** · seed {run.seed} · takes {size(run.size)}")
+badges(run)
+if run.reason:
+    summary, _, log = run.reason.partition("\n\n")
+    st.warning(summary, icon=":material/info:")
+    if log:
+        st.code(log, language=None)
+splits = {split: found for split in ("test", "validation") if (found := reads.predictions(run.id, split)) is not None}
+if splits:
+    for tab, (split, found) in zip(
+        st.tabs([f"{split.capitalize()} images" for split in splits]), splits.items(), strict=True
+    ):
+        with tab:
+            show_metrics(found, split, f"{run.id}.{split}")
+if run.experiment.validation.on == "test" and splits:
+    st.caption("The validation images are the test images.")
+st.subheader("Training")
+show_phases(run)
+if "test" in splits:
+    st.subheader("Most confident mistakes")
+    show_mistakes(run, splits["test"])
+if run.seconds:
+    st.subheader("Where the seconds went")
+    show_seconds(run)
+st.subheader("Settings")
+with st.expander("Network, layers and settings"):
+    settings(run, key="settings")
+st.subheader("Take it with you")
+downloads(run)
+st.subheader("Name, note, archive")
+manage(run)

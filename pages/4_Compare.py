@@ -1,0 +1,97 @@
+"""Two to eight runs side by side: the verdict first, the evidence under it."""
+
+import streamlit as st
+
+from cifar_core.analysis.answers import three_answers
+from cifar_core.analysis.comparison import settings_that_differ, shown, table
+from cifar_core.analysis.figures import accuracy_figure, confusion_figures, ledger_figure
+from cifar_core.analysis.labels import titles
+from cifar_core.analysis.metrics import confusion
+from cifar_core.analysis.verdict import verdict
+from cifar_core.ui import reads
+from cifar_core.ui.curves import curves
+from cifar_core.ui.glossary import help_for
+from cifar_core.ui.page import is_dark, set_up
+
+set_up("Compare")
+MOST = 8
+st.title("Compare")
+known = {run.id: run for run in reads.runs() if run.state.is_active or run.state.is_finished}
+if len(known) < 2:
+    st.info("Two runs are needed to compare; there are fewer.", icon=":material/compare_arrows:")
+    st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
+    st.stop()
+
+linked = [run for run in st.query_params.get("runs", "").split(",") if run in known]
+if linked and linked != st.session_state.get("compare.link"):
+    st.session_state["compare.runs"] = linked[:MOST]
+chosen = st.multiselect(
+    f"Runs, 2 to {MOST}",
+    list(known),
+    format_func=lambda run: f"{known[run].name} ({run})",
+    key="compare.runs",
+    max_selections=MOST,
+)
+chosen = [run for run in chosen if run in known]
+if len(chosen) < 2:
+    st.caption("Choose at least two runs.")
+    st.stop()
+if st.query_params.get("baseline") in chosen and "compare.baseline" not in st.session_state:
+    st.session_state["compare.baseline"] = st.query_params["baseline"]
+if st.session_state.get("compare.baseline") not in chosen:
+    st.session_state["compare.baseline"] = chosen[0]
+names = titles([known[run] for run in chosen])
+baseline = st.selectbox(
+    "Baseline", chosen, format_func=names.__getitem__, key="compare.baseline", help=help_for("baseline")
+)
+st.session_state["compare.link"] = chosen
+st.query_params.from_dict({"runs": ",".join(chosen), "baseline": baseline})
+
+runs = [known[run] for run in chosen]
+measured = [(run, reads.history(run.id)) for run in runs]
+kept = {run.id: reads.predictions(run.id, "test") for run in runs}
+predictions = {run: found for run, found in kept.items() if found is not None}
+
+st.markdown(f"#### {verdict(runs, baseline, predictions)}")
+results = table(measured, baseline)
+st.dataframe(shown(results), hide_index=True, height="content", alt="The runs side by side")
+if results["accuracy"].notna().any():
+    st.plotly_chart(
+        accuracy_figure(results, baseline=baseline, dark=is_dark()),
+        key="accuracies",
+        alt="Test accuracies with their 95 % intervals; the same numbers stand in the table above",
+    )
+
+st.subheader("Three questions")
+for answer in three_answers(measured):
+    st.markdown(f"**{answer.question}**")
+    st.markdown("\n".join(f"- {sentence}" for sentence in answer.sentences))
+
+st.subheader("What differs")
+differing = settings_that_differ(runs)
+if differing.empty:
+    st.caption("Nothing differs but chance: equal settings and seeds.")
+else:
+    st.table(differing)
+
+st.subheader("Curves")
+curves(measured, key="compare", baseline=baseline)
+
+st.subheader("Confusion matrices")
+if predictions:
+    values = st.segmented_control("Cells", ["counts", "row %"], default="row %", required=True, key="compare.cells")
+    matrices = {names[run]: confusion(found) for run, found in predictions.items()}
+    columns = st.columns(2)
+    for position, figure in enumerate(confusion_figures(matrices, "test", values=values, dark=is_dark())):
+        columns[position % 2].plotly_chart(
+            figure, key=f"matrix.{position}", alt=f"Confusion matrix of {list(matrices)[position]}"
+        )
+else:
+    st.caption("None of these runs has predicted its test images yet.")
+
+st.subheader("Where the seconds went")
+ledgers = {names[run.id]: run.seconds for run in runs if run.seconds}
+if ledgers:
+    st.plotly_chart(ledger_figure(ledgers, dark=is_dark()), key="ledgers", alt="Where the seconds of the runs went")
+if len({run.environment.get("hardware") for run in runs if run.environment}) > 1:
+    st.warning("These runs were computed on different machines: their seconds do not compare.", icon=":material/flag:")

@@ -1,0 +1,137 @@
+"""What a worker measures comes back as it was, whatever it is."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cifar_core.experiment.measured import Before, Epoch, LayerChange, PhaseHistory, Point, Progress, State
+from cifar_core.runs.store import Store
+from tests.runs.helpers import epoch, submit
+
+Kind = TypeVar("Kind")
+
+few = settings(max_examples=20, deadline=None)
+counts = st.integers(0, 2**53)
+values = st.recursive(
+    st.none() | st.booleans() | counts | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def exactly(value: object) -> str:
+    """Tells types apart and equates NaN with NaN; SQLite forgets the sign of zero, and so does this."""
+    return re.sub(r"-0\.0\b", "0.0", repr(value))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = Store(Path(tmp_path_factory.mktemp("home")))
+    yield store
+    store.close()
+
+
+def claimed(store: Store) -> str:
+    run = submit(store)
+    assert store.claim("owner", run=run)
+    return run
+
+
+@few
+@given(
+    st.lists(st.builds(Epoch, epoch=counts, images=counts), unique_by=lambda epoch: epoch.epoch, max_size=4),
+    st.lists(st.lists(st.builds(Point), max_size=3), max_size=3),
+    st.lists(st.builds(LayerChange), max_size=3),
+    st.none() | st.builds(Before),
+    st.text(),
+)
+def test_a_history_comes_back_as_it_was_measured(
+    shared: Store,
+    epochs: list[Epoch],
+    batches: list[list[Point]],
+    changes: list[LayerChange],
+    before: Before | None,
+    name: str,
+) -> None:
+    run = claimed(shared)
+    shared.begin_phase(run, "owner", 0, name)
+    if before is not None:
+        shared.record_before(run, "owner", 0, before)
+    for one in epochs:
+        shared.add_epoch(run, "owner", 0, one)
+    for points in batches:
+        shared.add_points(run, "owner", 0, points)
+    shared.record_changes(run, "owner", 0, changes)
+    in_order = tuple(sorted(epochs, key=lambda epoch: epoch.epoch))
+    all_points = tuple(point for points in batches for point in points)
+    expected = (PhaseHistory(0, name, before, in_order, all_points, tuple(changes)),)
+    assert exactly(shared.history(run)) == exactly(expected)
+
+
+@few
+@given(
+    st.dictionaries(st.text(), st.dictionaries(st.text(), values, max_size=3), max_size=2),
+    st.dictionaries(st.text(), st.floats(), max_size=3),
+    st.dictionaries(st.text(), values, max_size=3),
+    st.text(),
+)
+def test_results_come_back_as_they_were_written(
+    shared: Store,
+    metrics: dict[str, dict[str, object]],
+    seconds: dict[str, float],
+    environment: dict[str, object],
+    reason: str,
+) -> None:
+    run = claimed(shared)
+    shared.set_environment(run, "owner", environment)
+    shared.finish(run, "owner", State.DONE, reason=reason, metrics=metrics, seconds=seconds)
+    found = shared.run(run)
+    assert exactly((found.metrics, found.seconds, found.environment)) == exactly((metrics, seconds, environment))
+    assert (found.reason, found.state) == (reason, State.DONE)
+
+
+@few
+@given(st.builds(Progress, phase=counts, epoch=counts))
+def test_progress_comes_back_until_the_run_has_ended(shared: Store, progress: Progress) -> None:
+    run = claimed(shared)
+    shared.set_progress(run, "owner", progress)
+    assert exactly(shared.run(run).progress) == exactly(progress)
+    shared.finish(run, "owner", State.STOPPED)
+    assert shared.run(run).progress is None
+
+
+def test_phases_keep_apart_what_they_measured(store: Store) -> None:
+    run = claimed(store)
+    for index, name in enumerate(["base", "fine-tune"]):
+        store.begin_phase(run, "owner", index, name)
+        store.add_epoch(run, "owner", index, epoch(1, loss=index))
+    assert [(phase.name, phase.epochs[0].loss) for phase in store.history(run)] == [("base", 0), ("fine-tune", 1)]
+
+
+def test_states_carry_words_and_times(store: Store) -> None:
+    run = claimed(store)
+    store.set_state(run, "owner", State.TRAINING, "phase 1 of 2 (base)")
+    assert (store.run(run).state, store.run(run).step) == (State.TRAINING, "phase 1 of 2 (base)")
+    store.finish(run, "owner", State.DONE)
+    found = store.run(run)
+    assert found.started is not None and found.finished is not None
+    assert found.created <= found.started <= found.finished
+    assert found.step == ""
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.DONE, State.FAILED])
+def test_only_active_states_can_be_set(store: Store, state: State) -> None:
+    run = claimed(store)
+    with pytest.raises(ValueError, match=f"received {state.value}"):
+        store.set_state(run, "owner", state)
+
+
+def test_a_run_ends_only_in_a_final_state(store: Store) -> None:
+    run = claimed(store)
+    with pytest.raises(ValueError, match="received training"):
+        store.finish(run, "owner", State.TRAINING)
