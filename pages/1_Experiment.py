@@ -129,34 +129,36 @@ def choose_head(shape: Experiment, index: int) -> None:
         if state[f"{key}.as_loaded"]:
             three[1].caption(f"Layers as loaded: {', '.join(layer['kind'] for layer in state[f'{key}.as_loaded'])}")
             return
-        three[1].number_input("Dense units", 0, 4096, key=f"{key}.units", help="0: no layer before the output.")
-        three[2].number_input("Dropout", 0.0, 0.9, step=0.05, key=f"{key}.dropout", help="After the dense layer.")
+        three[1].number_input("Dense units", 0, 65_536, key=f"{key}.units", help="0: no layer before the output.")
+        three[2].number_input("Dropout", 0.0, 0.99, step=0.05, key=f"{key}.dropout", help="After the dense layer.")
 
 
-def choose_phase(shape: Experiment, index: int) -> None:
-    """One phase: classes, epochs, head, freeze depth, and the usual hyperparameters folded away."""
-    key = f"form.{index}"
-    name, side, epochs = st.columns([2, 2, 1])
-    name.text_input("Name of the phase", key=f"{key}.name", max_chars=60, help=help_for("phase"))
+def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
+    """One phase: classes, epochs, head and freeze depth; the usual hyperparameters folded away."""
+    key, blocks = f"form.{index}", len(frozen.networks[index].blocks)
+    st.markdown(f"**Phase {index + 1}: {frozen.phases[index].name}**")
+    side, epochs = st.columns([3, 1])
     side.segmented_control("Trains on", ["source", "target"], key=f"{key}.train_on", required=True)
     epochs.number_input("Epochs", 1, 10_000, key=f"{key}.epochs", help=help_for("epoch"))
-    choose_head(shape, index)
+    network_picture(frozen, index, key=f"picture.{index}", on_click=partial(move_boundary, index, blocks))
     choose_freezing(shape, index)
-    with st.expander("Optimizer, learning rate, batch size"):
-        columns = st.columns(3)
-        columns[0].selectbox(
-            "Optimizer", ["rmsprop", "adam", "sgd"], key=f"{key}.optimizer", help=help_for("optimizer")
-        )
-        columns[1].number_input(
+    choose_head(shape, index)
+    with st.expander("Layers"):
+        show_layers(frozen, index)
+    with st.expander("Name, optimizer, learning rate, batch size"):
+        st.text_input("Name of the phase", key=f"{key}.name", max_chars=60, help=help_for("phase"))
+        optimizer, rate, batch = st.columns(3)
+        optimizer.selectbox("Optimizer", ["rmsprop", "adam", "sgd"], key=f"{key}.optimizer", help=help_for("optimizer"))
+        rate.number_input(
             "Learning rate",
-            1e-7,
+            0.0,
             100.0,
             step=1e-4,
             format="%.6g",
             key=f"{key}.learning_rate",
             help=help_for("learning rate"),
         )
-        columns[2].number_input("Batch size", 1, 65_536, key=f"{key}.batch_size", help=help_for("batch size"))
+        batch.number_input("Batch size", 1, 65_536, key=f"{key}.batch_size", help=help_for("batch size"))
 
 
 def move_boundary(index: int, blocks: int, position: int) -> None:
@@ -184,7 +186,8 @@ def remove_phase() -> None:
 
 open_form()
 st.title("Experiment")
-st.selectbox(
+beginning, ready = st.columns([2, 3], gap="large", vertical_alignment="bottom")
+beginning.selectbox(
     "Start from",
     form.STARTS,
     format_func=lambda name: "Your own" if name == form.SCRATCH else RECIPES[name].title,
@@ -193,7 +196,7 @@ st.selectbox(
     help="A recipe is a published experiment: its settings, and what its authors reported.",
 )
 if (chosen := RECIPES.get(state["form.start"])) is not None:
-    st.caption(f"{chosen.summary} Source: {chosen.source}.")
+    beginning.caption(f"{chosen.summary} Source: {chosen.source}.")
 
 left, right = st.columns([2, 3], gap="large")
 with left:
@@ -214,7 +217,14 @@ with left:
     if state["form.validation"] == "test":
         st.warning(f"Flagged beside every number: {TERMS['validated on the test set']}", icon=":material/flag:")
     else:
-        st.slider("Share set apart for validation", 0.05, 0.5, step=0.05, key="form.share")
+        st.number_input(
+            "Share set apart for validation",
+            0.01,
+            0.99,
+            step=0.05,
+            key="form.share",
+            help="Of each class's training images.",
+        )
     st.number_input("Seed", 0, 2**31 - 1, key="form.seed", help=help_for("seed"))
 
 with right:
@@ -231,14 +241,9 @@ with right:
         shape = Experiment.parse(form.without_freezing(form.draft(state)))
         form.clamp(state, shape)
         frozen = Experiment.parse(form.draft(state))
-        for index, phase in enumerate(frozen.phases):
+        for index in range(len(frozen.phases)):
             with st.container(border=True):
-                st.markdown(f"**Phase {index + 1}: {phase.name}**")
-                choose_phase(shape, index)
-                blocks = len(frozen.networks[index].blocks)
-                network_picture(frozen, index, key=f"picture.{index}", on_click=partial(move_boundary, index, blocks))
-                with st.expander("Layers"):
-                    show_layers(frozen, index)
+                choose_phase(shape, frozen, index)
         meant = frozen
     except ExperimentError as error:
         st.error(str(error), icon=":material/error:")
@@ -249,4 +254,5 @@ with right:
 
 if meant is not None:
     remember(meant, state["form.seed"])
-    start_panel(meant, state["form.seed"])
+    with ready:
+        start_panel(meant, state["form.seed"])

@@ -39,7 +39,7 @@ BACKBONES: dict[str, Backbone] = {
             name="two-conv",
             title="Two-conv CNN",
             source="published system A (CIFAR-10 dataset and fine-tuning)",
-            smallest_input=(6, 6),
+            smallest_input=(4, 4),
             pixel_scale=1 / 255,
             blocks=(
                 Block("conv_1", (Conv(name="conv_1", filters=32, kernel=3, padding="same"),)),
@@ -60,7 +60,7 @@ BACKBONES: dict[str, Backbone] = {
             name="three-conv",
             title="Three-conv CNN",
             source="published system E (Transfer learning on CIFAR10 dataset)",
-            smallest_input=(16, 16),
+            smallest_input=(14, 14),
             pixel_scale=1 / 255,
             blocks=(
                 Block("conv_1", (Conv(name="conv_1", filters=32, kernel=5),)),

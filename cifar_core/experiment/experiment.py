@@ -9,9 +9,9 @@ from cifar_core.experiment.backbones import BACKBONES, Backbone
 from cifar_core.experiment.datasets import DATASETS, DataSet
 from cifar_core.experiment.layers import Layer
 from cifar_core.experiment.network import Network, networks
-from cifar_core.experiment.record import Record, choice
+from cifar_core.experiment.record import Real, Record, Whole, choice, shown
 
-ClassIndices = Annotated[tuple[int, ...], Field(min_length=2)]
+ClassIndices = Annotated[tuple[Whole, ...], Field(min_length=2)]
 
 
 class ClassSplit(Record):
@@ -40,8 +40,8 @@ class Data(Record):
     """
 
     name: str = "sample"
-    per_class: int | None = Field(None, ge=2)
-    location: str | None = None
+    per_class: Whole | None = Field(None, ge=2)
+    location: str | None = Field(None, max_length=4096)
 
     @field_validator("name")
     @classmethod
@@ -60,7 +60,7 @@ class Freeze(Record):
     """
 
     rule: Literal["nothing", "first_blocks", "first_layers", "all_but_last_layers", "all_but_block"] = "nothing"
-    count: int = Field(0, ge=0)
+    count: Whole = Field(0, ge=0)
     block: str = ""
 
     @model_validator(mode="after")
@@ -83,7 +83,7 @@ class Head(Record):
     """
 
     from_layer: str = "output"
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[Layer, ...] = Field((), max_length=100)
     outputs: Literal["classes", "data set"] = "classes"
 
 
@@ -97,10 +97,10 @@ class Phase(Record):
     train_on: Literal["source", "target"]
     freeze: Freeze = Freeze()
     head: Head | None = None
-    epochs: int = Field(5, ge=1, le=10_000)
-    batch_size: int = Field(64, ge=1, le=65_536)
+    epochs: Whole = Field(5, ge=1, le=10_000)
+    batch_size: Whole = Field(64, ge=1, le=65_536)
     optimizer: Literal["rmsprop", "adam", "sgd"] = "rmsprop"
-    learning_rate: float = Field(1e-3, gt=0, le=100)
+    learning_rate: Real = Field(1e-3, gt=0, le=100)
 
 
 class Validation(Record):
@@ -111,7 +111,7 @@ class Validation(Record):
     """
 
     on: Literal["train share", "test"] = "train share"
-    share: float = Field(0.1, gt=0, lt=1)
+    share: Real = Field(0.1, gt=0, lt=1)
 
 
 class Experiment(Record):
@@ -140,7 +140,7 @@ class Experiment(Record):
             for index in classes:
                 if not 0 <= index < self.class_count:
                     raise ValueError(
-                        f"split.{side}: received the class {index}; {self.dataset.title} has the classes 0 to "
+                        f"split.{side}: received the class {shown(index)}; {self.dataset.title} has the classes 0 to "
                         f"{self.class_count - 1} ({', '.join(self.dataset.classes)})."
                     )
         names = [phase.name for phase in self.phases]

@@ -5,14 +5,26 @@ the networks that Keras builds.
 """
 
 import math
+import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from cifar_core.experiment.record import Record
+from cifar_core.experiment.record import Real, Record, Whole, shown
 
 Shape = tuple[int, ...]
 Activation = Literal["linear", "relu", "softmax"]
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]{0,59})?", name):
+        raise ValueError(
+            f'expected at most 60 letters, digits, "_" and "-", the first a letter; received {shown(name)}.'
+        )
+    return name
+
+
+LayerName = Annotated[str, AfterValidator(_name)]
 
 
 class Conv(Record):
@@ -20,9 +32,9 @@ class Conv(Record):
 
     keras_type: ClassVar[str] = "Conv2D"
     kind: Literal["conv"] = "conv"
-    name: str = ""
-    filters: int = Field(ge=1, le=4096)
-    kernel: int = Field(ge=1, le=31)
+    name: LayerName = ""
+    filters: Whole = Field(ge=1, le=4096)
+    kernel: Whole = Field(ge=1, le=31)
     padding: Literal["same", "valid"] = "valid"
     activation: Activation = "relu"
 
@@ -41,8 +53,8 @@ class MaxPool(Record):
 
     keras_type: ClassVar[str] = "MaxPooling2D"
     kind: Literal["max_pool"] = "max_pool"
-    name: str = ""
-    size: int = Field(2, ge=2, le=32)
+    name: LayerName = ""
+    size: Whole = Field(2, ge=2, le=32)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (height // size, width // size, channels)."""
@@ -58,8 +70,8 @@ class Dropout(Record):
 
     keras_type: ClassVar[str] = "Dropout"
     kind: Literal["dropout"] = "dropout"
-    name: str = ""
-    rate: float = Field(ge=0, lt=1)
+    name: LayerName = ""
+    rate: Real = Field(ge=0, lt=1)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the input's shape."""
@@ -75,7 +87,7 @@ class Flatten(Record):
 
     keras_type: ClassVar[str] = "Flatten"
     kind: Literal["flatten"] = "flatten"
-    name: str = ""
+    name: LayerName = ""
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (number of values,)."""
@@ -91,8 +103,8 @@ class Dense(Record):
 
     keras_type: ClassVar[str] = "Dense"
     kind: Literal["dense"] = "dense"
-    name: str = ""
-    units: int = Field(ge=1, le=65536)
+    name: LayerName = ""
+    units: Whole = Field(ge=1, le=65536)
     activation: Activation = "relu"
 
     def output_shape(self, shape: Shape) -> Shape:

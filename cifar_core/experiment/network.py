@@ -3,6 +3,7 @@
 One pure description serves the form, the command line and the training itself.
 """
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -114,7 +115,7 @@ def networks(experiment: "Experiment") -> tuple[Network, ...]:
                 ]
             result.append(_freeze(_shaped(layers, experiment.image_shape), phase.freeze))
         except ValueError as error:
-            raise ValueError(f"phases.{index}: {error}") from None
+            raise ValueError(f"phases.{index}.{error}") from None
     return tuple(result)
 
 
@@ -123,7 +124,7 @@ def _with_new_head(layers: list[tuple[Layer, str, int]], head: "Head", phase: in
     if head.from_layer not in names:
         raise ValueError(f"head.from_layer: {choice('layer', head.from_layer, dict.fromkeys(names))}")
     kept = layers[: names.index(head.from_layer)]
-    taken = {layer.name for layer, _, _ in kept} | {"output"}
+    taken = {layer.name for layer, _, _ in kept} | {"output", "pixels", "rescale"}  # the model's own ends
     block = kept[-1][1] if kept else "head"
     for layer in head.layers:
         name = layer.name or _free_name(layer.kind, taken)
@@ -137,7 +138,7 @@ def _with_new_head(layers: list[tuple[Layer, str, int]], head: "Head", phase: in
 
 
 def _free_name(kind: str, taken: set[str]) -> str:
-    return next(name for n in range(1, 1000) if (name := f"{kind}_{n}") not in taken)
+    return next(name for n in itertools.count(1) if (name := f"{kind}_{n}") not in taken)
 
 
 def _shaped(layers: list[tuple[Layer, str, int]], shape: Shape) -> Network:
@@ -147,7 +148,9 @@ def _shaped(layers: list[tuple[Layer, str, int]], shape: Shape) -> Network:
             raise ValueError(f"head.layers: {layer.name} needs an image, but receives a row of {shape[0]} values.")
         params, shape = layer.params(shape), layer.output_shape(shape)
         if min(shape) < 1:
-            raise ValueError(f"nothing is left of the image after {layer.name}; use fewer or smaller layers.")
+            raise ValueError(
+                f"head.layers: nothing is left of the image after {layer.name}; use fewer or smaller layers."
+            )
         shaped.append(NetworkLayer(layer, block, since, shape, params))
     if len(shape) != 1:
         raise ValueError("head.layers: an image reaches the output layer; put a flatten layer before it.")

@@ -43,9 +43,7 @@ _CIFAR = Data(name="cifar10")
 # --- System A
 
 _A_SOURCE = "CIFAR-10 dataset and fine-tuning (onlinEngineer): README and notebook"
-_A_INITIAL = Phase(
-    name="initial", train_on="source", epochs=10, batch_size=64, optimizer="rmsprop", learning_rate=1e-3
-)
+_A_INITIAL = Phase(name="initial", train_on="source", epochs=10, batch_size=64, optimizer="rmsprop", learning_rate=1e-3)
 _A_FT1 = Phase(
     name="fine-tune 1",
     train_on="target",
@@ -88,9 +86,7 @@ _A_SIDES = (
 )
 _A_CONTRADICTIONS = {
     "initial": (_A_SIDES, "The text gives the initial training over 9½ minutes; its code printed 2:34.6."),
-    "fine-tune 1": (
-        "The text gives fine-tuning 1 the accuracies .9196 and .8762 in one place, and .61 in another.",
-    ),
+    "fine-tune 1": ("The text gives fine-tuning 1 the accuracies .9196 and .8762 in one place, and .61 in another.",),
     "fine-tune 2": (
         "The text calls fine-tuning 2 about 8 times faster than the initial training; by the printed times it is "
         "2.9 times faster.",
@@ -115,9 +111,7 @@ def _system_a(identifier: str, title: str, summary: str, *phases: Phase, compara
             validation=Validation(on="test"),
             phases=phases,
         ),
-        published={
-            index: _A_PUBLISHED[name] for index, name in enumerate(names) if comparable or name == "initial"
-        },
+        published={index: _A_PUBLISHED[name] for index, name in enumerate(names) if comparable or name == "initial"},
         contradictions=tuple(sentence for name in names for sentence in _A_CONTRADICTIONS[name]),
         decisions=(_A_HEAD_KEPT,) if len(phases) > 1 else (),
     )
@@ -137,9 +131,7 @@ _E = Recipe(
         backbone="three-conv",
         validation=Validation(on="train share", share=0.2),
         phases=(
-            Phase(
-                name="stage 1", train_on="source", epochs=10, batch_size=32, optimizer="adam", learning_rate=1e-3
-            ),
+            Phase(name="stage 1", train_on="source", epochs=10, batch_size=32, optimizer="adam", learning_rate=1e-3),
             Phase(
                 name="stage 2",
                 train_on="target",
@@ -165,9 +157,7 @@ _E = Recipe(
 RECIPES: dict[str, Recipe] = {
     recipe.id: recipe
     for recipe in (
-        _system_a(
-            "a-initial", "A, initial training", "A two-conv CNN learns classes 5–9 from scratch.", _A_INITIAL
-        ),
+        _system_a("a-initial", "A, initial training", "A two-conv CNN learns classes 5–9 from scratch.", _A_INITIAL),
         _system_a(
             "a-ft1",
             "A, fine-tuning 1",

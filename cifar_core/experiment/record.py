@@ -2,10 +2,14 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
+
+Whole = Annotated[int, Strict()]  # neither true nor "3"
+Real = Annotated[float, Strict()]
 
 
 class ExperimentError(ValueError):
@@ -14,16 +18,25 @@ class ExperimentError(ValueError):
 
 def nearest(received: object, allowed: Iterable[str]) -> str:
     """Return ' Did you mean "…"?' for the allowed name closest to what was received, or nothing."""
-    close = difflib.get_close_matches(str(received), [str(name) for name in allowed], n=1, cutoff=0.5)
+    if not isinstance(received, str):
+        return ""
+    close = difflib.get_close_matches(received, list(allowed), n=1, cutoff=0.5)
     return f' Did you mean "{close[0]}"?' if close else ""
 
 
 def choice(kind: str, received: object, allowed: Iterable[str]) -> str:
     """Return the sentence about a name that is not in a table, nearest valid name included."""
     names = list(allowed)
-    return f"there is no {kind} {json.dumps(received, default=str)}; there is: {', '.join(names)}." + nearest(
-        received, names
-    )
+    return f"there is no {kind} {shown(received)}; there is: {', '.join(names)}." + nearest(received, names)
+
+
+def shown(received: object) -> str:
+    """Return what was received as JSON, cut short where it is long."""
+    try:
+        text = json.dumps(received, default=str)
+    except (ValueError, TypeError, RecursionError):  # endless numbers, odd keys, nested without end
+        text = type(received).__name__
+    return text if len(text) <= 80 else text[:77] + "…"
 
 
 class Record(BaseModel):
@@ -82,7 +95,7 @@ def _sentence(problem: Any) -> str:
     """Turn one pydantic error into 'field: what is expected, received …'."""
     if not problem["loc"] and problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    field = ".".join(str(part) for part in problem["loc"]) or "experiment"
+    field = ".".join(_fields(problem["loc"])) or "experiment"
     received = problem["input"]
     context = problem.get("ctx", {})
     match problem["type"]:
@@ -92,13 +105,24 @@ def _sentence(problem: Any) -> str:
             return f"{field}: this field is required, and is missing."
         case "literal_error":
             allowed = [name.strip("' ") for name in context["expected"].replace(" or ", ", ").split(",")]
-            return (
-                f"{field}: received {json.dumps(received, default=str)}; allowed: {', '.join(allowed)}."
-                + nearest(received, allowed)
-            )
+            return f"{field}: received {shown(received)}; allowed: {', '.join(allowed)}." + nearest(received, allowed)
+        case "union_tag_not_found":
+            return f"{field}.kind: this field is required, and is missing."
         case "union_tag_invalid":
             allowed = [name.strip("' ") for name in context["expected_tags"].split(",")]
-            return f"{field}: {choice('kind', context['tag'], allowed)}"
-    wanted = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    shown = json.dumps(received, default=str)
-    return f"{field}: expected {wanted}, received {shown if len(shown) <= 80 else shown[:77] + '…'}."
+            return f"{field}.kind: {choice('kind', context['tag'], allowed)}"
+        case "tuple_type":
+            return f"{field}: expected a list, received {shown(received)}."
+        case "model_type" | "model_attributes_type":
+            return f"{field}: expected an object with its fields, received {shown(received)}."
+    wanted = re.sub(r"^\w+ should (be|have) | after validation, not \d+$", "", problem["msg"])
+    return f"{field}: expected {wanted}, received {shown(received)}."
+
+
+def _fields(place: tuple[str | int, ...]) -> list[str]:
+    """Leave out what pydantic puts after a layer's number: its kind, which is no field."""
+    return [
+        str(part)
+        for position, part in enumerate(place)
+        if position < 2 or place[position - 2] != "layers" or isinstance(part, int)
+    ]

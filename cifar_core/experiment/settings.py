@@ -47,16 +47,14 @@ def _assign(settings: Any, path: list[str], value: object, field: str) -> None:
             settings[key] = {}
         settings = settings[key]
         if not isinstance(settings, dict | list):
-            raise ExperimentError(
-                f"{'.'.join(path[: depth + 1])} is a single value, so there is no field {field}."
-            )
+            raise ExperimentError(f"{'.'.join(path[: depth + 1])} is a single value, so there is no field {field}.")
     settings[_key(settings, last, field)] = value
 
 
 def _key(settings: Any, part: str, field: str) -> Any:
     if isinstance(settings, dict):
         return part
-    if not part.isdecimal() or int(part) >= len(settings):
+    if part not in map(str, range(len(settings))):
         raise ExperimentError(f"{field}: expected a number from 0 to {len(settings) - 1}, received {part}.")
     return int(part)
 

@@ -17,15 +17,17 @@ def class_list(experiment: Experiment, classes: Sequence[int]) -> str:
 
 
 def what_trains(experiment: Experiment, phase: int) -> str:
-    """Return what a phase trains: "everything", "output only", "conv_1 only", or "dense_1, dense_2 and output"."""
-    network = experiment.networks[phase]
-    blocks = [block for block in network.blocks if block.params]
-    trained = [block.name for block in blocks if block.trainable]
-    if network.trainable == network.total:
+    """Return what a phase trains: "everything", "output only", "dense_1 to output", or "conv_1 and output"."""
+    blocks = [block for block in experiment.networks[phase].blocks if block.params]
+    trained = [position for position, block in enumerate(blocks) if block.trainable]
+    names = [blocks[position].name for position in trained]
+    if len(names) == len(blocks):
         return "everything"
-    if len(trained) == 1:
-        return f"{trained[0]} only"
-    return f"{', '.join(trained[:-1])} and {trained[-1]}"
+    if len(names) == 1:
+        return f"{names[0]} only"
+    if trained == list(range(trained[0], trained[-1] + 1)):
+        return f"{names[0]} to {names[-1]}"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def trained_share(experiment: Experiment, phase: int) -> str:
@@ -39,9 +41,7 @@ def trained_share(experiment: Experiment, phase: int) -> str:
     if phase == 0:
         return f"{counts}; the rest stays as it was initialized, at random."
     learned_on = dict.fromkeys(experiment.classes_of(earlier) for earlier in experiment.phases[:phase])
-    return (
-        f"{counts}; the rest stays as learned on {', then '.join(class_list(experiment, c) for c in learned_on)}."
-    )
+    return f"{counts}; the rest stays as learned on {', then '.join(class_list(experiment, c) for c in learned_on)}."
 
 
 def run_name(experiment: Experiment, seed: int) -> str:

@@ -81,7 +81,7 @@ def data_panel() -> Data:
     st.number_input(
         "Images per class",
         2,
-        DATASETS[name].train_per_class,
+        None,
         value=None,
         step=50,
         key="form.per_class",
