@@ -5,8 +5,10 @@ Exit codes: 0 done, 1 the run failed, 2 bad arguments or experiment, 130 stopped
 
 import json
 import math
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +32,7 @@ from cifar_core.runs.store import Store
 from cifar_core.runs.supervisor import Leaving, run_now
 
 EXIT_CODES = {State.DONE: 0, State.FAILED: 1, State.STOPPED: 130, State.INTERRUPTED: 130}
+SECONDS_TO_SAVE_AFTER_CUT = 2.0
 
 
 def _experiment_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -108,8 +111,7 @@ def describe(
             verdict = "trainable" if layer.trainable else "frozen"
             click.echo(f"  {layer.name:14} {layer.layer.keras_type:13} {shape:>14} {layer.params:>10,}  {verdict}")
         click.echo(
-            f"  total {network.total:,} · trainable {network.trainable:,} · "
-            f"non-trainable {network.non_trainable:,}"
+            f"  total {network.total:,} · trainable {network.trainable:,} · non-trainable {network.non_trainable:,}"
         )
 
 
@@ -205,22 +207,24 @@ def _available(meant: Experiment, *, chosen: bool) -> Experiment:
 
 def _follow(store: Store, run_id: str) -> Run:
     """Run it in a thread and draw its progress; the first Ctrl-C asks it to stop, the second cuts it off."""
-    leaving, ended = Leaving(), []
+    leaving, presses, ended = Leaving(), [], []
+    before = signal.signal(signal.SIGINT, lambda *_: presses.append(time.monotonic()))
     thread = threading.Thread(target=lambda: ended.append(run_now(store, run_id, leaving=leaving)), daemon=True)
     thread.start()
-    presses = 0
-    with tqdm(total=1.0, bar_format="{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]") as bar:
-        while thread.is_alive():
-            try:
+    try:
+        with tqdm(total=1.0, bar_format="{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]") as bar:
+            asked = False
+            while thread.is_alive():
                 thread.join(0.25)
                 _draw(bar, store.run(run_id))
-            except KeyboardInterrupt:
-                presses += 1
-                if presses == 1:
+                if presses and not asked:
+                    asked = True
                     store.request_stop(run_id)
                     bar.write("Stopping, and keeping what was measured …", file=sys.stderr)
-                else:
-                    leaving.begin(2.0)
+                if len(presses) > 1 and not leaving.is_set():
+                    leaving.begin(SECONDS_TO_SAVE_AFTER_CUT)
+    finally:
+        signal.signal(signal.SIGINT, before)
     return ended[0] if ended else store.run(run_id)
 
 
@@ -231,6 +235,7 @@ def _draw(bar: "tqdm[Any]", current: Run) -> None:
         phase = current.experiment.phases[progress.phase - 1]
         bar.set_description_str(f"{phase.name}, epoch {progress.epoch} of {phase.epochs}", refresh=False)
     elif current.state.is_finished:
+        bar.n = 1.0 if current.state is State.DONE else bar.n
         bar.set_description_str(current.state.value, refresh=False)
     else:
         bar.set_description_str(current.step or current.state.value, refresh=False)

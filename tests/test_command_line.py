@@ -1,0 +1,163 @@
+"""The command line as scripts use it: real processes, real worker, tiny experiments on the sample."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifar_core.experiment.recipes import RECIPES
+from cifar_core.runs.store import Store
+
+ROOT = Path(__file__).parents[1]
+TINY = ("--data", "sample", "--per-class", "8", "--epochs", "1")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def command(home: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "cifar_core", *arguments]
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "TRANSFER_LAB_HOME": str(home), "KERAS_HOME": str(home / "keras")}
+
+
+def call(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command(home, *arguments), cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=240
+    )
+
+
+def document(home: Path, *arguments: str) -> Any:
+    ended = call(home, *arguments, "--json")
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+@pytest.fixture(scope="module")
+def finished(home: Path) -> Any:
+    return document(home, "run", "e", *TINY, "--seed", "3")
+
+
+def test_recipes_lists_every_recipe_by_its_id(home: Path) -> None:
+    assert [recipe["id"] for recipe in document(home, "recipes")] == list(RECIPES)
+
+
+def test_describe_counts_parameters_without_data(home: Path) -> None:
+    phases = document(home, "describe", "a-ft1")["phases"]
+    assert phases[1]["params"] == {"total": 949_029, "trainable": 645, "non_trainable": 948_384}
+    assert [layer["name"] for layer in phases[1]["layers"] if layer["trainable"]] == ["output"]
+    assert phases[0]["layers"][0] == {
+        "name": "conv_1",
+        "type": "Conv2D",
+        "block": "conv_1",
+        "output_shape": [32, 32, 32],
+        "params": 896,
+        "trainable": True,
+    }
+
+
+def test_describe_takes_a_file_and_changes_fields(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(RECIPES["e"].experiment.to_json())
+    described = document(home, "describe", str(file), "--set", "phases.1.freeze.count=1", "--epochs", "2")
+    assert described["phases"][1]["params"]["non_trainable"] == 2432
+    assert [phase["epochs"] for phase in described["experiment"]["phases"]] == [2, 2]
+
+
+def test_a_run_prints_one_document_with_the_keys_that_scripts_rely_on(finished: Any) -> None:
+    assert (finished["state"], finished["seed"]) == ("done", 3)
+    assert [phase["name"] for phase in finished["phases"]] == ["stage 1", "stage 2"]
+    for phase in finished["phases"]:
+        assert {"val_loss", "val_accuracy"} <= phase["before"].keys()
+        assert [epoch["epoch"] for epoch in phase["epochs"]] == [1]
+        assert {"loss", "accuracy", "val_loss", "val_accuracy", "seconds"} <= phase["epochs"][0].keys()
+    test = finished["metrics"]["test"]
+    assert {"n", "loss", "accuracy", "macro_precision", "macro_recall", "macro_f1"} <= test.keys()
+    assert test["n"] == 40
+    assert {"queue", "start", "data", "build", "first_step", "steps", "validation", "evaluation", "saving"} <= set(
+        finished["seconds"]
+    )
+    assert all(change["change"] == 0 for change in finished["phases"][1]["changes"] if change["frozen"])
+
+
+def test_a_run_can_be_shown_and_listed_afterwards(home: Path, finished: Any) -> None:
+    assert document(home, "show", finished["run"]) == finished
+    assert finished["run"] in [run["id"] for run in document(home, "runs")]
+
+
+def test_a_run_leaves_model_and_predictions(home: Path, finished: Any) -> None:
+    files = {path.name for path in Store(home).artifacts(finished["run"]).iterdir()}
+    assert {"model.keras", "test.npz", "validation.npz", "log.txt"} <= files
+
+
+def test_without_cifar10_the_sample_is_used_and_said(home: Path) -> None:
+    ended = call(home, "run", "a-initial", "--per-class", "8", "--epochs", "1", "--json")
+    assert ended.returncode == 0
+    assert "built-in sample instead" in ended.stderr
+    assert json.loads(ended.stdout)["experiment"]["data"]["name"] == "sample"
+
+
+def test_a_failed_run_says_why_and_exits_with_1(home: Path) -> None:
+    diverging = ("--set", "phases.0.learning_rate=100", "--set", "phases.0.optimizer=sgd", "--epochs", "40")
+    ended = call(home, "run", "a-initial", *TINY, *diverging, "--json")
+    assert ended.returncode == 1
+    assert "learning rate 100 is probably too high" in json.loads(ended.stdout)["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("describe", "a-ft3"), 'Did you mean "a-ft'),
+        (("describe", "e", "--set", "phases.0.epoch=3"), 'Did you mean "epochs"?'),
+        (("describe", "no-such-file.json"), "no-such-file.json cannot be read"),
+        (("run", "e", "--data", "no-such-folder"), "no-such-folder"),
+        (("run", "e", "--seed", "-1"), "--seed"),
+        (("show", "nothing"), 'There is no run "nothing"'),
+    ],
+)
+def test_bad_arguments_are_explained_and_exit_with_2(home: Path, arguments: tuple[str, ...], said: str) -> None:
+    ended = call(home, *arguments)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def long_run(home: Path) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        command(home, "run", "a-initial", "--data", "sample", "--per-class", "100", "--epochs", "500", "--json"),
+        cwd=ROOT,
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
+def test_ctrl_c_stops_the_run_and_keeps_what_was_measured(long_run: "subprocess.Popen[str]") -> None:
+    assert long_run.stderr is not None
+    seen = ""
+    while "epoch 2 of 500" not in seen:
+        character = long_run.stderr.read(1)
+        assert character, f"the run ended early: {seen}"
+        seen += character
+    long_run.send_signal(signal.SIGINT)
+    stdout, _ = long_run.communicate(timeout=60)
+    assert long_run.returncode == 130
+    stopped = json.loads(stdout)
+    assert stopped["state"] == "stopped"
+    assert stopped["phases"][0]["epochs"]
