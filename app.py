@@ -15,6 +15,7 @@ from cifar_core.runs.supervisor import Supervisor
 from cifar_core.ui import form, reads
 from cifar_core.ui.page import explain, set_up
 from cifar_core.ui.start import start
+from cifar_core.ui.text import plain
 
 
 @asynccontextmanager
@@ -56,15 +57,17 @@ def front_door() -> None:
     st.subheader("Running and waiting")
     moving = [run for run in found if not run.state.is_finished]
     for run in moving:
-        st.markdown(f"[{run.name}](/Live?run={run.id}): {status(run)}")
+        label = plain(f"{run.name}: {status(run)}")
+        st.page_link("pages/2_Live.py", label=label, icon=":material/monitoring:", query_params={"run": run.id})
     if not moving:
         st.caption("Nothing runs and nothing waits.")
     st.subheader("Latest results")
     finished = [run for run in found if run.state.is_finished][:5]
     for run in finished:
         accuracy = run.metrics.get("test", {}).get("accuracy")
-        words = f"test accuracy {percent(accuracy)}" if accuracy is not None else status(run)
-        st.markdown(f"[{run.name}](/Results?run={run.id}): {words}")
+        words = f"{percent(accuracy)} of the test images" if accuracy is not None else str(run.state)
+        label = plain(f"{words} · {run.name}")
+        st.page_link("pages/3_Results.py", label=label, icon=":material/fact_check:", query_params={"run": run.id})
     if not finished:
         st.caption("No run has finished yet.")
 

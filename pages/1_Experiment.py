@@ -15,6 +15,7 @@ from cifar_core.ui.glossary import TERMS, help_for
 from cifar_core.ui.network_picture import network_picture, show_layers
 from cifar_core.ui.page import set_up
 from cifar_core.ui.start import start_panel
+from cifar_core.ui.text import plain
 
 set_up("Experiment")
 state = st.session_state
@@ -37,7 +38,7 @@ def open_form() -> None:
     try:
         fill(*form.read_link(*opened))
     except ExperimentError as error:
-        st.error(f"This link does not open an experiment. {error}", icon=":material/link_off:")
+        st.error(f"This link does not open an experiment. {plain(str(error))}", icon=":material/link_off:")
         fill(form.SCRATCH, form.FIRST, 0)
 
 
@@ -70,7 +71,7 @@ def class_side(side: str, title: str, data: Data) -> None:
         help=help_for("class split"),
         wrap=True,
     )
-    if reads.where_images_are(data.name, data.location) is not None:
+    if reads.images_of(data) is not None:
         with st.container(horizontal=True, gap="small"):
             for index in state[f"form.{side}"]:
                 if (row := reads.examples(data.model_dump_json(), index)) is not None:
@@ -136,7 +137,7 @@ def choose_head(shape: Experiment, index: int) -> None:
 def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
     """One phase: classes, epochs, head and freeze depth; the usual hyperparameters folded away."""
     key, blocks = f"form.{index}", len(frozen.networks[index].blocks)
-    st.markdown(f"**Phase {index + 1}: {frozen.phases[index].name}**")
+    st.markdown(f"**Phase {index + 1}: {plain(frozen.phases[index].name)}**")
     side, epochs = st.columns([3, 1])
     side.segmented_control("Trains on", ["source", "target"], key=f"{key}.train_on", required=True)
     epochs.number_input("Epochs", 1, 10_000, key=f"{key}.epochs", help=help_for("epoch"))
@@ -246,7 +247,7 @@ with right:
                 choose_phase(shape, frozen, index)
         meant = frozen
     except ExperimentError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         st.button("Back to the last settings that worked", on_click=lambda: fill(*state["form.shown"]))
     with st.container(horizontal=True):
         st.button("Add a phase", icon=":material/add:", on_click=add_phase, disabled=state["form.phases"] >= 12)

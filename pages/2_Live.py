@@ -7,7 +7,8 @@ from cifar_core.experiment.measured import Run
 from cifar_core.ui import reads
 from cifar_core.ui.curves import curves
 from cifar_core.ui.page import set_up
-from cifar_core.ui.run_header import badges, chosen_run, settings
+from cifar_core.ui.run_header import badges, chosen_run, reason, settings
+from cifar_core.ui.text import plain
 
 set_up("Live")
 store = reads.store()
@@ -31,7 +32,7 @@ def one_run(run_id: str) -> None:
     waiting = [each.id for each in store.queue()]
     position = waiting.index(run.id) + 1 if run.id in waiting else None
     words, button = st.columns([5, 1], vertical_alignment="center")
-    words.markdown(f"**{status(run, position)}**")
+    words.markdown(f"**{plain(status(run, position))}**")
     if run.state.is_finished:
         button.page_link(
             "pages/3_Results.py", label="Results", icon=":material/fact_check:", query_params={"run": run.id}
@@ -42,11 +43,7 @@ def one_run(run_id: str) -> None:
             label, icon=":material/stop:", key="stop", on_click=stop, args=(run.id,), disabled=run.stop_requested
         )
     st.progress(run.progress.fraction if run.progress else float(run.state.is_finished))
-    if run.reason:
-        summary, _, log = run.reason.partition("\n\n")
-        st.warning(summary, icon=":material/info:")
-        if log:
-            st.code(log, language=None)
+    reason(run)
     curves([(run, reads.history(run.id))], key="live")
 
 
@@ -58,7 +55,8 @@ def queue(found: list[Run]) -> None:
         st.caption("Nothing runs and nothing waits.")
     for position, run in enumerate([*active, *waiting], start=-len(active) + 1):
         name, up, cancel = st.columns([6, 1, 1], vertical_alignment="center")
-        name.markdown(f"[{run.name}](/Live?run={run.id}): {status(run, position if position > 0 else None)}")
+        label = plain(f"{run.name}: {status(run, position if position > 0 else None)}")
+        name.page_link("pages/2_Live.py", label=label, icon=":material/monitoring:", query_params={"run": run.id})
         if position > 1:
             before = waiting[position - 2].id
             up.button(
@@ -97,6 +95,7 @@ with st.expander("Settings of this run"):
 st.subheader("Finished")
 finished = [run for run in found if run.state.is_finished]
 for run in finished[:10]:
-    st.markdown(f"[{run.name}](/Live?run={run.id}): {status(run)}")
+    label = plain(f"{run.name}: {status(run)}")
+    st.page_link("pages/3_Results.py", label=label, icon=":material/fact_check:", query_params={"run": run.id})
 if not finished:
     st.caption("Nothing has finished yet.")

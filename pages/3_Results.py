@@ -1,5 +1,7 @@
 """Everything one run measured."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -7,16 +9,22 @@ from cifar_core.analysis import history as tables
 from cifar_core.analysis.figures import change_figure, change_table, confusion_figure, ledger_figure, ledger_table
 from cifar_core.analysis.metrics import METRICS, confident_mistakes, confusion, measure, per_class
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.wording import interval, size, status
+from cifar_core.analysis.wording import interval, percent, size, status
 from cifar_core.experiment.measured import Run
 from cifar_core.ui import reads
 from cifar_core.ui.curves import curves
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, set_up
-from cifar_core.ui.run_header import badges, chosen_run, settings
+from cifar_core.ui.run_header import badges, chosen_run, reason, settings
+from cifar_core.ui.text import plain
 
 set_up("Results")
 store = reads.store()
+
+
+def share(value: Any) -> str:
+    """Write a share in a table, with the same decimals in a whole column."""
+    return percent(value)
 
 
 def show_metrics(predictions: Predictions, split: str, key: str) -> None:
@@ -44,13 +52,10 @@ def show_metrics(predictions: Predictions, split: str, key: str) -> None:
             st.dataframe(counts, alt="Counts of true (rows) and predicted (columns) classes")
     with report:
         st.dataframe(
-            per_class(predictions),
+            per_class(predictions).style.format(share, subset=["precision", "recall", "f1"]),
             hide_index=True,
             height="content",
             alt=f"Report per class, {split} images",
-            column_config={
-                name: st.column_config.NumberColumn(format="percent") for name in ("precision", "recall", "f1")
-            },
         )
         rows = [{"metric": row.title, "value": row.show(found[row.name]), "meaning": row.meaning} for row in METRICS]
         with st.expander("All metrics, with what they mean"):
@@ -106,15 +111,8 @@ def show_seconds(run: Run) -> None:
         key="ledger",
         alt="Where the run's seconds went; the same numbers stand in the table below",
     )
-    st.dataframe(
-        ledger_table({run.name: run.seconds})[["title", "seconds", "share"]],
-        hide_index=True,
-        alt="Timing ledger",
-        column_config={
-            "seconds": st.column_config.NumberColumn(format="%.1f s"),
-            "share": st.column_config.NumberColumn(format="percent"),
-        },
-    )
+    seconds = ledger_table({run.name: run.seconds})[["title", "seconds", "share"]]
+    st.dataframe(seconds.style.format({"seconds": "{:.1f} s", "share": share}), hide_index=True, alt="Timing ledger")
     st.caption(
         f"{run.environment.get('hardware', '')} · "
         + ", ".join(f"{name} {version}" for name, version in run.environment.get("versions", {}).items())
@@ -171,13 +169,9 @@ if run_id is None:
     st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
     st.stop()
 run = store.run(run_id)
-st.markdown(f"**{status(run)}** · seed {run.seed} · takes {size(run.size)}")
+st.markdown(f"**{plain(status(run))}** · seed {run.seed} · takes {size(run.size)}")
 badges(run)
-if run.reason:
-    summary, _, log = run.reason.partition("\n\n")
-    st.warning(summary, icon=":material/info:")
-    if log:
-        st.code(log, language=None)
+reason(run)
 splits = {split: found for split in ("test", "validation") if (found := reads.predictions(run.id, split)) is not None}
 if splits:
     for tab, (split, found) in zip(

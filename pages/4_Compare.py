@@ -12,6 +12,7 @@ from cifar_core.ui import reads
 from cifar_core.ui.curves import curves
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, set_up
+from cifar_core.ui.text import plain
 
 set_up("Compare")
 MOST = 8
@@ -52,7 +53,7 @@ measured = [(run, reads.history(run.id)) for run in runs]
 kept = {run.id: reads.predictions(run.id, "test") for run in runs}
 predictions = {run: found for run, found in kept.items() if found is not None}
 
-st.markdown(f"#### {verdict(runs, baseline, predictions)}")
+st.markdown(f"#### {plain(verdict(runs, baseline, predictions))}")
 results = table(measured, baseline)
 st.dataframe(shown(results), hide_index=True, height="content", alt="The runs side by side")
 if results["accuracy"].notna().any():
@@ -65,7 +66,7 @@ if results["accuracy"].notna().any():
 st.subheader("Three questions")
 for answer in three_answers(measured):
     st.markdown(f"**{answer.question}**")
-    st.markdown("\n".join(f"- {sentence}" for sentence in answer.sentences))
+    st.markdown("\n".join(f"- {plain(sentence)}" for sentence in answer.sentences))
 
 st.subheader("What differs")
 differing = settings_that_differ(runs)

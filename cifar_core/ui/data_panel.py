@@ -12,6 +12,7 @@ from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data
 from cifar_core.home import home
 from cifar_core.ui import reads
+from cifar_core.ui.text import plain
 
 
 @dataclass
@@ -94,13 +95,15 @@ def data_panel() -> Data:
 def _cifar10(location: str | None) -> None:
     found = reads.where_images_are("cifar10", location)
     if found is not None:
-        opened = reads.images("cifar10", location, found)
-        st.caption(f"{opened.provenance}")
+        try:
+            st.caption(reads.images("cifar10", location, found).provenance)
+        except DataError as error:
+            st.error(plain(str(error)), icon=":material/broken_image:")
     elif location is None:
         st.info("CIFAR-10 is not on this computer yet.", icon=":material/download:")
         _download_panel()
     else:
-        st.warning(f"There is no CIFAR-10 in {location}.", icon=":material/folder_off:")
+        st.warning(f"There is no CIFAR-10 in {plain(location)}.", icon=":material/folder_off:")
     with st.expander("CIFAR-10 from a folder or archive of yours"):
         st.text_input(
             "Folder or archive on the server",
@@ -122,5 +125,5 @@ def _download_panel() -> None:
         st.rerun()
     else:
         if download.message:
-            st.warning(download.message)
+            st.warning(plain(download.message))
         st.button(f"Download CIFAR-10 ({SIZE / 1e6:.0f} MB)", icon=":material/download:", on_click=download.start)

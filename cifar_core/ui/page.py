@@ -7,6 +7,7 @@ import streamlit as st
 from cifar_core.data.errors import DataError
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.runs.errors import StoreError
+from cifar_core.ui.text import plain
 
 _LOG = logging.getLogger(__name__)
 _PAGES = (
@@ -36,7 +37,7 @@ def is_dark() -> bool:
 def explain(error: Exception) -> bool:
     """Say on the page what went wrong, in words; the traceback goes to the server's log."""
     if isinstance(error, ExperimentError | StoreError | DataError):
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
     else:
         _LOG.error("A page failed", exc_info=error)
         st.error(

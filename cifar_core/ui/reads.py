@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cifar_core.analysis.predictions import Predictions, load
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import find_images, open_images
+from cifar_core.data.errors import DataError
 from cifar_core.experiment.experiment import Data
 from cifar_core.experiment.measured import PhaseHistory, Run
 from cifar_core.home import home
@@ -62,9 +63,12 @@ def images(name: str, location: str | None, found_at: str) -> Images:
 
 
 def images_of(data: Data) -> Images | None:
-    """Return the images an experiment names, or None where they are not on this computer."""
+    """Return the images an experiment names, or None where they are not on this computer or cannot be read."""
     found_at = where_images_are(data.name, data.location)
-    return None if found_at is None else images(data.name, data.location, found_at)
+    try:
+        return None if found_at is None else images(data.name, data.location, found_at)
+    except DataError:
+        return None  # the panel in which images are chosen says why
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

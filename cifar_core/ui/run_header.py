@@ -6,6 +6,7 @@ from cifar_core.analysis.labels import labels
 from cifar_core.experiment.measured import Run
 from cifar_core.ui import form, reads
 from cifar_core.ui.network_picture import network_picture, show_layers
+from cifar_core.ui.text import plain
 
 
 def chosen_run(candidates: list[Run]) -> str | None:
@@ -32,12 +33,21 @@ def badges(run: Run) -> None:
             st.badge(label, icon=":material/flag:", color="gray")
 
 
+def reason(run: Run) -> None:
+    """Show why a run ended as it did, and the end of its log where there is one."""
+    summary, _, log = run.reason.partition("\n\n")
+    if summary:
+        st.warning(plain(summary), icon=":material/info:")
+    if log:
+        st.code(log, language=None)
+
+
 def settings(run: Run, *, key: str) -> None:
     """Show the run's own settings: network by phase, layers, and a link that opens a form with them."""
     experiment = run.experiment
     for index, phase in enumerate(experiment.phases):
         st.markdown(
-            f"**Phase {index + 1}: {phase.name}**, on {phase.train_on} classes · {phase.epochs} epochs · "
+            f"**Phase {index + 1}: {plain(phase.name)}**, on {phase.train_on} classes · {phase.epochs} epochs · "
             f"batch size {phase.batch_size} · {phase.optimizer} at {phase.learning_rate:g}"
         )
         network_picture(experiment, index, key=f"{key}.{index}")

@@ -10,6 +10,7 @@ from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.wording import run_name
 from cifar_core.home import home
 from cifar_core.ui import reads
+from cifar_core.ui.text import plain
 
 SPARE_BYTES = 200e6
 SECONDS_OF_ONE_CLICK = 2.0
@@ -26,18 +27,18 @@ def start_panel(experiment: Experiment, seed: int) -> None:
     """Show what the run will take and a button that queues it; then show the run."""
     with st.container(border=True):
         data = experiment.data
-        here = reads.where_images_are(data.name, data.location) is not None
+        here = reads.images_of(data) is not None
         existing = next(parent for parent in (home(), *home().parents) if parent.exists())
         needed, free = bytes_needed(experiment), shutil.disk_usage(existing).free
         room = free > needed + SPARE_BYTES
-        st.markdown(f"**{run_name(experiment, seed)}**")
+        st.markdown(f"**{plain(run_name(experiment, seed))}**")
         epochs = " + ".join(f"{phase.epochs}" for phase in experiment.phases)
         st.caption(
             f"{epochs} epochs · keeps about {needed / 1e6:.0f} MB of {free / 1e9:.0f} GB that are free · "
             "this page's address reopens these settings."
         )
         if not here:
-            st.warning("The images are not on this computer: download them above, or choose the built-in sample.")
+            st.warning("The images are not here: get CIFAR-10 under Images, or choose the built-in sample.")
         if not room:
             st.warning("There is too little room on the disk: delete old runs on the Results page first.")
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not (here and room), key="start"):
