@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +37,22 @@ SECONDS_TO_SAVE_AFTER_CUT = 2.0
 
 
 def _experiment_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which experiment is meant, and pass it on as `meant`.
+
+    `chosen` tells whether the images were named.
+    """
+
+    @wraps(command)
+    def resolved(
+        experiment: str,
+        data: str | None,
+        epochs: int | None,
+        per_class: int | None,
+        assignments: tuple[str, ...],
+        **others: Any,
+    ) -> None:
+        command(meant=_experiment(experiment, data, epochs, per_class, assignments), chosen=data is not None, **others)
+
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output."),
         click.option(
@@ -55,8 +72,8 @@ def _experiment_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.argument("experiment", metavar="RECIPE|FILE"),
     ):
-        command = option(command)
-    return command
+        resolved = option(resolved)
+    return resolved
 
 
 @click.group()
@@ -91,16 +108,8 @@ def recipes(as_json: bool) -> None:
 
 @main.command()
 @_experiment_options
-def describe(
-    experiment: str,
-    data: str | None,
-    epochs: int | None,
-    per_class: int | None,
-    assignments: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def describe(meant: Experiment, chosen: bool, as_json: bool) -> None:
     """Show what an experiment trains, layer by layer. Needs neither data nor weights."""
-    meant = _experiment(experiment, data, epochs, per_class, assignments)
     if as_json:
         _print_json(_description(meant))
         return
@@ -118,17 +127,9 @@ def describe(
 @main.command()
 @_experiment_options
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="The run's seed.")
-def run(
-    experiment: str,
-    data: str | None,
-    epochs: int | None,
-    per_class: int | None,
-    assignments: tuple[str, ...],
-    as_json: bool,
-    seed: int,
-) -> None:
+def run(meant: Experiment, chosen: bool, as_json: bool, seed: int) -> None:
     """Run an experiment now, in this terminal; the app shows it too. Ctrl-C stops it and keeps what it has."""
-    meant = _available(_experiment(experiment, data, epochs, per_class, assignments), chosen=data is not None)
+    meant = _available(meant, chosen=chosen)
     store = Store(home())
     run_id = store.submit(meant, seed, run_name(meant, seed))
     click.echo(f"Run {run_id}: {run_name(meant, seed)}", err=True)

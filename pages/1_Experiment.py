@@ -9,7 +9,7 @@ from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError
-from cifar_core.ui import form, reads
+from cifar_core.ui import form, form_state, reads
 from cifar_core.ui.data_panel import data_panel
 from cifar_core.ui.glossary import TERMS, help_for
 from cifar_core.ui.network_picture import network_picture, show_layers
@@ -19,44 +19,6 @@ from cifar_core.ui.text import plain
 
 set_up("Experiment")
 state = st.session_state
-
-
-def fill(start: str, experiment: Experiment, seed: int) -> None:
-    """Put an experiment into the form."""
-    state.update({"form.start": start, "form.seed": seed} | form.fields(experiment))
-
-
-def open_form() -> None:
-    """Fill the form from the page's link; where it is not new, keep what the form held when it was last shown."""
-    parameters = st.query_params
-    opened = (parameters.get("start", ""), tuple(parameters.get_all("set")), parameters.get("seed", ""))
-    if "form.shown" in state and opened in (state["form.link"], ("", (), "")):
-        start, experiment, seed = state["form.shown"]
-        for key, value in ({"form.start": start, "form.seed": seed} | form.fields(experiment)).items():
-            state.setdefault(key, value)
-        return
-    try:
-        fill(*form.read_link(*opened))
-    except ExperimentError as error:
-        st.error(f"This link does not open an experiment. {plain(str(error))}", icon=":material/link_off:")
-        fill(form.SCRATCH, form.FIRST, 0)
-
-
-def remember(experiment: Experiment, seed: int) -> None:
-    """Keep the form's settings for a return to this page, and in its link."""
-    start = state["form.start"]
-    parameters = form.link(start, experiment, seed)
-    state["form.shown"] = start, experiment, seed
-    state["form.link"] = start, tuple(parameters.get("set", ())), str(parameters.get("seed", ""))
-    st.query_params.from_dict(parameters)
-
-
-def restart() -> None:
-    """Fill the form from the chosen start; without CIFAR-10 on this computer, on the sample."""
-    experiment = form.start_from(state["form.start"])
-    if reads.where_images_are(experiment.data.name, experiment.data.location) is None:
-        experiment = experiment.model_copy(update={"data": Data(name="sample")})
-    fill(state["form.start"], experiment, state["form.seed"])
 
 
 def class_side(side: str, title: str, data: Data) -> None:
@@ -82,7 +44,13 @@ def choose_freezing(shape: Experiment, index: int) -> None:
     """The freeze depth of one phase, by a slider or a click on a block."""
     network, key = shape.networks[index], f"form.{index}"
     rule, depth = st.columns(2)
-    rule.selectbox("Freeze by", list(form.RULES), format_func=form.RULES.__getitem__, key=f"{key}.rule")
+    rule.selectbox(
+        "Freeze by",
+        list(form.RULES),
+        format_func=form.RULES.__getitem__,
+        key=f"{key}.rule",
+        help=help_for("freeze depth"),
+    )
     with depth:
         match state[f"{key}.rule"]:
             case "blocks":
@@ -118,7 +86,9 @@ def choose_head(shape: Experiment, index: int) -> None:
     if state[f"{key}.head"] == "keep":
         return
     outputs = {"classes": "One per class of the phase", "data set": "One per class of the data set"}
-    columns[1].selectbox("Outputs", list(outputs), format_func=outputs.__getitem__, key=f"{key}.outputs")
+    columns[1].selectbox(
+        "Outputs", list(outputs), format_func=outputs.__getitem__, key=f"{key}.outputs", help=help_for("output")
+    )
     if state[f"{key}.head"] == "layers":
         starts = form.head_starts(shape, index)
         if state[f"{key}.from_layer"] not in starts:
@@ -139,9 +109,11 @@ def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
     key, blocks = f"form.{index}", len(frozen.networks[index].blocks)
     st.markdown(f"**Phase {index + 1}: {plain(frozen.phases[index].name)}**")
     side, epochs = st.columns([3, 1])
-    side.segmented_control("Trains on", ["source", "target"], key=f"{key}.train_on", required=True)
+    side.segmented_control(
+        "Trains on", ["source", "target"], key=f"{key}.train_on", required=True, help=help_for("class split")
+    )
     epochs.number_input("Epochs", 1, 10_000, key=f"{key}.epochs", help=help_for("epoch"))
-    network_picture(frozen, index, key=f"picture.{index}", on_click=partial(move_boundary, index, blocks))
+    network_picture(frozen, index, key=f"picture.{index}", on_click=partial(form_state.move_boundary, index, blocks))
     choose_freezing(shape, index)
     choose_head(shape, index)
     with st.expander("Layers"):
@@ -162,30 +134,7 @@ def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
         batch.number_input("Batch size", 1, 65_536, key=f"{key}.batch_size", help=help_for("batch size"))
 
 
-def move_boundary(index: int, blocks: int, position: int) -> None:
-    """A click on a block freezes everything up to it; a click on a frozen one thaws it and all behind it."""
-    frozen = state[f"form.{index}.blocks"] if state[f"form.{index}.rule"] == "blocks" else 0
-    state[f"form.{index}.rule"] = "blocks"
-    state[f"form.{index}.blocks"] = min(blocks - 1, position if position < frozen else position + 1)
-
-
-def add_phase() -> None:
-    """Add a phase like the last one, on the target classes, with everything trainable."""
-    index = state["form.phases"]
-    last = {key: value for key, value in state.items() if str(key).startswith(f"form.{index - 1}.")}
-    for key, value in last.items():
-        state[str(key).replace(f".{index - 1}.", f".{index}.", 1)] = value
-    state.update({f"form.{index}.name": f"phase {index + 1}", f"form.{index}.train_on": "target"})
-    state.update({f"form.{index}.head": "keep", f"form.{index}.rule": "blocks", f"form.{index}.blocks": 0})
-    state["form.phases"] = index + 1
-
-
-def remove_phase() -> None:
-    """Remove the last phase."""
-    state["form.phases"] -= 1
-
-
-open_form()
+form_state.open_form()
 st.title("Experiment")
 beginning, ready = st.columns([2, 3], gap="large", vertical_alignment="bottom")
 beginning.selectbox(
@@ -193,9 +142,19 @@ beginning.selectbox(
     form.STARTS,
     format_func=lambda name: "Your own" if name == form.SCRATCH else RECIPES[name].title,
     key="form.start",
-    on_change=restart,
+    on_change=form_state.restart,
     help="A recipe is a published experiment: its settings, and what its authors reported.",
 )
+with beginning.popover("Open an experiment file", icon=":material/folder_open:"):
+    st.file_uploader(
+        "Experiment (JSON)",
+        type="json",
+        key="form.file",
+        on_change=form_state.open_file,
+        help="A file downloaded from a run's results, or written by hand.",
+    )
+if problem := state.pop("form.file_problem", ""):
+    st.error(plain(problem), icon=":material/error:")
 if (chosen := RECIPES.get(state["form.start"])) is not None:
     beginning.caption(f"{chosen.summary} Source: {chosen.source}.")
 
@@ -248,12 +207,14 @@ with right:
         meant = frozen
     except ExperimentError as error:
         st.error(plain(str(error)), icon=":material/error:")
-        st.button("Back to the last settings that worked", on_click=lambda: fill(*state["form.shown"]))
+        st.button("Back to the last settings that worked", on_click=lambda: form_state.fill(*state["form.shown"]))
     with st.container(horizontal=True):
-        st.button("Add a phase", icon=":material/add:", on_click=add_phase, disabled=state["form.phases"] >= 12)
-        st.button("Remove the last phase", on_click=remove_phase, disabled=state["form.phases"] <= 1)
+        st.button(
+            "Add a phase", icon=":material/add:", on_click=form_state.add_phase, disabled=state["form.phases"] >= 12
+        )
+        st.button("Remove the last phase", on_click=form_state.remove_phase, disabled=state["form.phases"] <= 1)
 
 if meant is not None:
-    remember(meant, state["form.seed"])
+    form_state.remember(meant, state["form.seed"])
     with ready:
         start_panel(meant, state["form.seed"])

@@ -139,8 +139,12 @@ def downloads(run: Run) -> None:
 
 def manage(run: Run) -> None:
     """Rename, note, archive, delete."""
-    name = st.text_input("Name", run.name, key=f"name.{run.id}", max_chars=200)
-    note = st.text_area("Note", run.note, key=f"note.{run.id}", max_chars=5000)
+    name = st.text_input(
+        "Name", run.name, key=f"name.{run.id}", max_chars=200, help="What the run is called everywhere."
+    )
+    note = st.text_area(
+        "Note", run.note, key=f"note.{run.id}", max_chars=5000, help="Anything worth remembering about this run."
+    )
     if (name.strip() and name != run.name) or note != run.note:
         store.rename(run.id, name.strip() or run.name)
         store.set_note(run.id, note)
@@ -161,7 +165,7 @@ def manage(run: Run) -> None:
 
 
 st.title("Results")
-archived = st.toggle("Show archived runs", key="archived")
+archived = st.toggle("Show archived runs", key="archived", help="Archived runs are kept, but left out of lists.")
 finished = [run for run in reads.runs(archived=archived) if run.state.is_finished]
 run_id = chosen_run(finished)
 if run_id is None:

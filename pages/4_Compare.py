@@ -32,6 +32,7 @@ chosen = st.multiselect(
     format_func=lambda run: f"{known[run].name} ({run})",
     key="compare.runs",
     max_selections=MOST,
+    help="Runs of the same split and classes compare best; what does not compare is said.",
 )
 chosen = [run for run in chosen if run in known]
 if len(chosen) < 2:
@@ -80,7 +81,14 @@ curves(measured, key="compare", baseline=baseline)
 
 st.subheader("Confusion matrices")
 if predictions:
-    values = st.segmented_control("Cells", ["counts", "row %"], default="row %", required=True, key="compare.cells")
+    values = st.segmented_control(
+        "Cells",
+        ["counts", "row %"],
+        default="row %",
+        required=True,
+        key="compare.cells",
+        help=help_for("confusion matrix"),
+    )
     matrices = {names[run]: confusion(found) for run, found in predictions.items()}
     columns = st.columns(2)
     for position, figure in enumerate(confusion_figures(matrices, "test", values=values, dark=is_dark())):

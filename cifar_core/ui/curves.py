@@ -14,7 +14,13 @@ _AXES: dict[X, str] = {"epoch": "epochs", "seconds": "seconds", "images": "image
 def curves(runs: Sequence[Measured], *, key: str, baseline: str | None = None) -> None:
     """Draw accuracy and loss of one or several runs over a chosen axis."""
     x: X = st.segmented_control(
-        "Curves over", list(_AXES), format_func=_AXES.__getitem__, default="epoch", required=True, key=f"{key}.x"
+        "Curves over",
+        list(_AXES),
+        format_func=_AXES.__getitem__,
+        default="epoch",
+        required=True,
+        key=f"{key}.x",
+        help="Epochs show learning per pass, seconds what it cost on this machine, images what it saw.",
     )
     columns = st.columns(2)
     measures: tuple[Measure, ...] = ("accuracy", "loss")

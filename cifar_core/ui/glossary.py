@@ -24,6 +24,8 @@ TERMS: dict[str, str] = {
     "usually takes a lower one than training from scratch.",
     "macro f1": "The harmonic mean of precision and recall, of each class, averaged with every class counting alike.",
     "optimizer": "The rule that turns gradients into steps. It starts anew in every phase.",
+    "output": "One number per class, read as its probability. Usually there is one output for each class of the phase; "
+    "with one for each class of the data set, labels keep their numbers, and some outputs stay unused.",
     "parameters": "The numbers a network consists of. Counted as Keras counts a model; what the optimizer keeps beside "
     "them is not included.",
     "phase": "One training within an experiment: on some classes, with some layers frozen. Weights carry over from "

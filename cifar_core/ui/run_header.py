@@ -21,7 +21,13 @@ def chosen_run(candidates: list[Run]) -> str | None:
         st.session_state["run.choice"] = wanted
     if st.session_state.get("run.choice") not in known:
         st.session_state["run.choice"] = next(iter(known))
-    chosen: str = st.selectbox("Run", list(known), format_func=lambda run: known[run].name, key="run.choice")
+    chosen: str = st.selectbox(
+        "Run",
+        list(known),
+        format_func=lambda run: known[run].name,
+        key="run.choice",
+        help="Newest first. The page's address keeps naming the chosen run.",
+    )
     st.query_params["run"] = st.session_state["run.link"] = chosen
     return chosen
 
