@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 from cifar_core.analysis.metrics import measure
-from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.predictions import Predictions, PredictionsError
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import open_images
 from cifar_core.data.errors import DataError
@@ -34,7 +34,7 @@ from cifar_core.training.trainer import Trained, probabilities, train
 SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_TO_SAVE = 8.0
 TRIES_TO_FINISH = 5
-EXPLAINED = (DataError, TrainingDivergedError, FrozenLayerMovedError)
+EXPLAINED = (DataError, PredictionsError, TrainingDivergedError, FrozenLayerMovedError)
 MODEL, TEST, VALIDATION = "model.keras", "test.npz", "validation.npz"
 
 

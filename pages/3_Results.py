@@ -46,6 +46,7 @@ def show_metrics(predictions: Predictions, split: str, key: str) -> None:
         st.plotly_chart(
             confusion_figure(counts, split, values=values, dark=is_dark()),
             key=f"{key}.matrix",
+            theme=None,
             alt=f"Confusion matrix of the {split} images; the same counts stand in the table below",
         )
         with st.expander("The same as a table"):
@@ -94,6 +95,7 @@ def show_phases(run: Run) -> None:
             figure.plotly_chart(
                 change_figure(phase.changes, phase.name, dark=is_dark()),
                 key=f"changes.{phase.index}",
+                theme=None,
                 alt=f"How far {phase.name} moved each layer; the same numbers stand in the table beside",
             )
             table.dataframe(
@@ -109,6 +111,7 @@ def show_seconds(run: Run) -> None:
     st.plotly_chart(
         ledger_figure({run.name: run.seconds}, dark=is_dark()),
         key="ledger",
+        theme=None,
         alt="Where the run's seconds went; the same numbers stand in the table below",
     )
     seconds = ledger_table({run.name: run.seconds})[["title", "seconds", "share"]]

@@ -61,6 +61,7 @@ if results["accuracy"].notna().any():
     st.plotly_chart(
         accuracy_figure(results, baseline=baseline, dark=is_dark()),
         key="accuracies",
+        theme=None,
         alt="Test accuracies with their 95 % intervals; the same numbers stand in the table above",
     )
 
@@ -93,7 +94,7 @@ if predictions:
     columns = st.columns(2)
     for position, figure in enumerate(confusion_figures(matrices, "test", values=values, dark=is_dark())):
         columns[position % 2].plotly_chart(
-            figure, key=f"matrix.{position}", alt=f"Confusion matrix of {list(matrices)[position]}"
+            figure, key=f"matrix.{position}", theme=None, alt=f"Confusion matrix of {list(matrices)[position]}"
         )
 else:
     st.caption("None of these runs has predicted its test images yet.")
@@ -101,6 +102,8 @@ else:
 st.subheader("Where the seconds went")
 ledgers = {names[run.id]: run.seconds for run in runs if run.seconds}
 if ledgers:
-    st.plotly_chart(ledger_figure(ledgers, dark=is_dark()), key="ledgers", alt="Where the seconds of the runs went")
+    st.plotly_chart(
+        ledger_figure(ledgers, dark=is_dark()), key="ledgers", theme=None, alt="Where the seconds of the runs went"
+    )
 if len({run.environment.get("hardware") for run in runs if run.environment}) > 1:
     st.warning("These runs were computed on different machines: their seconds do not compare.", icon=":material/flag:")

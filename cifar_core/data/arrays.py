@@ -234,6 +234,5 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
 
 def _spoilt(folder: Path, reason: str) -> DataDamagedError:
     return DataDamagedError(
-        f"The converted data in {folder} is damaged ({reason}). Delete that folder: it is made again from its "
-        "source."
+        f"The converted data in {folder} is damaged ({reason}). Delete that folder: it is made again from its source."
     )

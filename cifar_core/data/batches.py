@@ -36,14 +36,11 @@ def read_python_batch(content: bytes, *, file: str, rows: int, classes: int) -> 
     missing = [field for field in ("data", "labels") if field not in batch]
     if missing:
         held = ", ".join(sorted(batch)[:8]) or "nothing"
-        raise DataDamagedError(
-            f"{file} is no CIFAR-10 batch: {' and '.join(missing)} missing, found {held}. {AGAIN}"
-        )
+        raise DataDamagedError(f"{file} is no CIFAR-10 batch: {' and '.join(missing)} missing, found {held}. {AGAIN}")
     data = batch["data"]
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (rows, PIXELS):
         raise DataDamagedError(
-            f"The images in {file} have another shape: expected uint8 ({rows}, {PIXELS}), found {_kind(data)}. "
-            f"{AGAIN}"
+            f"The images in {file} have another shape: expected uint8 ({rows}, {PIXELS}), found {_kind(data)}. {AGAIN}"
         )
     return _images(data), _labels(batch["labels"], file=file, rows=rows, classes=classes)
 
@@ -56,8 +53,7 @@ def read_binary_batch(content: bytes, *, file: str, rows: int, classes: int) -> 
     expected = rows * (PIXELS + 1)
     if len(content) != expected:
         raise DataDamagedError(
-            f"{file} has another size: expected {expected:,} bytes ({rows:,} images), found {len(content):,}. "
-            f"{AGAIN}"
+            f"{file} has another size: expected {expected:,} bytes ({rows:,} images), found {len(content):,}. {AGAIN}"
         )
     records = np.frombuffer(content, np.uint8).reshape(rows, PIXELS + 1)
     return _images(records[:, 1:]), _labels(records[:, 0], file=file, rows=rows, classes=classes)

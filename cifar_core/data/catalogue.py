@@ -62,9 +62,7 @@ def open_images(
     dataset = _row(name)
     if dataset.synthetic:
         if location is not None:
-            raise DataNotFoundError(
-                f"{dataset.title} is drawn, not read: it takes no location (received {location})."
-            )
+            raise DataNotFoundError(f"{dataset.title} is drawn, not read: it takes no location (received {location}).")
         return _open_sample(dataset, home, progress)
     if location is not None:
         return _open_source(_path(location), dataset, home, progress)
@@ -95,9 +93,7 @@ def _row(name: str) -> DataSet:
     if name in DATASETS:
         return DATASETS[name]
     near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.0)
-    raise DataNotFoundError(
-        f"There is no data set {name!r}. Known: {', '.join(DATASETS)}. Did you mean {near[0]!r}?"
-    )
+    raise DataNotFoundError(f"There is no data set {name!r}. Known: {', '.join(DATASETS)}. Did you mean {near[0]!r}?")
 
 
 def _path(location: str | os.PathLike[str]) -> Path:

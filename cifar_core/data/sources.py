@@ -159,9 +159,7 @@ def _from_files(files: tuple[Path, ...], limit: int) -> Iterator[tuple[str, str,
                 )
             size = path.stat().st_size
             if size > limit:
-                raise DataDamagedError(
-                    f"{path} is too large for a batch: {size:,} bytes, expected at most {limit:,}."
-                )
+                raise DataDamagedError(f"{path} is too large for a batch: {size:,} bytes, expected at most {limit:,}.")
             content = path.read_bytes()
         yield path.name, str(path), content
 
@@ -209,9 +207,7 @@ def _member(tar: tarfile.TarFile, member: tarfile.TarInfo, file: str, limit: int
             f"from {HOME_PAGE}."
         )
     if member.size > limit:
-        raise DataUnsafeError(
-            f"{file} claims {member.size:,} bytes, expected at most {limit:,}. It was not unpacked."
-        )
+        raise DataUnsafeError(f"{file} claims {member.size:,} bytes, expected at most {limit:,}. It was not unpacked.")
     content = tar.extractfile(member)
     return content.read() if content else b""
 

@@ -102,9 +102,7 @@ def _first(images: Images, side: Literal["train", "test"], index: int, per_class
     found = np.flatnonzero(labels == index)[:per_class].astype(np.int64)
     if not len(found):
         kind = "training" if side == "train" else "test"
-        raise SelectionError(
-            f"{images.dataset.title} has no {kind} image of {images.dataset.classes[index]} here."
-        )
+        raise SelectionError(f"{images.dataset.title} has no {kind} image of {images.dataset.classes[index]} here.")
     return found
 
 

@@ -83,9 +83,7 @@ def feed(experiment: Experiment, phase: int, images: Images, seed: int) -> Feed:
 
     def examples(split: str, indices: NDArray[np.int64]) -> Examples:
         pixels, labels = (
-            (images.train_images, images.train_labels)
-            if split == "train"
-            else (images.test_images, images.test_labels)
+            (images.train_images, images.train_labels) if split == "train" else (images.test_images, images.test_labels)
         )
         return Examples(tf.constant(pixels[indices]), tf.constant(output_of[labels[indices]]), indices)
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from cifar_core.experiment.experiment import Data, Experiment, Freeze, Head, Phase
-from cifar_core.experiment.layers import Dense, Dropout
+from cifar_core.experiment.layers import Dense, Dropout, Layer
 from cifar_core.experiment.recipes import RECIPES, recipe
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import apply, differences
@@ -37,6 +37,7 @@ RULES = {
     "last": "All but the last layers",
     "only": "All but one block (surgical)",
 }
+MOST_DROPOUT = 0.99
 HEADS = {
     "keep": "Keep the head as it is",
     "output": "New output layer",
@@ -70,7 +71,7 @@ def fields(experiment: Experiment) -> dict[str, Any]:
 
 def _phase_fields(phase: Phase) -> dict[str, Any]:
     freeze, head = phase.freeze, phase.head
-    simple = head is None or tuple(layer.kind for layer in head.layers) in ((), ("dense",), ("dense", "dropout"))
+    simple = head is None or _has_fields(head.layers)
     layers = head.layers if head is not None and simple else ()
     return {
         "name": phase.name,
@@ -94,6 +95,18 @@ def _phase_fields(phase: Phase) -> dict[str, Any]:
         "optimizer": phase.optimizer,
         "learning_rate": phase.learning_rate,
     }
+
+
+def _has_fields(layers: Sequence[Layer]) -> bool:
+    """Whether the form has fields for new layers: none, or a dense one as the form makes it, perhaps with dropout."""
+    match layers:
+        case []:
+            return True
+        case [Dense(activation="relu")]:
+            return True
+        case [Dense(activation="relu"), Dropout(name="", rate=rate)]:
+            return 0 < rate <= MOST_DROPOUT
+    return False
 
 
 def draft(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -164,9 +177,10 @@ def clamp(values: MutableMapping[Any, Any], shape: Experiment) -> None:
 
 
 def head_starts(shape: Experiment, index: int) -> list[str]:
-    """Return the layers from which a phase may put new dense layers: those fed with a row of values."""
-    before = shape.networks[max(0, index - 1)].layers
-    return [layer.name for previous, layer in pairwise(before) if len(previous.output_shape) == 1 and layer.params]
+    """Return the layers from which a phase may put new dense layers, those fed with a row of values; and its own."""
+    before, head = shape.networks[max(0, index - 1)].layers, shape.phases[index].head
+    starts = [layer.name for previous, layer in pairwise(before) if len(previous.output_shape) == 1 and layer.params]
+    return starts if head is None or head.from_layer in starts else [head.from_layer, *starts]
 
 
 def link(start: str, experiment: Experiment, seed: int) -> dict[str, str | list[str]]:

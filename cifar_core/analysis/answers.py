@@ -1,0 +1,309 @@
+"""The three questions that every write-up of transfer learning asks, answered from runs' own numbers.
+
+A case is one phase of one run. Nothing is said that was not measured; what the numbers only suggest is worded so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cifar_core.analysis.history import Measured, training_seconds
+from cifar_core.analysis.labels import titles
+from cifar_core.analysis.wording import count, duration, listing, number, percent, points, ratio, small_share
+from cifar_core.experiment.measured import PhaseHistory, Run
+from cifar_core.experiment.network import Network
+
+QUESTIONS = (
+    "How many parameters are trainable in each case?",
+    "Which way of fine-tuning classifies better, and why?",
+    "Why is it faster than training from scratch?",
+)
+
+# Training accuracy counts running means with dropout on: smaller gaps to validation say nothing about overfitting.
+_GAP = 0.03
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question and its answer: sentences, the first of which answers."""
+
+    question: str
+    sentences: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The answer as one paragraph."""
+        return " ".join(self.sentences)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One phase of one run, with what it measured. `index` counts from 0."""
+
+    run: Run
+    title: str
+    index: int
+    history: PhaseHistory | None
+
+    @property
+    def network(self) -> Network:
+        """The phase's network."""
+        return self.run.experiment.networks[self.index]
+
+    @property
+    def name(self) -> str:
+        """What the case is called: its run and phase."""
+        return f"“{self.title}”, {self.run.experiment.phases[self.index].name}"
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether every layer trains and none has been trained before."""
+        layers = [layer for layer in self.network.layers if layer.params]
+        return all(layer.trainable and layer.since == self.index for layer in layers)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the layers with parameters that train."""
+        return tuple(layer.name for layer in self.network.layers if layer.params and layer.trainable)
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the layers with parameters that stay as they are."""
+        return tuple(layer.name for layer in self.network.layers if layer.params and not layer.trainable)
+
+    @property
+    def classes(self) -> frozenset[int]:
+        """The classes it trains on."""
+        return frozenset(self.run.experiment.classes_of(self.run.experiment.phases[self.index]))
+
+    @property
+    def learned(self) -> tuple[object, ...]:
+        """What it learned: equal for cases whose accuracies can be compared."""
+        data = self.run.experiment.data
+        return (data.name, data.per_class, self.run.environment.get("fingerprint"), self.classes)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all its epochs were measured."""
+        planned = self.run.experiment.phases[self.index].epochs
+        return self.history is not None and len(self.history.epochs) >= planned
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the run's test accuracy is this phase's."""
+        return self.index == len(self.run.experiment.phases) - 1
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of its epochs, validation included."""
+        return training_seconds(self.history) if self.history else 0.0
+
+    @property
+    def images(self) -> int:
+        """Training images it saw."""
+        return sum(done.images for done in self.history.epochs) if self.history else 0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs it finished."""
+        return len(self.history.epochs) if self.history else 0
+
+    def accuracy(self, on: str) -> float | None:
+        """Return the accuracy on "test" (last phase only), or "validation" or "training" (last epoch)."""
+        if on == "test":
+            return self.run.metrics.get("test", {}).get("accuracy") if self.is_last else None
+        if self.history is None or not self.history.epochs:
+            return None
+        last = self.history.epochs[-1]
+        return last.val_accuracy if on == "validation" else last.accuracy
+
+
+def cases(runs: Sequence[Measured]) -> list[Case]:
+    """Return every phase of every run, in order."""
+    names = titles([run for run, _ in runs])
+    return [
+        Case(run, names[run.id], index, next((found for found in histories if found.index == index), None))
+        for run, histories in runs
+        for index in range(len(run.experiment.phases))
+    ]
+
+
+def three_answers(runs: Sequence[Measured]) -> tuple[Answer, Answer, Answer]:
+    """Return the answers to QUESTIONS, from these runs' numbers alone."""
+    found = cases(runs)
+    return (
+        Answer(QUESTIONS[0], tuple(_parameters(found))),
+        Answer(QUESTIONS[1], tuple(_better(found))),
+        Answer(QUESTIONS[2], tuple(_faster(found))),
+    )
+
+
+def _parameters(found: list[Case]) -> list[str]:
+    """One sentence per distinct network: phases of several runs that train the same layers are one case."""
+    alike: dict[tuple[object, ...], list[Case]] = {}
+    for case in found:
+        key = (
+            case.run.experiment.phases[case.index].name,
+            case.network.trainable,
+            case.network.total,
+            case.trained,
+        )
+        alike.setdefault(key, []).append(case)
+    sentences = []
+    for members in alike.values():
+        network, phase = members[0].network, members[0].run.experiment.phases[members[0].index].name
+        share = small_share(network.trainable / network.total)
+        stays = members[0].frozen
+        rest = f"; {listing(list(stays))} {'stays' if len(stays) == 1 else 'stay'} frozen" if stays else ""
+        where = "" if len(members) == 1 or len(alike) == 1 else f" (in {len(members)} runs)"
+        sentences.append(
+            f"{phase}{where}: {number(network.trainable)} of {number(network.total)} parameters train ({share}), "
+            f"those of {listing(list(members[0].trained))}{rest}."
+        )
+    return sentences or ["No run is chosen."]
+
+
+def _better(found: list[Case]) -> list[str]:
+    ways = [case for case in found if case.index > 0 and not case.from_scratch and case.is_complete]
+    if ways:
+        # Only ways that learned the same classes from the same data can be compared: take the largest such set.
+        kinds = [case.learned for case in ways]
+        ways = [case for case in ways if case.learned == max(kinds, key=kinds.count)]
+    tested = [case for case in ways if case.accuracy("test") is not None]
+    on = "test" if len({case.trained for case in tested}) > 1 else "validation"
+    scored = sorted(((case.accuracy(on) or 0.0, case) for case in (tested if on == "test" else ways)), key=_score)
+    if len({case.trained for _, case in scored}) < 2:
+        return ["These runs fine-tuned in one way only; choose runs that train different layers to compare them."]
+    (best_score, best), *others = scored
+    second_score, second = next((score, case) for score, case in others if case.trained != best.trained)
+    sentences = [
+        f"{best.name}: {percent(best_score)} of the {on} images, {points(best_score - second_score)} against "
+        f"{second.name} ({percent(second_score)})."
+    ]
+    if on == "test":
+        sentences += _overlap(best, second)
+    sentences.append(
+        f"The better one trains {listing(list(best.trained))} ({number(best.network.trainable)} parameters), the "
+        f"other {listing(list(second.trained))} ({number(second.network.trainable)})."
+    )
+    sentences += _fit(second, limited=second.network.trainable < best.network.trainable)
+    sentences += _fit(best, limited=False)
+    sentences += _other_differences(best, second)
+    return sentences
+
+
+def _score(pair: tuple[float, Case]) -> float:
+    return -pair[0]
+
+
+def _overlap(best: Case, second: Case) -> list[str]:
+    one, other = best.run.metrics["test"], second.run.metrics["test"]
+    if one["accuracy_low"] <= other["accuracy_high"]:
+        return ["Their 95 % intervals overlap, so these test images leave open which is better."]
+    return []
+
+
+def _fit(case: Case, *, limited: bool) -> list[str]:
+    """What training beside validation accuracy supports about a case; `limited`: it trains less than the other."""
+    training, validation = case.accuracy("training"), case.accuracy("validation")
+    if training is None or validation is None:
+        return []
+    numbers = f"{percent(training)} in training (dropout on) and {percent(validation)} in validation"
+    if training - validation > _GAP:
+        return [f"{case.name} ended at {numbers}: a gap that points to overfitting."]
+    if limited:
+        return [
+            f"{case.name} ended at {numbers}: it fits the training images no better than new ones, so overfitting is "
+            f"not what limits it; the numbers fit the explanation that what it keeps frozen does."
+        ]
+    return [f"{case.name} ended at {numbers}: no sign of overfitting."]
+
+
+def _other_differences(best: Case, second: Case) -> list[str]:
+    """Whatever else differs could be the cause as well."""
+    found = []
+    one, other = (case.run.experiment.phases[case.index] for case in (best, second))
+    for field in ("epochs", "batch_size", "optimizer", "learning_rate", "head"):
+        if getattr(one, field) != getattr(other, field):
+            found.append(field.replace("_", " "))
+    if _earlier_epochs(best) != _earlier_epochs(second):
+        found.append(f"epochs on these classes before ({_earlier_epochs(best)} against {_earlier_epochs(second)})")
+    if best.run.experiment.backbone != second.run.experiment.backbone:
+        found.append("backbone")
+    if best.run.experiment.validation != second.run.experiment.validation:
+        found.append("validation images")
+    if best.run.seed != second.run.seed:
+        found.append("seed")
+    return [f"They also differ in {listing(found)}, which may account for part of it."] if found else []
+
+
+def _earlier_epochs(case: Case) -> int:
+    phases = case.run.experiment.phases[: case.index]
+    return sum(phase.epochs for phase in phases if frozenset(case.run.experiment.classes_of(phase)) == case.classes)
+
+
+def _faster(found: list[Case]) -> list[str]:
+    scratch = [case for case in found if case.from_scratch and case.is_complete and case.seconds]
+    if not scratch:
+        return ["No run here was trained from scratch to the end, so there is nothing to compare the seconds with."]
+    alike: dict[tuple[object, ...], list[tuple[Case, Case]]] = {}
+    left_out = 0
+    for case in found:
+        if case.from_scratch or not case.is_complete or not case.seconds or not case.images:
+            continue
+        hardware = case.run.environment.get("hardware")
+        bases = [base for base in scratch if base.run.environment.get("hardware") == hardware]
+        own = [base for base in bases if base.run.id == case.run.id]
+        if bases:
+            key = (case.run.experiment.phases[case.index].name, case.trained, case.network.total)
+            alike.setdefault(key, []).append((case, (own or bases)[0]))
+        else:
+            left_out += 1
+    sentences = [_speeds(pairs) for pairs in alike.values()]
+    if left_out:
+        sentences.append(f"{count(left_out, 'phase')} ran on other hardware and cannot be compared in seconds.")
+    if not sentences:
+        return ["No fine-tuning has been measured to its end yet."]
+    if any(case.run.seconds.get("extract") for case in found):
+        sentences.append(
+            "Extracting stored features is not part of these seconds; the timing ledger shows it on its own."
+        )
+    return sentences
+
+
+def _speeds(pairs: list[tuple[Case, Case]]) -> str:
+    """Decompose the first ratio of several runs' equal phases, and give the others' as a range."""
+    text = _speed(*pairs[0])
+    ratios = sorted(base.seconds / case.seconds for case, base in pairs[1:])
+    if ratios:
+        low, high = ratio(ratios[0]), ratio(ratios[-1])
+        range_ = low if low == high else f"{low.removesuffix('×')} to {high}"
+        text += f" In {count(len(ratios), 'other run')} the same phase was {range_} as fast as from scratch."
+    return text
+
+
+def _speed(case: Case, base: Case) -> str:
+    """Decompose a ratio of seconds into epochs, images an epoch and images a second, which multiply to it."""
+    faster = base.seconds / case.seconds
+    verb = f"{ratio(faster)} as fast as" if not 0.95 <= faster <= 1.05 else "about as fast as"
+    rates = (case.images / case.seconds, base.images / base.seconds)
+    text = (
+        f"{case.name}: {duration(case.seconds)}, {verb} from scratch ({base.name}: {duration(base.seconds)}). "
+        f"{count(case.epochs, 'epoch')} against {base.epochs}, {number(case.images / case.epochs)} images an "
+        f"epoch against {number(base.images / base.epochs)}, {number(rates[0])} images a second against "
+        f"{number(rates[1])} (validation included); {duration(case.seconds / case.epochs)} an epoch against "
+        f"{duration(base.seconds / base.epochs)}."
+    )
+    if not case.frozen or rates[0] <= rates[1]:
+        return text
+    share = case.network.trainable / case.network.total
+    trains = f"{number(case.network.trainable)} parameters instead of {number(base.network.trainable)}"
+    text += (
+        f" It trains {trains}."
+        if share < 0.5
+        else f" It still trains {percent(share)} of the parameters, so their number alone does not explain it."
+    )
+    layers = [layer.name for layer in case.network.layers if layer.params]
+    is_prefix = tuple(layers[: len(case.frozen)]) == case.frozen
+    saves = "needs no gradients at all" if is_prefix else "needs fewer gradients and no updates"
+    kept = listing(list(case.frozen))
+    return f"{text} What is frozen ({kept}) {saves}, which fits the higher rate; it was not timed apart."

@@ -1,0 +1,206 @@
+"""Runs beside each other: the settings that differ, what came out, and what limits the comparison.
+
+Runs are named by their title (`labels.titles`), so that two of one name stay apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from cifar_core.analysis import wording
+from cifar_core.analysis.history import Measured, images_seen, training_seconds
+from cifar_core.analysis.labels import labels, titles
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.measured import PhaseHistory, Run
+
+_NAMES = {
+    "data": "data",
+    "data.name": "data set",
+    "data.per_class": "images per class",
+    "data.location": "files from",
+    "validation.on": "validated on",
+    "validation.share": "share for validation",
+    "split.source": "source classes",
+    "split.target": "target classes",
+    "train_on": "classes",
+    "freeze": "frozen",
+    "head": "head",
+}
+
+
+def settings(run: Run) -> dict[str, str]:
+    """Return every setting of a run by a readable name, values in words."""
+    experiment = run.experiment
+    plain = experiment.model_dump(mode="json", exclude={"version", "phases", "split"})
+    found = {"seed": str(run.seed)}
+    for side in ("source", "target"):
+        found[_NAMES[f"split.{side}"]] = ", ".join(
+            experiment.dataset.classes[index] for index in getattr(experiment.split, side)
+        )
+    found |= {_readable(name): _in_words(value) for name, value in _flat(plain)}
+    for index, phase in enumerate(experiment.phases):
+        fields = phase.model_dump(mode="json", exclude={"freeze", "head"})
+        fields |= {"freeze": _frozen(experiment, index), "head": _head(experiment, index)}
+        found |= {f"phase {index + 1}: {_readable(name)}": _in_words(value) for name, value in fields.items()}
+    return found
+
+
+def settings_that_differ(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return only what differs: a row per setting (the index), a column per run title, values in words.
+
+    A setting that a run does not have (a third phase, say) is a dash.
+    """
+    names = titles(runs)
+    columns = {names[run.id]: settings(run) for run in runs}
+    every = dict.fromkeys(setting for found in columns.values() for setting in found)
+    differing = [
+        setting for setting in every if len({found.get(setting, wording.MISSING) for found in columns.values()}) > 1
+    ]
+    return pd.DataFrame(
+        {name: [found.get(setting, wording.MISSING) for setting in differing] for name, found in columns.items()},
+        index=pd.Index(differing, name="setting"),
+    )
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in fields.items():
+        pairs += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+    return pairs
+
+
+def _readable(name: str) -> str:
+    return _NAMES.get(name, name.replace("_", " ").replace(".", ", "))
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return wording.MISSING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _frozen(experiment: Experiment, index: int) -> str:
+    freeze = experiment.phases[index].freeze
+    match freeze.rule:
+        case "nothing":
+            return "nothing"
+        case "all_but_block":
+            return f"all but the block {freeze.block}"
+        case "all_but_last_layers":
+            return f"all but the last {wording.count(freeze.count, 'layer')}"
+    return f"the first {wording.count(freeze.count, freeze.rule.removeprefix('first_').removesuffix('s'))}"
+
+
+def _head(experiment: Experiment, index: int) -> str:
+    head = experiment.phases[index].head
+    if head is None:
+        return "kept" if index else "the backbone's"
+    side = "data set" if head.outputs == "data set" else "phase"
+    layers = [layer.name or layer.kind for layer in head.layers]
+    return f"new from {head.from_layer} on: {', '.join([*layers, f'one output per class of the {side}'])}"
+
+
+def table(runs: Sequence[Measured], baseline: str | None = None) -> pd.DataFrame:
+    """Return what came out, a row per run (index: run id), as numbers.
+
+    Columns: run, state, seed; accuracy, low, high, n (the test images; NaN before they are measured); difference
+    (to the baseline, a share); trainable, total (parameters of the last phase); last_seconds (training of the last
+    phase, validation included), seconds (the whole ledger), speed_ratio (the baseline's last_seconds over this
+    run's: 2 is twice as fast); images (training images seen, all phases); flags (list of sentences, see `flags`).
+    A difference or ratio that would not be fair is NaN, and a flag says why.
+    """
+    names = titles([run for run, _ in runs])
+    base = next((pair for pair in runs if pair[0].id == baseline), None)
+    rows = []
+    for run, histories in runs:
+        test, network = run.metrics.get("test", {}), run.experiment.networks[-1]
+        seconds = last_seconds(run, histories)
+        row = {
+            "id": run.id,
+            "run": names[run.id],
+            "state": str(run.state),
+            "seed": run.seed,
+            "accuracy": test.get("accuracy"),
+            "low": test.get("accuracy_low"),
+            "high": test.get("accuracy_high"),
+            "n": test.get("n"),
+            "difference": None,
+            "trainable": network.trainable,
+            "total": network.total,
+            "last_seconds": seconds,
+            "seconds": sum(run.seconds.values()) if run.seconds else None,
+            "speed_ratio": None,
+            "images": images_seen(histories),
+            "flags": flags(run, base[0] if base else None),
+        }
+        if base is not None:
+            reference, reference_test = last_seconds(*base), base[0].metrics.get("test", {})
+            if test and reference_test and same_test_images(run, base[0]):
+                row["difference"] = test["accuracy"] - reference_test["accuracy"]
+            if seconds and reference and same_hardware(run, base[0]):
+                row["speed_ratio"] = reference / seconds
+        rows.append(row)
+    found = pd.DataFrame(rows).set_index("id") if rows else pd.DataFrame()
+    measured = ["accuracy", "low", "high", "n", "difference", "last_seconds", "seconds", "speed_ratio"]
+    return found.astype(dict.fromkeys(measured, float)) if rows else found
+
+
+def shown(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `table` as a reader sees them: text with units, same decimals in a column."""
+    rows = []
+    for row in found.to_dict("records"):
+        accuracy = f"not measured ({row['state']})"
+        if row["accuracy"] == row["accuracy"]:
+            accuracy = wording.interval(row["accuracy"], row["low"], row["high"], int(row["n"]))
+        rows.append(
+            {
+                "run": row["run"],
+                "seed": str(row["seed"]),
+                "test accuracy": accuracy,
+                "against the baseline": wording.points(row["difference"]),
+                "trainable parameters": f"{row['trainable']:,} of {row['total']:,}",
+                "training, last phase": wording.duration(row["last_seconds"]),
+                "altogether": wording.duration(row["seconds"]),
+                "speed": wording.ratio(row["speed_ratio"]),
+                "images seen": wording.number(row["images"]),
+                "note": "; ".join(row["flags"]),
+            }
+        )
+    return pd.DataFrame(rows, index=found.index)
+
+
+def last_seconds(run: Run, histories: Sequence[PhaseHistory]) -> float | None:
+    """Return the training seconds of the last phase, or None before it has all its epochs."""
+    last = next((history for history in histories if history.index == len(run.experiment.phases) - 1), None)
+    if last is None or len(last.epochs) < run.experiment.phases[-1].epochs:
+        return None
+    return training_seconds(last)
+
+
+def flags(run: Run, baseline: Run | None) -> list[str]:
+    """Return what limits a run's numbers: its labels, and why they cannot be set against the baseline's."""
+    found = labels(run)
+    if baseline is None or baseline.id == run.id:
+        return found
+    if not same_test_images(run, baseline):
+        found.append("other test images than the baseline: the accuracies are not comparable")
+    if not same_hardware(run, baseline):
+        found.append("other hardware than the baseline: the seconds are not comparable")
+    return found
+
+
+def same_test_images(run: Run, other: Run) -> bool:
+    """Return whether two runs' final models were tested on the same images of the same classes."""
+    return _tested_on(run) == _tested_on(other)
+
+
+def same_hardware(run: Run, other: Run) -> bool:
+    """Return whether two runs name the same hardware; seconds are compared only then."""
+    return bool(run.environment.get("hardware") == other.environment.get("hardware"))
+
+
+def _tested_on(run: Run) -> tuple[Any, ...]:
+    experiment = run.experiment
+    classes = frozenset(experiment.classes_of(experiment.phases[-1]))
+    return (experiment.data.name, run.environment.get("fingerprint"), experiment.data.per_class, classes)

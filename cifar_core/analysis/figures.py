@@ -1,0 +1,305 @@
+"""Figures that stand still, in Plotly. Each takes a table that another function computed, and only draws it.
+
+All have a transparent background, no text below 12 px, and take `dark` for the theme they stand on.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from cifar_core.analysis import colours, wording
+from cifar_core.experiment.measured import LayerChange
+
+# Sequential in lightness alone, so safe for the colour-blind; the theme's background is the low end.
+_SCALES = (("#F4F8FB", "#08306B"), ("#16202C", "#C6E2F5"))
+
+# pixels that a run takes in a bar chart, its name included
+_ROW = 60
+
+# entry of the timing ledger: title, place in the palette (None: grey), hatching
+_LEDGER: dict[str, tuple[str, int | None, str]] = {
+    "queue": ("waiting in the queue", None, "/"),
+    "start": ("process start", None, ""),
+    "data": ("data", 3, ""),
+    "build": ("building the network", 5, ""),
+    "extract": ("stored features", 6, ""),
+    "first_step": ("first step", 1, ""),
+    "steps": ("training steps", 0, ""),
+    "validation": ("validation", 4, ""),
+    "evaluation": ("evaluation", 2, ""),
+    "saving": ("saving", None, "."),
+}
+
+
+def _figure(dark: bool, *, height: int, **layout: Any) -> go.Figure:
+    figure = go.Figure(layout={"template": "plotly_dark" if dark else "plotly_white", "height": height, **layout})
+    figure.update_layout(
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"size": 13, "color": colours.TEXT[dark]},
+        hoverlabel={"font": {"size": 13}},
+    )
+    figure.update_xaxes(gridcolor=colours.GRID[dark], zerolinecolor=colours.GRID[dark], automargin=True)
+    figure.update_yaxes(gridcolor=colours.GRID[dark], zerolinecolor=colours.GRID[dark], automargin=True)
+    figure.update_xaxes(title_font_size=13)
+    figure.update_yaxes(title_font_size=13, ticksuffix=" ")
+    return figure
+
+
+def _name_above_bars(figure: go.Figure, names: Sequence[str]) -> None:
+    """Write each bar's name above it: beside it, a run's name would leave no room for bars on a phone."""
+    figure.update_traces(width=0.42, selector={"type": "bar"})
+    figure.update_yaxes(
+        categoryorder="array", categoryarray=list(names), autorange="reversed", showticklabels=False, showgrid=False
+    )
+    for name in names:
+        figure.add_annotation(
+            text=name,
+            x=0,
+            y=name,
+            xref="paper",
+            xanchor="left",
+            yshift=_ROW * 0.38,
+            showarrow=False,
+            font={"size": 12},
+        )
+
+
+def row_shares(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return a confusion matrix as shares of the true classes, 0 to 1; a class that does not occur has zeros."""
+    totals: Any = counts.sum(axis=1)
+    return counts.div(totals.where(totals > 0, 1), axis=0)
+
+
+def confusion_figure(
+    counts: pd.DataFrame,
+    split: str,
+    *,
+    values: str = "counts",
+    title: str = "",
+    dark: bool = False,
+    top: float = 0,
+) -> go.Figure:
+    """Draw a confusion matrix (see `metrics.confusion`): rows are the true classes, columns the predicted ones.
+
+    `values` is "counts" or "row %"; `split` names the images ("test", "validation"); `top` makes the colour scale
+    reach at least so many counts, so that matrices side by side share one.
+
+    Raises:
+        ValueError: for other `values`.
+    """
+    if values not in ("counts", "row %"):
+        raise ValueError(f'values: expected "counts" or "row %", received {values!r}.')
+    shares = row_shares(counts)
+    shown = (100 * shares if values == "row %" else counts).to_numpy().tolist()
+    highest = 100.0 if values == "row %" else max(top, float(counts.to_numpy().max()), 1.0)
+    names, columns = [str(name) for name in counts.index], [str(name) for name in counts.columns]
+    figure = _figure(dark, height=170 + 34 * len(names), margin={"l": 8, "r": 8, "t": 64, "b": 8})
+    figure.add_heatmap(
+        z=shown,
+        x=columns,
+        y=names,
+        customdata=_cell_texts(counts, shares),
+        hovertemplate="true %{y}<br>predicted %{x}<br>%{customdata}<extra></extra>",
+        colorscale=list(_SCALES[dark]),
+        zmin=0,
+        zmax=highest,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+    )
+    cells = [
+        (column, name, value)
+        for name, row in zip(names, shown, strict=True)
+        for column, value in zip(columns, row, strict=True)
+    ]
+    figure.add_scatter(  # Plotly's own text in cells is grey, which is hard to read on half of the scale.
+        mode="text",
+        x=[column for column, _, _ in cells],
+        y=[name for _, name, _ in cells],
+        text=[f"{value:.0f}" for _, _, value in cells],
+        textfont={
+            "size": 12,
+            "color": [colours.readable_on(colours.mixed(*_SCALES[dark], value / highest)) for *_, value in cells],
+        },
+        hoverinfo="skip",
+    )
+    what = "counts" if values == "counts" else "% of the true class"
+    heading = f"{title}<br>" if title else ""
+    text = f"{heading}{split} images, n = {int(counts.to_numpy().sum()):,}, {what}"
+    figure.update_layout(title={"text": text, "font": {"size": 14}, "x": 0}, showlegend=False)
+    figure.update_xaxes(title_text="predicted", tickangle=-45, showgrid=False, tickfont={"size": 12})
+    figure.update_yaxes(title_text="true", autorange="reversed", showgrid=False, tickfont={"size": 12})
+    return figure
+
+
+def _cell_texts(counts: pd.DataFrame, shares: pd.DataFrame) -> list[list[str]]:
+    return [
+        [
+            f"{wording.number(count)} of {wording.number(sum(row))}, {wording.percent(share)}"
+            for count, share in zip(row, parts, strict=True)
+        ]
+        for row, parts in zip(counts.to_numpy().tolist(), shares.to_numpy().tolist(), strict=True)
+    ]
+
+
+def confusion_figures(
+    matrices: Mapping[str, pd.DataFrame], split: str, *, values: str = "counts", dark: bool = False
+) -> list[go.Figure]:
+    """Draw a confusion matrix per run title, on one colour scale, to stand side by side.
+
+    They are separate figures, so that a page can let them wrap on a narrow screen.
+    """
+    top = max((float(counts.to_numpy().max()) for counts in matrices.values()), default=0)
+    return [
+        confusion_figure(counts, split, values=values, title=title, dark=dark, top=top)
+        for title, counts in matrices.items()
+    ]
+
+
+def ledger_table(ledgers: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Return the timing ledgers of runs by title: run, entry, title, seconds, share (of the run's seconds).
+
+    Entries stand in the order in which a run goes through them; those not known here come last.
+    """
+    rows = []
+    for run, ledger in ledgers.items():
+        total = sum(ledger.values())
+        known = [entry for entry in _LEDGER if entry in ledger]
+        for entry in [*known, *(entry for entry in ledger if entry not in _LEDGER)]:
+            title = _LEDGER[entry][0] if entry in _LEDGER else entry.replace("_", " ")
+            rows.append((run, entry, title, float(ledger[entry]), ledger[entry] / total if total else 0.0))
+    return pd.DataFrame(rows, columns=["run", "entry", "title", "seconds", "share"])
+
+
+def ledger_figure(ledgers: Mapping[str, Mapping[str, float]], *, dark: bool = False) -> go.Figure:
+    """Draw where the seconds of one or several runs went, as stacked bars on one axis."""
+    table = ledger_table(ledgers)
+    order = [entry for entry in _LEDGER if entry in set(table["entry"])]
+    order += [entry for entry in table["entry"].unique() if entry not in _LEDGER]
+    figure = _figure(
+        dark,
+        height=120 + _ROW * len(ledgers) + 20 * ((len(order) + 1) // 2),
+        barmode="stack",
+        margin={"l": 8, "r": 16, "t": 16, "b": 60 + 20 * ((len(order) + 1) // 2)},
+        # Below everything and as wide as everything: two columns on a phone.
+        legend={
+            "orientation": "h",
+            "xref": "container",
+            "x": 0,
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "entrywidth": 108,
+            "traceorder": "normal",
+            "font": {"size": 12},
+        },
+    )
+    for entry in order:
+        part = table[table["entry"] == entry]
+        _, place, hatching = _LEDGER.get(entry, ("", None, "x"))
+        figure.add_bar(
+            orientation="h",
+            name=part["title"].iloc[0],
+            y=part["run"].tolist(),
+            x=part["seconds"].tolist(),
+            customdata=[
+                f"{wording.duration(seconds)}, {wording.percent(share)} of the run"
+                for seconds, share in zip(part["seconds"], part["share"], strict=True)
+            ],
+            hovertemplate="%{fullData.name}: %{customdata}<extra>%{y}</extra>",
+            marker={
+                "color": colours.grey(dark) if place is None else colours.palette(dark)[place],
+                "pattern": {"shape": hatching},
+            },
+        )
+    figure.update_xaxes(title_text="seconds", rangemode="tozero")
+    _name_above_bars(figure, list(ledgers))
+    return figure
+
+
+def change_table(changes: Sequence[LayerChange]) -> pd.DataFrame:
+    """Return how far each layer moved: layer, frozen, change, norm, relative, statistics, text.
+
+    `relative` is the norm of the change over the norm before, NaN where the weights were all zero; `statistics`
+    is NaN for a layer without BatchNorm statistics.
+    """
+    rows = []
+    for layer in changes:
+        relative = layer.change / layer.norm if layer.norm else 0.0 if not layer.change else float("nan")
+        if layer.frozen:
+            text = "0, frozen" if layer.change == 0 else f"moved by {wording.percent(relative)} although frozen"
+        else:
+            text = wording.percent(relative) if layer.norm else "from zero"
+        rows.append((layer.layer, layer.frozen, layer.change, layer.norm, relative, layer.statistics, text))
+    columns = ["layer", "frozen", "change", "norm", "relative", "statistics", "text"]
+    return pd.DataFrame(rows, columns=columns).astype({"statistics": float})
+
+
+def change_figure(changes: Sequence[LayerChange], phase: str, *, dark: bool = False) -> go.Figure:
+    """Draw how far a phase moved each layer, relative to its weights before: frozen layers stay at exactly 0."""
+    table = change_table(changes)
+    palette = colours.palette(dark)
+    figure = _figure(dark, height=110 + 30 * len(table), margin={"l": 8, "r": 16, "t": 48, "b": 8})
+    figure.add_bar(
+        orientation="h",
+        y=table["layer"].tolist(),
+        x=[0.0 if value != value else 100 * value for value in table["relative"]],
+        text=table["text"].tolist(),
+        textposition="outside",
+        textfont={"size": 12},
+        cliponaxis=False,
+        marker={"color": [palette[0] if frozen else palette[1] for frozen in table["frozen"]]},
+        customdata=[
+            f"change {change:.4g}, weights before {norm:.4g}"
+            + ("" if statistics != statistics else f", statistics moved {statistics:.4g}")
+            for change, norm, statistics in zip(table["change"], table["norm"], table["statistics"], strict=True)
+        ],
+        hovertemplate="%{y}: %{customdata}<extra></extra>",
+    )
+    figure.update_layout(title={"text": f"how far “{phase}” moved the weights", "font": {"size": 14}, "x": 0})
+    # Room at the right for the texts beside the bars, which autorange does not count.
+    longest = 100 * max((value for value in table["relative"] if value == value), default=0)
+    figure.update_xaxes(title_text="change, % of the norm before", range=[0, 1.35 * longest or 1])
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure
+
+
+def accuracy_figure(
+    table: pd.DataFrame, *, baseline: str | None = None, chance: float | None = None, dark: bool = False
+) -> go.Figure:
+    """Draw accuracies with their 95 % intervals, one bar per row of `comparison.table` (the index is the run id)."""
+    table = table[table["accuracy"].notna()]
+    hues = colours.run_colours([str(id) for id in table.index], baseline, dark=dark)
+    figure = _figure(dark, height=120 + _ROW * len(table), margin={"l": 8, "r": 16, "t": 32, "b": 8})
+    figure.add_bar(
+        orientation="h",
+        y=table["run"].tolist(),
+        x=(100 * table["accuracy"]).tolist(),
+        error_x={
+            "type": "data",
+            "array": (100 * (table["high"] - table["accuracy"])).tolist(),
+            "arrayminus": (100 * (table["accuracy"] - table["low"])).tolist(),
+            "color": colours.TEXT[dark],
+            "thickness": 2,
+        },
+        marker={"color": list(hues.values())},
+        text=[f"<b>{wording.percent(value)}</b>" for value in table["accuracy"]],
+        textposition="inside",
+        insidetextanchor="start",
+        textfont={"size": 13, "color": [colours.readable_on(hue) for hue in hues.values()]},
+        customdata=[
+            wording.interval(*row)
+            for row in zip(*(table[key] for key in ("accuracy", "low", "high", "n")), strict=True)
+        ],
+        hovertemplate="%{y}: %{customdata}<extra></extra>",
+    )
+    if chance is not None:
+        figure.add_vline(100 * chance, layer="below", line={"dash": "dot", "color": colours.TEXT[dark]})
+        label = {"text": f"chance {wording.percent(chance)}", "font": {"size": 12}, "showarrow": False}
+        figure.add_annotation(**label, x=100 * chance, yref="paper", y=1, xanchor="left", yanchor="bottom")
+    figure.update_xaxes(title_text="accuracy on the test images, %", range=[0, 100])
+    _name_above_bars(figure, table["run"].tolist())
+    return figure

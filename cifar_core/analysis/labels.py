@@ -1,0 +1,57 @@
+"""What must be said beside a run's numbers, so that nobody takes them for more than they are."""
+
+import math
+from collections.abc import Sequence
+
+from cifar_core.analysis.wording import count
+from cifar_core.experiment.measured import Run, State
+
+SEPARATOR = " · "
+
+_UNFINISHED = {
+    State.STOPPED: "stopped before its end",
+    State.FAILED: "failed before its end",
+    State.INTERRUPTED: "interrupted before its end",
+}
+
+
+def labels(run: Run) -> list[str]:
+    """Return short labels, most important first; an empty list where nothing needs saying."""
+    experiment, found = run.experiment, []
+    if experiment.dataset.synthetic:
+        found.append("synthetic images")
+    elif run.environment.get("official") is False:
+        provenance = run.environment.get("provenance")
+        found.append(f"not the official files: {provenance}" if provenance else "not the official files")
+    if experiment.data.per_class is not None:
+        found.append(f"quick look: {count(experiment.data.per_class, 'image')} per class")
+    if experiment.validation.on == "test":
+        found.append("validated on the test images")
+    if run.state in _UNFINISHED:
+        found.append(_UNFINISHED[run.state])
+    return found
+
+
+def titles(runs: Sequence[Run]) -> dict[str, str]:
+    """Return what each run is called beside the others, by id: what differs in their names, from part to part.
+
+    A name's parts stand between "·"; those that all names share are left out. Where names repeat, the id tells.
+    """
+    parts = {run.id: run.name.split(SEPARATOR) for run in runs}
+    shared = set.intersection(*map(set, parts.values())) if len(parts) > 1 else set()
+    short = {run: SEPARATOR.join(part for part in own if part not in shared) for run, own in parts.items()}
+    names = list(short.values())
+    return {
+        run.id: short[run.id] if short[run.id] and names.count(short[run.id]) == 1 else f"{run.name} ({run.id[:6]})"
+        for run in runs
+    }
+
+
+def chance(run: Run, phase: int) -> float:
+    """Return the accuracy of guessing among the classes that the phase (from 0) trains on."""
+    return 1 / len(run.experiment.classes_of(run.experiment.phases[phase]))
+
+
+def guessing_loss(share: float) -> float:
+    """Return the cross-entropy of giving each class the same probability."""
+    return -math.log(share)

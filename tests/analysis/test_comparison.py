@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import pytest
+
+from cifar_core.analysis.comparison import settings, settings_that_differ, shown, table
+from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Head
+from cifar_core.experiment.measured import State
+from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
+
+
+def test_only_settings_that_differ_are_shown_and_in_words() -> None:
+    one, _ = make_run("a")
+    other, _ = make_run("b", (SCRATCH, DENSE.model_copy(update={"learning_rate": 1e-4})))
+    found = settings_that_differ([one, other])
+    assert list(found.columns) == ["head only", "dense layers"]
+    assert list(found.loc["phase 2: frozen"]) == ["all but the last 1 layer", "the first 2 blocks"]
+    assert list(found.loc["phase 2: learning rate"]) == ["0.001", "0.0001"]
+    assert not [name for name in found.index if name.startswith("phase 1")]
+
+
+def test_equal_runs_differ_in_nothing() -> None:
+    assert settings_that_differ([make_run("a")[0], make_run("b")[0]]).empty
+
+
+def test_a_phase_that_a_run_lacks_is_a_dash() -> None:
+    found = settings_that_differ([make_run("a")[0], make_run("b", (SCRATCH, HEAD_ONLY, DENSE))[0]])
+    assert list(found.loc["phase 3: name"]) == ["–", "dense layers"]
+
+
+def test_settings_name_classes_and_heads() -> None:
+    run, _ = make_run()
+    experiment = Experiment(
+        data=Data(name="cifar10"),
+        split=ClassSplit(source=(0, 1), target=(8, 9)),
+        phases=(SCRATCH, HEAD_ONLY.model_copy(update={"head": Head(outputs="data set")})),
+    )
+    found = settings(replace(run, experiment=experiment))
+    assert found["source classes"] == "airplane, automobile"
+    assert found["phase 2: head"] == "new from output on: one output per class of the data set"
+
+
+def test_the_table_sets_every_run_against_the_baseline() -> None:
+    runs = [make_run("a", accuracy=0.6), make_run("b", (SCRATCH, DENSE), accuracy=0.7, seconds=8.0)]
+    found = table(runs, "a")
+    assert found.index.tolist() == ["a", "b"]
+    assert found["difference"].tolist() == pytest.approx([0, 0.1])
+    assert found["speed_ratio"].tolist() == pytest.approx([1, 0.5])
+    assert found["trainable"].tolist() == [645, 938_885]
+    assert found["total"].tolist() == [949_029, 949_029]
+    assert found["images"].tolist() == [150_000, 150_000]
+    assert found["seconds"].tolist() == pytest.approx([19.1, 19.1])
+    assert found["last_seconds"].tolist() == pytest.approx([4, 8])
+
+
+def test_seconds_of_other_hardware_are_not_compared() -> None:
+    runs = [make_run("a"), make_run("b", environment={"hardware": "another", "fingerprint": "f00d"})]
+    found = table(runs, "a")
+    assert found["speed_ratio"].isna().tolist() == [False, True]
+    assert found["flags"]["b"] == ["other hardware than the baseline: the seconds are not comparable"]
+
+
+def test_accuracies_on_other_test_images_are_not_compared() -> None:
+    found = table([make_run("a"), make_run("b", (SCRATCH,), accuracy=0.9)], "a")
+    assert found["difference"].isna().tolist() == [False, True]
+    assert found["flags"]["b"] == ["other test images than the baseline: the accuracies are not comparable"]
+
+
+def test_what_is_not_measured_yet_is_neither_zero_nor_compared() -> None:
+    runs = [make_run("a"), make_run("b", accuracy=None, epochs=1, state=State.TRAINING, seconds=4.0)]
+    found = table(runs, "a")
+    assert found.loc["b", ["accuracy", "difference", "last_seconds", "speed_ratio"]].isna().all()
+    assert shown(found).loc["b", "test accuracy"] == "not measured (training)"
+
+
+def test_the_shown_table_has_units_and_no_nan() -> None:
+    text = shown(table([make_run("a"), make_run("b", (SCRATCH, DENSE), 0.7)], "a"))
+    assert text.loc["b", "against the baseline"] == "+10.0 points"
+    assert text.loc["a", "trainable parameters"] == "645 of 949,029"
+    assert str(text.loc["a", "test accuracy"]).startswith("60.0 % (95 %: 58.6–61.4 %")
+    assert "nan" not in text.to_string().lower()
+
+
+def test_no_runs_give_empty_tables() -> None:
+    assert table([]).empty
+    assert shown(table([])).empty
+    assert settings_that_differ([]).empty

@@ -1,0 +1,123 @@
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cifar_core.analysis import comparison
+from cifar_core.analysis.figures import (
+    accuracy_figure,
+    change_figure,
+    change_table,
+    confusion_figure,
+    confusion_figures,
+    ledger_figure,
+    ledger_table,
+    row_shares,
+)
+from cifar_core.analysis.metrics import confusion
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.experiment.measured import LayerChange
+from tests.analysis.made_up import DENSE, SCRATCH, make_run
+
+LEDGERS = {"a": {"steps": 10.0, "queue": 1.0, "made of cheese": 2.0}, "b": {"validation": 2.0, "steps": 5.0}}
+
+
+def fonts(node: Any) -> list[float]:
+    """Every font size that a figure sets."""
+    if isinstance(node, dict):
+        own = [value for key, value in node.items() if "font" in key and isinstance(value, dict)]
+        return [font["size"] for font in own if "size" in font] + [
+            size for value in node.values() for size in fonts(value)
+        ]
+    return [size for value in node for size in fonts(value)] if isinstance(node, list) else []
+
+
+@pytest.mark.parametrize("values", ["counts", "row %"])
+def test_the_confusion_matrix_shows_its_numbers_and_says_what_they_are(predictions: Predictions, values: str) -> None:
+    counts = confusion(predictions)
+    figure = confusion_figure(counts, "test", values=values)
+    shown = counts if values == "counts" else 100 * counts.div(counts.sum(axis=1), axis=0)
+    heatmap, text = figure.data
+    assert np.array(heatmap.z) == pytest.approx(shown.to_numpy())
+    assert list(text.text) == [f"{value:.0f}" for value in shown.to_numpy().ravel()]
+    assert "test images, n = 400" in figure.layout.title.text
+    assert figure.layout.yaxis.autorange == "reversed"
+
+
+def test_a_class_that_does_not_occur_has_a_row_of_zeros() -> None:
+    counts = pd.DataFrame([[3, 1], [0, 0]], index=["cat", "dog"], columns=["cat", "dog"])
+    assert row_shares(counts).to_numpy().tolist() == [[0.75, 0.25], [0, 0]]
+
+
+def test_other_values_are_refused(predictions: Predictions) -> None:
+    with pytest.raises(ValueError, match='expected "counts" or "row %", received \'column %\''):
+        confusion_figure(confusion(predictions), "test", values="column %")
+
+
+def test_matrices_side_by_side_share_one_colour_scale(predictions: Predictions) -> None:
+    counts = confusion(predictions)
+    one, other = confusion_figures({"a": counts, "b": 2 * counts}, "test")
+    assert one.data[0].zmax == other.data[0].zmax == 2 * counts.to_numpy().max()
+    assert one.layout.title.text.startswith("a<br>")
+
+
+def test_ledger_entries_come_in_the_order_of_a_run_and_unknown_ones_last() -> None:
+    table = ledger_table(LEDGERS)
+    assert table["entry"].tolist() == ["queue", "steps", "made of cheese", "steps", "validation"]
+    assert table.groupby("run")["share"].sum().tolist() == pytest.approx([1, 1])
+    assert [bar.name for bar in ledger_figure(LEDGERS).data] == [
+        "waiting in the queue",
+        "training steps",
+        "validation",
+        "made of cheese",
+    ]
+
+
+def test_an_entry_has_its_colour_whatever_else_is_shown() -> None:
+    alone = ledger_figure({"b": {"steps": 1.0}}).data[0]
+    assert alone.marker.color == ledger_figure(LEDGERS).data[1].marker.color
+
+
+def test_frozen_layers_stand_at_exactly_zero() -> None:
+    changes = (LayerChange("conv_1", True, 0.0, 5.0), LayerChange("output", False, 2.5, 10.0, 0.5))
+    table = change_table(changes)
+    assert table["text"].tolist() == ["0, frozen", "25.0 %"]
+    assert table["statistics"].isna().tolist() == [True, False]
+    assert list(change_figure(changes, "head only").data[0].x) == [0.0, 25.0]
+
+
+def test_a_frozen_layer_that_moved_is_called_out() -> None:
+    assert change_table([LayerChange("conv_1", True, 0.5, 5.0)])["text"].tolist() == ["moved by 10.0 % although frozen"]
+
+
+def test_weights_that_started_at_zero_have_no_relative_change() -> None:
+    assert change_table([LayerChange("scale", False, 0.5, 0.0)])["text"].tolist() == ["from zero"]
+    assert list(change_figure([LayerChange("scale", False, 0.5, 0.0)], "all").data[0].x) == [0.0]
+
+
+def test_accuracies_have_their_intervals_and_the_whole_axis() -> None:
+    runs = [make_run("a"), make_run("b", (SCRATCH, DENSE), 0.7), make_run("c", accuracy=None)]
+    table = comparison.table(runs, "a")
+    figure = accuracy_figure(table, baseline="a", chance=0.2)
+    (bars,) = figure.data
+    assert list(bars.x) == pytest.approx([60, 70])
+    assert np.array(bars.x) + np.array(bars.error_x.array) == pytest.approx(100 * table["high"].dropna().to_numpy())
+    assert tuple(figure.layout.xaxis.range) == (0, 100)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_figures_are_transparent_legible_and_json(predictions: Predictions, dark: bool) -> None:
+    runs = [make_run("a"), make_run("b", (SCRATCH, DENSE), 0.7)]
+    for figure in (
+        confusion_figure(confusion(predictions), "test", dark=dark),
+        ledger_figure(LEDGERS, dark=dark),
+        change_figure(runs[0][1][1].changes, "head only", dark=dark),
+        accuracy_figure(comparison.table(runs, "a"), chance=0.2, dark=dark),
+        accuracy_figure(comparison.table([make_run("c", accuracy=None)]), dark=dark),
+    ):
+        plain = json.loads(figure.to_json())
+        assert plain["layout"]["paper_bgcolor"] == plain["layout"]["plot_bgcolor"] == "rgba(0,0,0,0)"
+        del plain["layout"]["template"]
+        assert min(fonts(plain)) >= 12

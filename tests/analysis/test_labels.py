@@ -1,0 +1,42 @@
+from cifar_core.analysis.labels import labels, titles
+from cifar_core.experiment.experiment import Data, Validation
+from cifar_core.experiment.measured import State
+from tests.analysis.made_up import make_run
+
+
+def test_a_clean_run_needs_no_label() -> None:
+    assert labels(make_run()[0]) == []
+
+
+def test_everything_that_limits_a_number_is_said() -> None:
+    run, _ = make_run(
+        data=Data(name="cifar10", per_class=100),
+        validation=Validation(on="test"),
+        state=State.STOPPED,
+        environment={"official": False, "provenance": "re-encoded as JPEG"},
+    )
+    assert labels(run) == [
+        "not the official files: re-encoded as JPEG",
+        "quick look: 100 images per class",
+        "validated on the test images",
+        "stopped before its end",
+    ]
+
+
+def test_drawn_images_are_called_synthetic_not_unofficial() -> None:
+    assert labels(make_run(data=Data(name="sample"), environment={"official": False})[0]) == ["synthetic images"]
+
+
+def test_nothing_is_said_about_files_of_which_nothing_is_known() -> None:
+    assert labels(make_run(environment={})[0]) == []
+
+
+def test_beside_each_other_runs_are_called_by_what_differs() -> None:
+    one, _ = make_run("a", name="two-conv · output only · seed 1")
+    other, _ = make_run("b", name="two-conv · everything · seed 1")
+    assert titles([one, other]) == {one.id: "output only", other.id: "everything"}
+
+
+def test_a_run_alone_keeps_its_whole_name() -> None:
+    run, _ = make_run("a", name="two-conv · output only · seed 1")
+    assert titles([run]) == {run.id: "two-conv · output only · seed 1"}

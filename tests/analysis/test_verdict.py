@@ -1,0 +1,100 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.verdict import paired, verdict
+from cifar_core.experiment.experiment import Data, Validation
+from cifar_core.experiment.measured import Run
+from tests.analysis.made_up import DENSE, SCRATCH, make_run, predicted
+
+
+def dense(id: str, accuracy: float | None, **fields: Any) -> Run:
+    return make_run(id, (SCRATCH, DENSE), accuracy, **fields)[0]
+
+
+def head(id: str, accuracy: float | None, **fields: Any) -> Run:
+    return make_run(id, accuracy=accuracy, **fields)[0]
+
+
+def test_a_clear_difference_is_called_one() -> None:
+    text = verdict([head("a", 0.6), dense("b", 0.75)], "a")
+    assert text.startswith("“dense layers” classifies 75.0 % (95 %: ")
+    assert "+15.0 points against the baseline “head only” (60.0 %)" in text
+    assert "their 95 % intervals do not overlap" in text
+
+
+def test_overlapping_intervals_are_said_to_overlap() -> None:
+    assert "intervals overlap" in verdict([head("a", 0.6), dense("b", 0.605)], "a")
+
+
+def test_a_single_seed_is_said_to_be_one() -> None:
+    assert "One seed each" in verdict([head("a", 0.6), dense("b", 0.75)], "a")
+    assert "One seed for some" in verdict([head("a", 0.6), head("c", 0.61, seed=4), dense("b", 0.75)], "a")
+
+
+def test_a_difference_within_the_spread_over_seeds_is_called_that() -> None:
+    runs = [head(f"a{seed}", 0.60 + 0.01 * seed, seed=seed) for seed in range(3)]
+    runs += [dense(f"b{seed}", accuracy, seed=seed) for seed, accuracy in enumerate((0.63, 0.59, 0.64))]
+    text = verdict(runs, "a0")
+    assert "smaller than the spread over seeds" in text
+    assert "(n = 3)" in text
+    assert "mean of 3 seeds" in text
+
+
+def test_a_difference_beyond_the_spread_over_seeds_shows_its_spread() -> None:
+    runs = [head(f"a{seed}", 0.60 + 0.01 * seed, seed=seed) for seed in range(3)]
+    runs += [dense(f"b{seed}", 0.75 + 0.012 * seed, seed=seed) for seed in range(3)]
+    text = verdict(runs, "a1")
+    assert "+15.2 ± 0.2 points (n = 3)" in text
+    assert "larger than the spread over 3 seeds" in text
+    assert "One seed" not in text
+
+
+def test_with_predictions_runs_are_compared_image_by_image() -> None:
+    better, worse = predicted(2000, 5, 0.8, seed=1), predicted(2000, 5, 0.4, seed=1)
+    runs = [head("a", 0.5), dense("b", 0.8)]
+    assert "more than the test images leave open" in verdict(runs, "a", {"a": worse, "b": better})
+    assert "within the noise of the test images" in verdict(runs, "a", {"a": better, "b": better})
+
+
+def test_validation_on_the_test_images_is_said() -> None:
+    runs = [head("a", 0.6), dense("b", 0.75, validation=Validation(on="test"))]
+    assert "Validated on the test images" in verdict(runs, "a")
+
+
+def test_synthetic_images_are_said() -> None:
+    sample = Data(name="sample")
+    assert "says nothing about photographs" in verdict([head("a", 0.6, data=sample), dense("b", 0.7, data=sample)], "a")
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([], "The baseline has no test accuracy yet"),
+        ([head("a", None)], "The baseline has no test accuracy yet"),
+        ([head("a", 0.6)], "nothing else to compare it with yet"),
+        ([head("a", 0.6), make_run("b", (SCRATCH,), 0.9)[0]], "tested on other images"),
+    ],
+)
+def test_without_a_fair_comparison_there_is_no_verdict(runs: list[Run], expected: str) -> None:
+    assert expected in verdict(runs, "a")
+
+
+def test_only_common_images_are_compared() -> None:
+    one, other = predicted(100, 3, 0.9, seed=1), predicted(50, 3, 0.9, seed=2)
+    assert paired(one, other).n == 50
+    apart = Predictions(other.probabilities, other.labels, other.images + 1000, other.class_names)
+    with pytest.raises(ValueError, match="no image in common"):
+        paired(one, apart)
+
+
+@given(st.integers(1, 200), st.integers(0, 999))
+def test_comparing_the_other_way_round_turns_the_sign(n: int, seed: int) -> None:
+    one, other = predicted(n, 3, 0.8, seed), predicted(n, 3, 0.5, seed + 1)
+    there, back = paired(one, other), paired(other, one)
+    assert there.difference == -back.difference == pytest.approx(np.mean(one.correct) - np.mean(other.correct))
+    assert (there.low, there.high) == (-back.high, -back.low)
