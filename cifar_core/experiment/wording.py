@@ -17,31 +17,35 @@ def class_list(experiment: Experiment, classes: Sequence[int]) -> str:
 
 
 def what_trains(experiment: Experiment, phase: int) -> str:
-    """Return what a phase trains: "everything", "output only", "dense_1 to output", or "conv_1 and output"."""
+    """Return what a phase trains: "everything", "output only" or "dense_1 to output" (freezing leaves no gaps)."""
     blocks = [block for block in experiment.networks[phase].blocks if block.params]
-    trained = [position for position, block in enumerate(blocks) if block.trainable]
-    names = [blocks[position].name for position in trained]
+    names = [block.name for block in blocks if block.trainable]
     if len(names) == len(blocks):
         return "everything"
-    if len(names) == 1:
-        return f"{names[0]} only"
-    if trained == list(range(trained[0], trained[-1] + 1)):
-        return f"{names[0]} to {names[-1]}"
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{names[0]} only" if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
 def trained_share(experiment: Experiment, phase: int) -> str:
     """Return the sentence below the picture of the network: how many parameters train, and what the rest keeps."""
     network = experiment.networks[phase]
-    share = 100 * network.trainable / network.total
-    digits = 2 if share < 1 else 0
-    counts = f"{network.trainable:,} of {network.total:,} parameters train ({share:.{digits}f} %)"
     if not network.non_trainable:
         return f"All {network.total:,} parameters train."
-    if phase == 0:
+    share = 100 * network.trainable / network.total
+    counts = f"{network.trainable:,} of {network.total:,} parameters train ({share:.{2 if share < 1 else 0}f} %)"
+    frozen = {(layer.name, layer.since): layer.params for layer in network.layers if not layer.trainable}
+    learned_on: dict[tuple[int, ...], None] = {}
+    at_random = dict(frozen)
+    for earlier, before in zip(experiment.phases[:phase], experiment.networks, strict=False):
+        trained = {(layer.name, layer.since) for layer in before.layers if layer.trainable and layer.params}
+        if trained & frozen.keys():
+            learned_on[experiment.classes_of(earlier)] = None
+        at_random = {layer: params for layer, params in at_random.items() if layer not in trained}
+    if not learned_on:
         return f"{counts}; the rest stays as it was initialized, at random."
-    learned_on = dict.fromkeys(experiment.classes_of(earlier) for earlier in experiment.phases[:phase])
-    return f"{counts}; the rest stays as learned on {', then '.join(class_list(experiment, c) for c in learned_on)}."
+    learned = ", then ".join(class_list(experiment, classes) for classes in learned_on)
+    new = sum(at_random.values())
+    exception = f", except for {new:,} that were never trained and stay random" if new else ""
+    return f"{counts}; the rest stays as learned on {learned}{exception}."
 
 
 def run_name(experiment: Experiment, seed: int) -> str:

@@ -68,15 +68,17 @@ def _train_phase(
     reporter.before(index, Before(loss, accuracy, time.perf_counter() - clock))
     before = snapshot(model)
     batches = Shuffled(phase_feed.train, experiment.phases[index].batch_size)
-    model.fit(
-        batches.batches,
-        epochs=experiment.phases[index].epochs,
-        validation_data=phase_feed.validation.in_order(),
-        callbacks=[Measure(reporter, ledger, experiment, index, seed, batches, clock)],
-        shuffle=False,  # the batches have an order of their own
-        verbose=0,
-    )
-    reporter.changes(index, changes(experiment.networks[index], before, snapshot(model)))
+    try:
+        model.fit(
+            batches.batches,
+            epochs=experiment.phases[index].epochs,
+            validation_data=phase_feed.validation.in_order(),
+            callbacks=[Measure(reporter, ledger, experiment, index, seed, batches, clock)],
+            shuffle=False,  # the batches have an order of their own
+            verbose=0,
+        )
+    finally:  # a phase that was stopped is to show the proof of its freezing too
+        reporter.changes(index, changes(experiment.networks[index], before, snapshot(model)))
 
 
 def probabilities(model: keras.Model, examples: Examples) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from cifar_core.analysis.labels import labels
 from cifar_core.experiment.measured import Run
+from cifar_core.runs.errors import UnknownRun
 from cifar_core.ui import form, reads
 from cifar_core.ui.network_picture import network_picture, show_layers
 from cifar_core.ui.text import plain
@@ -14,7 +15,12 @@ def chosen_run(candidates: list[Run]) -> str | None:
     known = {run.id: run for run in candidates}
     wanted = st.query_params.get("run", "")
     if wanted and wanted not in known:
-        known[wanted] = reads.store().run(wanted)
+        try:
+            known[wanted] = reads.store().run(wanted)
+        except UnknownRun as error:
+            st.error(plain(str(error)), icon=":material/link_off:")
+            st.page_link("app.py", label="All that runs, and the latest results", icon=":material/home:")
+            st.stop()
     if not known:
         return None
     if wanted and st.session_state.get("run.link") != wanted:

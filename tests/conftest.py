@@ -1,0 +1,57 @@
+"""Two rules for every test: no Keras in this process, and no deadline on a slow machine.
+
+Streamlit clears Keras's session after each script run, AppTest's included, so the two must never share a process.
+Therefore tests/training is left out of an ordinary `python -m pytest`; one test there
+(tests/architecture/test_processes.py) runs it in a process of its own and shows its output. Naming it,
+`python -m pytest tests/training`, runs it here, and nothing else may be named beside it.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+TRAINING = Path(__file__).parent / "training"
+
+settings.register_profile(
+    "tests", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("tests")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Collect tests/training only for a process that was asked for it by name, and for nothing else."""
+    if collection_path.is_relative_to(TRAINING) and not any(_named(config)):
+        return True
+    return None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to mix."""
+    named = _named(config)
+    if any(named) and not all(named):
+        raise pytest.UsageError("tests/training needs a process of its own: name it alone, or leave it out.")
+
+
+def _named(config: pytest.Config) -> list[bool]:
+    """For each path of the command line, whether it is in tests/training."""
+    paths = [Path(config.invocation_params.dir, argument.partition("::")[0]) for argument in config.args]
+    return [path.resolve().is_relative_to(TRAINING.resolve()) for path in paths]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Say at once when a test module imports Keras into the process of the pages' tests."""
+    if "keras" in sys.modules and not any(_named(session.config)):
+        raise pytest.UsageError("A test module outside tests/training has imported keras.")
+
+
+@pytest.fixture(autouse=True)
+def keras_stays_out(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that imports Keras into the process of the pages' tests."""
+    was_there = "keras" in sys.modules
+    yield
+    assert was_there or "keras" not in sys.modules or any(_named(request.config)), (
+        "this test has imported keras into the process of the pages' tests"
+    )

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cifar_core.data.errors import SelectionError
+from cifar_core.experiment.experiment import ClassSplit, Data, Validation
+from cifar_core.training.feeding import Examples, Shuffled, feed
+from tests.training.makers import experiment, images, phase, tuning
+
+
+def everything(examples: Examples) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    return examples.images.numpy(), examples.labels.numpy()
+
+
+def epoch_of(batches: Shuffled) -> NDArray[np.uint8]:
+    return np.concatenate([pixels.numpy() for pixels, _ in batches.batches])
+
+
+def test_labels_count_the_classes_of_the_phase_in_the_order_of_its_outputs() -> None:
+    target = feed(experiment(), 1, images(), seed=0)
+    classes = images().train_labels[target.train.indices]
+    assert [(5, 3, 9).index(index) for index in classes] == list(target.train.labels.numpy())
+
+
+def test_labels_stay_as_they_are_for_outputs_of_the_whole_data_set() -> None:
+    described = experiment(phase(), phase("b", "target", outputs="data set"))
+    target = feed(described, 1, images(), seed=0)
+    for examples, labels in ((target.train, images().train_labels), (target.test, images().test_labels)):
+        assert set(examples.labels.numpy()) == {3, 5, 9}
+        assert np.array_equal(examples.labels.numpy(), labels[examples.indices])
+
+
+def test_a_kept_head_calls_new_classes_by_their_place() -> None:
+    described = experiment(phase(), tuning(), split=ClassSplit(source=(0, 1, 2), target=(9, 8)))
+    assert set(feed(described, 1, images(), seed=0).train.labels.numpy()) == {0, 1}
+
+
+def test_images_go_with_their_labels() -> None:
+    chosen = feed(experiment(), 0, images(), seed=0)
+    assert np.array_equal(everything(chosen.train)[0], images().train_images[chosen.train.indices])
+    assert np.array_equal(everything(chosen.test)[0], images().test_images[chosen.test.indices])
+
+
+def test_training_and_validation_share_no_image() -> None:
+    chosen = feed(experiment(), 0, images(), seed=0)
+    assert not set(chosen.train.indices) & set(chosen.validation.indices)
+    assert len(chosen.train) + len(chosen.validation) == 36
+    assert not chosen.validation_is_test
+
+
+def test_validation_on_the_test_images_is_flagged() -> None:
+    chosen = feed(experiment(validation=Validation(on="test")), 0, images(), seed=0)
+    assert chosen.validation_is_test
+    assert chosen.validation is chosen.test
+    assert len(chosen.train) == 36
+
+
+def test_too_few_images_are_refused_in_a_sentence() -> None:
+    described = experiment(validation=Validation(share=0.9), data=Data(per_class=2))
+    with pytest.raises(SelectionError, match="none would be left to train on"):
+        feed(described, 0, images(), seed=0)
+
+
+def test_an_epoch_shows_every_image_once_the_last_batch_short() -> None:
+    chosen = feed(experiment(), 0, images(), seed=0).train
+    batches = Shuffled(chosen, 10)
+    batches.shuffle(0, 0, 1)
+    assert [len(labels) for _, labels in batches.batches] == [10, 10, 7]
+    assert sorted(epoch_of(batches).sum((1, 2, 3))) == sorted(everything(chosen)[0].sum((1, 2, 3)))
+
+
+def test_the_order_follows_from_seed_phase_and_epoch_alone() -> None:
+    batches = Shuffled(feed(experiment(), 0, images(), seed=0).train, 10)
+    orders = []
+    for address in ((0, 0, 1), (0, 0, 2), (0, 1, 1), (1, 0, 1), (0, 0, 1)):
+        batches.shuffle(*address)
+        orders.append(epoch_of(batches))
+    assert np.array_equal(orders[0], orders[-1])
+    assert not any(np.array_equal(orders[0], other) for other in orders[1:-1])
+
+
+def test_evaluation_keeps_the_order() -> None:
+    chosen = feed(experiment(), 0, images(), seed=0).test
+    pixels = np.concatenate([pixels.numpy() for pixels, _ in chosen.in_order()])
+    assert np.array_equal(pixels, everything(chosen)[0])

@@ -1,0 +1,188 @@
+"""The pure tables against Keras, and what a phase's model takes over from the one before."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from cifar_core.experiment.backbones import BACKBONES
+from cifar_core.experiment.experiment import Experiment, Head, Phase
+from cifar_core.experiment.layers import Conv, Dense, Dropout, MaxPool
+from cifar_core.experiment.recipes import RECIPES
+from cifar_core.training.networks import build, reset_random_layers
+from tests.training.makers import TINY, experiment, images, phase, small
+from tests.training.makers import run as train
+
+
+def freeze_depths() -> Iterator[Any]:
+    """Every backbone with every freeze depth that leaves something to train."""
+    for name in BACKBONES:
+        network = frozen(name, {}).networks[0]
+        for count in range(1, len(network.layers)):
+            yield name, {"rule": "first_layers", "count": count}
+            yield name, {"rule": "all_but_last_layers", "count": count}
+        for count, block in enumerate(network.blocks):
+            yield name, {"rule": "first_blocks", "count": count} if count else {}
+            yield name, {"rule": "all_but_block", "block": block.name}
+
+
+def frozen(backbone: str, freeze: dict[str, Any]) -> Experiment:
+    return Experiment.parse({"backbone": backbone, "phases": [{"name": "a", "train_on": "source", "freeze": freeze}]})
+
+
+@cache
+def unfrozen_model(backbone: str) -> keras.Model:
+    return build(frozen(backbone, {}), 0, seed=0)
+
+
+def count(variables: list[keras.Variable]) -> int:
+    return sum(int(np.prod(variable.shape)) for variable in variables)
+
+
+def assert_tables_are_those_of(model: keras.Model, described: Experiment, index: int) -> None:
+    network, layers = described.networks[index], model.layers[2:]
+    assert [layer.name for layer in model.layers[:2]] == ["pixels", "rescale"]
+    assert [row.name for row in network.layers] == [layer.name for layer in layers]
+    assert [type(row.layer).keras_type for row in network.layers] == [type(layer).__name__ for layer in layers]
+    assert [(None, *row.output_shape) for row in network.layers] == [layer.output.shape for layer in layers]
+    assert [row.params for row in network.layers] == [layer.count_params() for layer in layers]
+    assert [row.trainable for row in network.layers] == [layer.trainable for layer in layers]
+    assert (network.total, network.trainable) == (model.count_params(), count(model.trainable_weights))
+    assert network.non_trainable == count(model.non_trainable_weights)
+
+
+@pytest.mark.parametrize(("backbone", "freeze"), list(freeze_depths()), ids=str)
+def test_a_freeze_depth_means_the_same_to_keras(backbone: str, freeze: dict[str, Any]) -> None:
+    model = unfrozen_model(backbone)
+    described = frozen(backbone, freeze)
+    for row in described.networks[0].layers:
+        model.get_layer(row.name).trainable = row.trainable
+    assert_tables_are_those_of(model, described, 0)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_phase_of_every_recipe_is_built_as_described(recipe: str) -> None:
+    described = RECIPES[recipe].experiment
+    for index in range(len(described.phases)):
+        assert_tables_are_those_of(build(described, index, seed=0), described, index)
+
+
+def test_every_kind_of_layer_is_built_as_described() -> None:
+    layers = (
+        Conv(filters=3, kernel=4, padding="same", activation="linear"),
+        Dense(units=5),
+        MaxPool(size=3),
+        Dropout(rate=0),
+        Conv(filters=2, kernel=2),
+    )
+    flat = {"kind": "flatten"}
+    described = Experiment.parse(
+        {
+            "phases": [
+                {"name": "a", "train_on": "source", "head": {"from_layer": "conv_1", "layers": [*layers, flat, flat]}}
+            ]
+        }
+    )
+    model = build(described, 0, seed=0)
+    assert_tables_are_those_of(model, described, 0)
+    assert [model.get_layer(name).activation.__name__ for name in ("conv_1", "dense_1", "output")] == [
+        "linear",
+        "relu",
+        "softmax",
+    ]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_trains_and_its_saved_model_predicts_the_same(backbone: str, tmp_path: Path) -> None:
+    described = Experiment.parse({**small(layers=(), epochs=1).model_dump(), "backbone": backbone})
+    model = train(described)[0].model
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    pixels = images().test_images
+    assert np.array_equal(loaded.predict(pixels, verbose=0), model.predict(pixels, verbose=0))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_pixels_are_scaled_inside_the_model(backbone: str) -> None:
+    model = unfrozen_model(backbone)
+    scaled = model.get_layer("rescale")(np.full((1, 32, 32, 3), 255, np.uint8))
+    assert np.allclose(scaled, 255 * BACKBONES[backbone].pixel_scale)
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
+def test_the_optimizer_is_the_phases_own(optimizer: str) -> None:
+    model = build(experiment(phase(optimizer=optimizer, learning_rate=0.125)), 0, seed=0)
+    assert type(model.optimizer).__name__.lower() == optimizer
+    assert float(model.optimizer.learning_rate) == 0.125
+
+
+def test_a_kept_head_takes_its_weights_along() -> None:
+    described = experiment()
+    first = build(described, 0, seed=0)
+    second = build(described, 1, seed=0, previous=first)
+    assert_same_weights(first, second, [layer.name for layer in first.layers])
+
+
+def test_a_new_head_begins_afresh_and_the_rest_keeps_its_weights() -> None:
+    head = Head(from_layer="dense_1", layers=(Dense(units=8, name="dense_1"),))
+    described = experiment(phase(), Phase(name="b", train_on="target", head=head))
+    first = build(described, 0, seed=0)
+    second = build(described, 1, seed=0, previous=first)
+    assert_same_weights(first, second, ["conv_1"])
+    for name in ("dense_1", "output"):
+        assert not np.array_equal(first.get_layer(name).kernel, second.get_layer(name).kernel)
+
+
+def test_a_phase_begins_with_a_new_optimizer() -> None:
+    trained, _ = train(small(epochs=1, optimizer="adam"))
+    again = build(small(epochs=1, optimizer="adam"), 0, seed=0, previous=trained.model)
+    assert int(trained.model.optimizer.iterations) == 1
+    assert int(again.optimizer.iterations) == 0
+
+
+def test_weights_begin_with_the_seed() -> None:
+    kernels = [build(experiment(), 0, seed).get_layer("conv_1").kernel.numpy() for seed in (4, 4, 5)]
+    assert np.array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+
+
+def test_a_new_head_depends_on_its_phase_and_not_on_what_was_drawn_before() -> None:
+    described = experiment(phase(), phase("again"))
+    fresh = build(described, 1, seed=0)
+    keras.utils.set_random_seed(99)
+    after_another = build(described, 1, seed=0, previous=build(described, 0, seed=0))
+    assert_same_weights(fresh, after_another, [layer.name for layer in fresh.layers])
+
+
+def test_dropout_draws_by_seed_phase_and_epoch_alone() -> None:
+    model = build(experiment(phase()), 0, seed=0)
+    address = (0, 0, 1)
+    drawn = masked(model, address)
+    assert np.array_equal(masked(model, address), drawn)
+    others = [masked(model, other) for other in ((1, 0, 1), (0, 1, 1), (0, 0, 2))]
+    assert not any(np.array_equal(other, drawn) for other in others)
+
+
+def test_two_dropouts_of_a_network_draw_different_masks() -> None:
+    layers = (*TINY, Dropout(rate=0.5))
+    model = build(experiment(phase(layers=layers)), 0, seed=0)
+    reset_random_layers(model, 0, 0, 1)
+    ones = np.ones((1, 1000), np.float32)
+    first, second = (model.get_layer(f"dropout_{number}")(ones, training=True).numpy() for number in (1, 2))
+    assert not np.array_equal(first, second)
+
+
+def masked(model: keras.Model, address: tuple[int, int, int]) -> Any:
+    """What the model's Dropout leaves of ones, drawn from the stream of an address."""
+    reset_random_layers(model, *address)
+    return model.get_layer("dropout_1")(np.ones((1, 1000), np.float32), training=True).numpy()
+
+
+def assert_same_weights(one: keras.Model, other: keras.Model, layers: list[str]) -> None:
+    for name in layers:
+        pairs = zip(one.get_layer(name).get_weights(), other.get_layer(name).get_weights(), strict=True)
+        assert all(np.array_equal(mine, yours) for mine, yours in pairs), name
