@@ -179,9 +179,10 @@ with left:
     else:
         st.number_input(
             "Share set apart for validation",
-            0.01,
-            0.99,
+            0.0,
+            1.0,
             step=0.05,
+            format="%.6g",
             key="form.share",
             help="Of each class's training images.",
         )

@@ -206,11 +206,11 @@ def recipe_of(experiment: Experiment) -> Recipe | None:
     return None
 
 
-def is_comparable(experiment: Experiment) -> bool:
-    """Return whether published figures may stand beside a run: a recipe, on all images of its own data set."""
-    followed = recipe_of(experiment)
+def reaches(experiment: Experiment, target: Recipe, phase: int) -> bool:
+    """Return whether an experiment does, up to a phase, what a recipe does up to it, on all of its own images."""
+    data = experiment.data.model_copy(update={"location": target.experiment.data.location})
     return (
-        followed is not None
-        and experiment.data.name == followed.experiment.data.name
-        and experiment.data.per_class is None
+        data == target.experiment.data
+        and experiment.phases[: phase + 1] == target.experiment.phases[: phase + 1]
+        and experiment.model_copy(update={"data": data, "phases": target.experiment.phases}) == target.experiment
     )

@@ -16,7 +16,8 @@ _PAGES = (
     ("pages/2_Live.py", "Live", "monitoring"),
     ("pages/3_Results.py", "Results", "fact_check"),
     ("pages/4_Compare.py", "Compare", "compare_arrows"),
-    ("pages/5_Glossary.py", "Glossary", "menu_book"),
+    ("pages/5_Published.py", "Published", "library_books"),
+    ("pages/6_Glossary.py", "Glossary", "menu_book"),
 )
 
 

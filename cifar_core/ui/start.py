@@ -54,3 +54,9 @@ def start(experiment: Experiment, seed: int) -> None:
     run = reads.store().submit(experiment, seed, run_name(experiment, seed), token=token)
     reads.runs.clear()
     st.switch_page("pages/2_Live.py", query_params={"run": run})
+
+
+def next_seed(experiment: Experiment) -> int:
+    """Return the first seed with which this experiment has not been run or queued."""
+    used = {run.seed for run in reads.runs(archived=True) if run.experiment == experiment}
+    return next(seed for seed in range(len(used) + 1) if seed not in used)

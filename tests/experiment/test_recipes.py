@@ -1,7 +1,7 @@
 import pytest
 
 from cifar_core.experiment.experiment import Data, Experiment
-from cifar_core.experiment.recipes import RECIPES, is_comparable, recipe, recipe_of
+from cifar_core.experiment.recipes import RECIPES, reaches, recipe, recipe_of
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import apply
 
@@ -40,11 +40,18 @@ def test_an_experiment_that_differs_in_more_than_its_images_follows_no_recipe(ch
 )
 def test_published_figures_stand_only_beside_all_images_of_their_data_set(data: Data, comparable: bool) -> None:
     experiment = Experiment.parse({**RECIPES["a-ft1"].experiment.model_dump(), "data": data})
-    assert is_comparable(experiment) == comparable
+    assert reaches(experiment, RECIPES["a-ft1"], 1) == comparable
 
 
 def test_an_experiment_of_ones_own_is_compared_with_no_publication() -> None:
-    assert not is_comparable(apply(RECIPES["e"].experiment, ["phases.0.epochs=9"]))
+    assert not reaches(apply(RECIPES["e"].experiment, ["phases.0.epochs=9"]), RECIPES["e"], 0)
+
+
+def test_a_longer_recipe_reaches_the_shorter_ones_it_begins_with_and_no_other() -> None:
+    longest = RECIPES["a-ft2"].experiment
+    assert reaches(longest, RECIPES["a-initial"], 0)
+    assert reaches(longest, RECIPES["a-ft1"], 1)
+    assert not reaches(RECIPES["a-ft2-direct"].experiment, RECIPES["a-ft1"], 1)
 
 
 def test_an_unknown_recipe_is_refused_with_those_that_there_are() -> None:
