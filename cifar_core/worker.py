@@ -5,6 +5,7 @@
 that nobody is there any more, so the worker keeps what it has, marks the run interrupted and exits.
 """
 
+import errno
 import json
 import os
 import sys
@@ -208,6 +209,8 @@ class Job:
 
 
 def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full. Delete old runs on the Results page, or free room otherwise, and start again."
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return "The machine ran out of memory. Try a smaller batch, fewer images or a smaller network."
     return f"Something unexpected went wrong: {type(error).__name__}: {error}"
