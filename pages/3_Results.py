@@ -117,7 +117,7 @@ def show_seconds(run: Run) -> None:
     seconds = ledger_table({run.name: run.seconds})[["title", "seconds", "share"]]
     st.dataframe(seconds.style.format({"seconds": "{:.1f} s", "share": share}), hide_index=True, alt="Timing ledger")
     st.caption(
-        f"{run.environment.get('hardware', '')} · "
+        f"{run.environment.get('provenance', '')} {run.environment.get('hardware', '')} · "
         + ", ".join(f"{name} {version}" for name, version in run.environment.get("versions", {}).items())
     )
 

@@ -21,8 +21,7 @@ def labels(run: Run) -> list[str]:
     if experiment.dataset.synthetic:
         found.append("synthetic images")
     elif run.environment.get("official") is False:
-        provenance = run.environment.get("provenance")
-        found.append(f"not the official files: {provenance}" if provenance else "not the official files")
+        found.append("not the official files byte for byte")
     if experiment.data.per_class is not None:
         found.append(f"quick look: {count(experiment.data.per_class, 'image')} per class")
     if experiment.validation.on == "test":

@@ -16,7 +16,7 @@ def test_everything_that_limits_a_number_is_said() -> None:
         environment={"official": False, "provenance": "re-encoded as JPEG"},
     )
     assert labels(run) == [
-        "not the official files: re-encoded as JPEG",
+        "not the official files byte for byte",
         "quick look: 100 images per class",
         "validated on the test images",
         "stopped before its end",
