@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cifar_core.analysis.wording import status
-from cifar_core.experiment.measured import Run
+from cifar_core.experiment.measured import Run, State
 from cifar_core.ui import reads
 from cifar_core.ui.curves import curves
 from cifar_core.ui.page import set_up
@@ -83,9 +83,10 @@ def watch(run_id: str) -> None:
     """Look once a second as long as something moves; then once more as a whole page, and rest."""
     one_run(run_id)
     st.subheader("Queue")
-    now = reads.runs()
-    queue(now)
-    if moving and all(run.state.is_finished for run in now):
+    unfinished = store.runs(states=[state for state in State if not state.is_finished])
+    queue(unfinished)
+    if moving and not unfinished:
+        reads.runs.clear()
         st.rerun()
 
 

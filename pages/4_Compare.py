@@ -23,9 +23,11 @@ if len(known) < 2:
     st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
     st.stop()
 
+shown_last, baseline_last = st.session_state.get("compare.shown", ([], ""))
 linked = [run for run in st.query_params.get("runs", "").split(",") if run in known]
-if linked and linked != st.session_state.get("compare.link"):
-    st.session_state["compare.runs"] = linked[:MOST]
+if (linked and linked != shown_last) or "compare.runs" not in st.session_state:
+    st.session_state["compare.runs"] = [run for run in linked or shown_last if run in known][:MOST]
+    st.session_state["compare.baseline"] = st.query_params.get("baseline", baseline_last)
 chosen = st.multiselect(
     f"Runs, 2 to {MOST}",
     list(known),
@@ -38,15 +40,13 @@ chosen = [run for run in chosen if run in known]
 if len(chosen) < 2:
     st.caption("Choose at least two runs.")
     st.stop()
-if st.query_params.get("baseline") in chosen and "compare.baseline" not in st.session_state:
-    st.session_state["compare.baseline"] = st.query_params["baseline"]
 if st.session_state.get("compare.baseline") not in chosen:
     st.session_state["compare.baseline"] = chosen[0]
 names = titles([known[run] for run in chosen])
 baseline = st.selectbox(
     "Baseline", chosen, format_func=names.__getitem__, key="compare.baseline", help=help_for("baseline")
 )
-st.session_state["compare.link"] = chosen
+st.session_state["compare.shown"] = chosen, baseline
 st.query_params.from_dict({"runs": ",".join(chosen), "baseline": baseline})
 
 runs = [known[run] for run in chosen]

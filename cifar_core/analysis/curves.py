@@ -10,6 +10,7 @@ specification, and pages draw it with
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -60,12 +61,12 @@ def dots(runs: Sequence[Measured], measure: Measure = "accuracy", x: X = "epoch"
     """
     names, rows = titles([run for run, _ in runs]), []
     for run, histories in runs:
-        found = [
+        every = max(1, math.ceil(sum(len(history.points) for history in histories) / POINTS_DRAWN))
+        rows += [
             (names[run.id], row.phase_name, row.epoch, at, y)
-            for row in point_rows(histories)
+            for row in point_rows([replace(history, points=history.points[::every]) for history in histories])
             if math.isfinite(y := getattr(row, measure)) and math.isfinite(at := float(getattr(row, x)))
         ]
-        rows += found[:: max(1, math.ceil(len(found) / POINTS_DRAWN))]
     return pd.DataFrame(rows, columns=["run", "phase_name", "epoch", "x", "y"])
 
 

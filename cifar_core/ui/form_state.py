@@ -1,5 +1,7 @@
 """The experiment form between two looks at it: filled from links, recipes and files, and changed by clicks."""
 
+from itertools import count
+
 import streamlit as st
 
 from cifar_core.experiment.experiment import Data, Experiment
@@ -71,7 +73,9 @@ def add_phase() -> None:
     last = {key: value for key, value in state.items() if str(key).startswith(f"form.{index - 1}.")}
     for key, value in last.items():
         state[str(key).replace(f".{index - 1}.", f".{index}.", 1)] = value
-    state.update({f"form.{index}.name": f"phase {index + 1}", f"form.{index}.train_on": "target"})
+    taken = {state[f"form.{phase}.name"] for phase in range(index)}
+    name = next(name for number in count(index + 1) if (name := f"phase {number}") not in taken)
+    state.update({f"form.{index}.name": name, f"form.{index}.train_on": "target"})
     state.update({f"form.{index}.head": "keep", f"form.{index}.rule": "blocks", f"form.{index}.blocks": 0})
     state["form.phases"] = index + 1
 

@@ -10,6 +10,12 @@ from cifar_core.runs.errors import StoreError
 from cifar_core.ui.text import plain
 
 _LOG = logging.getLogger(__name__)
+# Drawn here: Streamlit would fetch an icon named ":material/…:" from the internet.
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect x="2" y="3" width="5" height="18" rx="1.5" '
+    'fill="#5aa9f0"/><rect x="9.5" y="6" width="5" height="12" rx="1.5" fill="#5aa9f0"/><rect x="17" y="9" width="5" '
+    'height="6" rx="1.5" fill="#e07b39"/></svg>'
+)
 _PAGES = (
     ("app.py", "Home", "home"),
     ("pages/1_Experiment.py", "Experiment", "tune"),
@@ -23,7 +29,7 @@ _PAGES = (
 
 def set_up(title: str) -> None:
     """Give the page its title and width, and draw the navigation."""
-    st.set_page_config(page_title=f"{title} · Transfer Lab", page_icon=":material/experiment:", layout="wide")
+    st.set_page_config(page_title=f"{title} · Transfer Lab", page_icon=_ICON, layout="wide")
     with st.sidebar:
         st.markdown("**Transfer Lab**")
         for path, label, icon in _PAGES:

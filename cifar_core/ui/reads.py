@@ -34,12 +34,19 @@ def runs(*, archived: bool = False) -> list[Run]:
 
 def history(run: str) -> tuple[PhaseHistory, ...]:
     """Return what a run measured so far; read anew only when there is more."""
-    return _history(run, store().version(run))
+    version, kept = store().version(run), _kept(run)
+    found = kept.get(version)
+    if found is None:
+        found = store().history(run)
+        kept.clear()
+        kept[version] = found
+    return found
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _history(run: str, version: int) -> tuple[PhaseHistory, ...]:
-    return store().history(run)
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _kept(run: str) -> dict[int, tuple[PhaseHistory, ...]]:
+    # A resource, since it does not change once read: a copy for each look would cost more than the look.
+    return {}
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

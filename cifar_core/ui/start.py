@@ -47,10 +47,10 @@ def start_panel(experiment: Experiment, seed: int) -> None:
 
 def start(experiment: Experiment, seed: int) -> None:
     """Queue a run, once however often the button is clicked, and go to it."""
-    clicked_at, token = st.session_state.get("start.token", (0.0, ""))
-    if time.monotonic() - clicked_at > SECONDS_OF_ONE_CLICK:
+    clicked_at, started, token = st.session_state.get("start.token", (0.0, None, ""))
+    if time.monotonic() - clicked_at > SECONDS_OF_ONE_CLICK or started != (experiment, seed):
         token = secrets.token_urlsafe(12)
-    st.session_state["start.token"] = time.monotonic(), token
+    st.session_state["start.token"] = time.monotonic(), (experiment, seed), token
     run = reads.store().submit(experiment, seed, run_name(experiment, seed), token=token)
     reads.runs.clear()
     st.switch_page("pages/2_Live.py", query_params={"run": run})

@@ -131,9 +131,7 @@ def test_official_files_vouch_for_the_same_images_from_elsewhere(
     assert open_images("cifar10", location=binary, home=home).provenance == OFFICIAL
 
 
-def test_without_a_location_keras_comes_first_then_our_download_then_what_was_kept(
-    tmp_path: Path, home: Path
-) -> None:
+def test_without_a_location_keras_comes_first_then_our_download_then_what_was_kept(tmp_path: Path, home: Path) -> None:
     named = open_images("cifar10", location=fill(tmp_path / "named", other_files()), home=home)
     assert open_images("cifar10", home=home).fingerprint == named.fingerprint
     assert find_images("cifar10", home=home) == conversions(home)[0]
@@ -164,9 +162,7 @@ def test_a_damaged_keras_cache_alone_is_named(home: Path) -> None:
 
 def test_without_any_copy_a_sentence_says_what_to_do(home: Path) -> None:
     assert find_images("cifar10", home=home) is None
-    with pytest.raises(
-        DataNotFoundError, match=r"not on this computer yet\. Start the download.*kriz/cifar\.html"
-    ):
+    with pytest.raises(DataNotFoundError, match=r"not on this computer yet\. Start the download.*kriz/cifar\.html"):
         open_images("cifar10", home=home)
     assert not home.exists()
 
@@ -179,9 +175,7 @@ def test_looking_for_a_named_place_converts_nothing(tmp_path: Path, home: Path) 
 
 
 def test_an_unknown_name_suggests_a_known_one(home: Path) -> None:
-    with pytest.raises(
-        DataNotFoundError, match=r"no data set 'cifar-10'\. Known: cifar10, sample\. .*'cifar10'\?"
-    ):
+    with pytest.raises(DataNotFoundError, match=r"no data set 'cifar-10'\. Known: cifar10, sample\. .*'cifar10'\?"):
         open_images("cifar-10", home=home)
 
 
@@ -318,9 +312,7 @@ def test_spoilt_arrays_without_their_source_are_not_used(tmp_path: Path, home: P
         open_images("cifar10", home=home)
 
 
-def test_a_spoilt_memory_of_locations_only_costs_a_conversion(
-    tmp_path: Path, home: Path, reads: list[Path]
-) -> None:
+def test_a_spoilt_memory_of_locations_only_costs_a_conversion(tmp_path: Path, home: Path, reads: list[Path]) -> None:
     place = fill(tmp_path / "a", python_files())
     open_images("cifar10", location=place, home=home)
     for memory in (home / "data" / "locations").iterdir():

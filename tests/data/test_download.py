@@ -147,9 +147,7 @@ def test_a_server_without_ranges_starts_over_correctly(server: Server, home: Pat
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"weak"'])
-def test_without_a_strong_validator_nothing_is_pieced_together(
-    server: Server, home: Path, etag: str | None
-) -> None:
+def test_without_a_strong_validator_nothing_is_pieced_together(server: Server, home: Path, etag: str | None) -> None:
     server.etag = etag
     with pytest.raises(DownloadCancelledError):
         server.fetch(home, cancelled=lambda: True)
@@ -189,9 +187,7 @@ def test_a_partial_file_that_is_already_whole_is_fetched_anew(server: Server, ho
 
 
 def test_a_wrong_checksum_is_an_error_and_the_file_goes(server: Server, home: Path) -> None:
-    with pytest.raises(
-        DownloadError, match=r"not the official archive: its md5 is .*expected c58f.*It was deleted"
-    ):
+    with pytest.raises(DownloadError, match=r"not the official archive: its md5 is .*expected c58f.*It was deleted"):
         server.fetch(home, md5=module.MD5)
     assert list(downloads(home).glob(f"{ARCHIVE}*")) == []
 

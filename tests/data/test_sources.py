@@ -187,9 +187,7 @@ def test_a_member_that_points_outside_is_refused_and_nothing_is_written(tmp_path
     assert set(tmp_path.parent.rglob("*")) - before == {path}
 
 
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE]
-)
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
 def test_a_link_or_device_in_place_of_a_batch_is_refused(tmp_path: Path, kind: bytes) -> None:
     path = _hostile(tmp_path / "given.tar.gz", "x/data_batch_1", type=kind, linkname="/etc/passwd")
     with pytest.raises(DataUnsafeError, match=r"x/data_batch_1 in .* is a link, a device"):
@@ -278,9 +276,7 @@ def test_official_files_are_known_by_their_checksums(tmp_path: Path, monkeypatch
     assert [each.official for each in read_all(archive(tmp_path / "a.tar.gz", python_files()))] == [True] * 6
 
 
-def test_binary_batches_are_vouched_for_by_their_archive_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_binary_batches_are_vouched_for_by_their_archive_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import hashlib
 
     from cifar_core.data import sources

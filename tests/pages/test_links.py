@@ -1,0 +1,123 @@
+"""Links open what they name, and say so in a sentence where they cannot."""
+
+import pytest
+
+from cifar_core.experiment.recipes import RECIPES
+from cifar_core.experiment.settings import apply
+from cifar_core.runs.store import Store
+from cifar_core.ui import form
+from tests.filled_store import finished
+from tests.pages.app import App
+
+CHANGES = {
+    "another freeze depth": ["phases.1.freeze.rule=first_blocks", "phases.1.freeze.count=3"],
+    "surgical": ['phases.1.freeze={"rule":"all_but_block","block":"conv_1"}'],
+    "layers": ['phases.1.freeze={"rule":"first_layers","count":5}'],
+    "classes in another order": ["split.source=9,3,5", "split.target=1,0"],
+    "new layers": ['phases.1.head={"from_layer":"dense_1","layers":[{"kind":"dense","units":128}]}'],
+    "layers that have no fields": [
+        'phases.1.head={"from_layer":"dense_2","layers":[{"kind":"dense","units":8,"activation":"linear"}]}'
+    ],
+    "layers from a convolution on": ['phases.1.head={"from_layer":"conv_2","layers":[{"kind":"flatten"}]}'],
+    "from a dropout layer on": ['phases.1.head={"from_layer":"dropout_2"}'],
+    "a tiny share": ["validation.on=train share", "validation.share=0.004"],
+    "a tiny learning rate": ["phases.0.learning_rate=1e-07"],
+    "much dropout": [
+        'phases.1.head={"from_layer":"dense_2","layers":[{"kind":"dense","units":8},{"kind":"dropout","rate":0.995}]}'
+    ],
+    "many units": ['phases.1.head={"from_layer":"output","layers":[{"kind":"dense","units":65536}]}'],
+    "markup in a name": ["phases.1.name=**<b>$x$"],
+    "few images": ["data.name=sample", "data.per_class=2"],
+    "a folder": ["data.location=/nowhere/at all"],
+    "everything long": ["phases.0.epochs=10000", "phases.1.batch_size=65536"],
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_a_link_reopens_exactly_its_form(app: App, changed: str) -> None:
+    meant = apply(RECIPES["a-ft1"].experiment, CHANGES[changed])
+    link = form.link("a-ft1", meant, 3)
+    app.open("Experiment", **link)
+    assert not app.test.error, app.test.error
+    assert form.read_link(*sent(app)) == ("a-ft1", meant, 3)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_link_of_a_recipe_stays_short(app: App, recipe: str) -> None:
+    assert app.open("Experiment", start=recipe).query == {"start": recipe}
+
+
+def sent(app: App) -> tuple[str, list[str], str]:
+    """The start, the changes and the seed in the page's address."""
+    changes = app.query.get("set", [])
+    return app.query["start"], [changes] if isinstance(changes, str) else changes, app.query.get("seed", "")
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ({"start": "a-ft9"}, "a-ft9"),
+        ({"start": "a-ft1", "set": "phases.0.epoch=3"}, "epochs"),
+        ({"start": "a-ft1", "set": "phases.7.epochs=3"}, "7"),
+        ({"set": "phases.1.freeze.count=77"}, "77"),
+        ({"seed": "three"}, "three"),
+        ({"set": "<b>bold</b>=**1**"}, "<b>bold</b>"),
+    ],
+)
+def test_a_broken_link_is_explained_above_a_form_that_can_be_used(app: App, link: dict[str, str], said: str) -> None:
+    app.open("Experiment", **link)
+    assert said in app.text()
+    assert len(app.test.error) == 1
+    assert app.has_button("Start")
+
+
+@pytest.mark.parametrize("page", ["Live", "Results"])
+@pytest.mark.parametrize("run", ["nosuchrn", "<b>**x**</b>"])
+def test_an_unknown_run_is_named_and_leads_on(app: App, runs: dict[str, str], page: str, run: str) -> None:
+    app.open(page, run=run)
+    assert f'There is no run "{run}"' in app.text()
+    assert app.links()
+
+
+def test_compare_opens_the_runs_of_its_link_with_their_baseline(app: App, runs: dict[str, str]) -> None:
+    chosen = [runs["head only"], runs["done"]]
+    app.open("Compare", runs=",".join(chosen), baseline=runs["done"])
+    assert app.widget("compare.runs").value == chosen
+    assert app.widget("compare.baseline").value == runs["done"]
+    assert app.query == {"runs": ",".join(chosen), "baseline": runs["done"]}
+
+
+def test_compare_opens_another_link_after_the_first(app: App, runs: dict[str, str]) -> None:
+    app.open("Compare", runs=f"{runs['head only']},{runs['done']}", baseline=runs["done"])
+    second = [runs["done"], runs["stopped"]]
+    app.open("Compare", runs=",".join(second), baseline=runs["stopped"])
+    assert app.query == {"runs": ",".join(second), "baseline": runs["stopped"]}
+
+
+def test_compare_keeps_its_runs_while_other_pages_are_looked_at(app: App, runs: dict[str, str]) -> None:
+    app.open("Compare", runs=f"{runs['head only']},{runs['done']}", baseline=runs["done"])
+    link = app.query
+    assert app.open("Home").open("Compare").query == link
+
+
+def test_compare_leaves_out_runs_that_are_gone(app: App, runs: dict[str, str]) -> None:
+    app.open("Compare", runs=f"gone,{runs['done']}")
+    assert app.widget("compare.runs").value == [runs["done"]]
+
+
+def test_compare_takes_at_most_eight_runs_of_a_link(app: App, store: Store) -> None:
+    many = [finished(store, seed=seed) for seed in range(9)]
+    app.open("Compare", runs=",".join(many))
+    assert app.widget("compare.runs").value == many[:8]
+
+
+def test_a_run_chosen_by_hand_is_named_by_the_address(app: App, runs: dict[str, str]) -> None:
+    app.open("Live", run=runs["failed"])
+    app.widget("run.choice").set_value(runs["done"])
+    assert app.run().query == {"run": runs["done"]}
+
+
+def test_a_link_to_another_run_wins_over_the_run_chosen_before(app: App, runs: dict[str, str]) -> None:
+    app.open("Live", run=runs["failed"])
+    app.open("Home").open("Live", run=runs["done"])
+    assert app.widget("run.choice").value == runs["done"]
