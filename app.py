@@ -57,7 +57,7 @@ def front_door() -> None:
     st.subheader("Running and waiting")
     moving = [run for run in found if not run.state.is_finished]
     for run in moving:
-        label = plain(f"{run.name}: {status(run)}")
+        label = plain(f"{status(run)} · {run.name}")
         st.page_link("pages/2_Live.py", label=label, icon=":material/monitoring:", query_params={"run": run.id})
     if not moving:
         st.caption("Nothing runs and nothing waits.")

@@ -136,7 +136,7 @@ def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
 
 form_state.open_form()
 st.title("Experiment")
-beginning, ready = st.columns([2, 3], gap="large", vertical_alignment="bottom")
+beginning, ready = st.columns([2, 3], gap="large")
 beginning.selectbox(
     "Start from",
     form.STARTS,

@@ -42,7 +42,7 @@ def one_run(run_id: str) -> None:
         button.button(
             label, icon=":material/stop:", key="stop", on_click=stop, args=(run.id,), disabled=run.stop_requested
         )
-    st.progress(run.progress.fraction if run.progress else float(run.state.is_finished))
+    st.progress(run.progress.fraction if run.progress else 0.0)
     reason(run)
     curves([(run, reads.history(run.id))], key="live")
 
@@ -55,7 +55,7 @@ def queue(found: list[Run]) -> None:
         st.caption("Nothing runs and nothing waits.")
     for position, run in enumerate([*active, *waiting], start=-len(active) + 1):
         name, up, cancel = st.columns([6, 1, 1], vertical_alignment="center")
-        label = plain(f"{run.name}: {status(run, position if position > 0 else None)}")
+        label = plain(f"{status(run, position if position > 0 else None)} · {run.name}")
         name.page_link("pages/2_Live.py", label=label, icon=":material/monitoring:", query_params={"run": run.id})
         if position > 1:
             before = waiting[position - 2].id
@@ -96,7 +96,7 @@ with st.expander("Settings of this run"):
 st.subheader("Finished")
 finished = [run for run in found if run.state.is_finished]
 for run in finished[:10]:
-    label = plain(f"{run.name}: {status(run)}")
+    label = plain(f"{status(run)} · {run.name}")
     st.page_link("pages/3_Results.py", label=label, icon=":material/fact_check:", query_params={"run": run.id})
 if not finished:
     st.caption("Nothing has finished yet.")

@@ -31,7 +31,7 @@ def show_metrics(predictions: Predictions, split: str, key: str) -> None:
     """Accuracy with its interval, the other metrics, the confusion matrix and the report per class."""
     found = measure(predictions)
     words = interval(found["accuracy"], found["accuracy_low"], found["accuracy_high"], int(found["n"]))
-    st.markdown(f"**{words}** of the {split} images given their right class. {help_for('accuracy')}")
+    st.markdown(f"**{words}** of the {split} images given their right class.", help=help_for("accuracy"))
     matrix, report = st.columns([3, 2], gap="large")
     with matrix:
         values = st.segmented_control(
@@ -47,6 +47,7 @@ def show_metrics(predictions: Predictions, split: str, key: str) -> None:
             confusion_figure(counts, split, values=values, dark=is_dark()),
             key=f"{key}.matrix",
             theme=None,
+            config={"displayModeBar": False},
             alt=f"Confusion matrix of the {split} images; the same counts stand in the table below",
         )
         with st.expander("The same as a table"):
@@ -96,6 +97,7 @@ def show_phases(run: Run) -> None:
                 change_figure(phase.changes, phase.name, dark=is_dark()),
                 key=f"changes.{phase.index}",
                 theme=None,
+                config={"displayModeBar": False},
                 alt=f"How far {phase.name} moved each layer; the same numbers stand in the table beside",
             )
             table.dataframe(
@@ -112,6 +114,7 @@ def show_seconds(run: Run) -> None:
         ledger_figure({run.name: run.seconds}, dark=is_dark()),
         key="ledger",
         theme=None,
+        config={"displayModeBar": False},
         alt="Where the run's seconds went; the same numbers stand in the table below",
     )
     seconds = ledger_table({run.name: run.seconds})[["title", "seconds", "share"]]

@@ -54,7 +54,9 @@ measured = [(run, reads.history(run.id)) for run in runs]
 kept = {run.id: reads.predictions(run.id, "test") for run in runs}
 predictions = {run: found for run, found in kept.items() if found is not None}
 
-st.markdown(f"#### {plain(verdict(runs, baseline, predictions))}")
+first, _, limits = verdict(runs, baseline, predictions).partition("\n")
+st.markdown(f"#### {plain(first)}")
+st.markdown(plain(limits))
 results = table(measured, baseline)
 st.dataframe(shown(results), hide_index=True, height="content", alt="The runs side by side")
 if results["accuracy"].notna().any():
@@ -62,6 +64,7 @@ if results["accuracy"].notna().any():
         accuracy_figure(results, baseline=baseline, dark=is_dark()),
         key="accuracies",
         theme=None,
+        config={"displayModeBar": False},
         alt="Test accuracies with their 95 % intervals; the same numbers stand in the table above",
     )
 
@@ -94,7 +97,11 @@ if predictions:
     columns = st.columns(2)
     for position, figure in enumerate(confusion_figures(matrices, "test", values=values, dark=is_dark())):
         columns[position % 2].plotly_chart(
-            figure, key=f"matrix.{position}", theme=None, alt=f"Confusion matrix of {list(matrices)[position]}"
+            figure,
+            key=f"matrix.{position}",
+            theme=None,
+            config={"displayModeBar": False},
+            alt=f"Confusion matrix of {list(matrices)[position]}",
         )
 else:
     st.caption("None of these runs has predicted its test images yet.")
@@ -103,7 +110,11 @@ st.subheader("Where the seconds went")
 ledgers = {names[run.id]: run.seconds for run in runs if run.seconds}
 if ledgers:
     st.plotly_chart(
-        ledger_figure(ledgers, dark=is_dark()), key="ledgers", theme=None, alt="Where the seconds of the runs went"
+        ledger_figure(ledgers, dark=is_dark()),
+        key="ledgers",
+        theme=None,
+        config={"displayModeBar": False},
+        alt="Where the seconds of the runs went",
     )
 if len({run.environment.get("hardware") for run in runs if run.environment}) > 1:
     st.warning("These runs were computed on different machines: their seconds do not compare.", icon=":material/flag:")

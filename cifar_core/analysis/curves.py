@@ -24,7 +24,7 @@ Measure = Literal["accuracy", "loss"]
 X = Literal["epoch", "seconds", "images"]
 
 ZOOM = "zoom"
-ZOOM_HINT = "Scroll to zoom, drag to move, double-click to see everything."
+ZOOM_HINT = "Ctrl and the wheel (or a pinch) zoom, dragging moves, a double click shows everything."
 
 # pixels
 _LEGEND_LINE = 22
@@ -230,7 +230,9 @@ def _curve_layers(
         # Beside the names of several runs there is no room on a phone.
         "legend": {"title": None, "orient": "bottom" if several else "top", "symbolType": "stroke"},
     }
-    zoom = {"name": ZOOM, "select": {"type": "interval", "encodings": ["x"]}, "bind": "scales"}
+    # The wheel alone belongs to the page: it must not get stuck on a chart.
+    by_wheel = "wheel![event.ctrlKey || event.metaKey]"
+    zoom = {"name": ZOOM, "select": {"type": "interval", "encodings": ["x"], "zoom": by_wheel}, "bind": "scales"}
     line = {**place, "color": colour, "strokeDash": dash, "detail": {"field": "phase", "type": "nominal"}}
     return [
         {

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cifar_core.analysis.comparison import same_test_images
-from cifar_core.analysis.labels import titles
+from cifar_core.analysis.labels import SEPARATOR, titles
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.wording import count, interval, percent, points
 from cifar_core.experiment.measured import Run
@@ -82,12 +82,20 @@ def groups(runs: Sequence[Run]) -> list[Group]:
     for run in runs:
         if run.metrics.get("test"):
             found.setdefault(run.experiment.model_dump_json(), []).append(run)
-    names = titles([members[0] for members in found.values()])
+    names = titles([_without_seed(members) for members in found.values()])
     return [Group(names[members[0].id], tuple(members)) for members in found.values()]
 
 
+def _without_seed(members: Sequence[Run]) -> Run:
+    """Call several seeds of one experiment so, and not by the name of one of them."""
+    if len(members) == 1:
+        return members[0]
+    parts = [part for part in members[0].name.split(SEPARATOR) if not part.startswith("seed ")]
+    return replace(members[0], name=SEPARATOR.join([*parts, count(len(members), "seed")]))
+
+
 def verdict(runs: Sequence[Run], baseline: str, predictions: Mapping[str, Predictions] | None = None) -> str:
-    """Return what the runs say about the baseline (a run id), in one sentence and what must be said after it.
+    """Return what the runs say about the baseline (a run id): one sentence, and on a second line what limits it.
 
     With `predictions` (test images, by run id) single runs are compared image by image; without, by their intervals.
     """
@@ -107,7 +115,7 @@ def verdict(runs: Sequence[Run], baseline: str, predictions: Mapping[str, Predic
     sentence = f"{best.in_words}, {difference} {against}: {judgement}."
     if len(fair) > 1:
         sentence = f"Of {len(fair)} ways set against the baseline, the best: {sentence}"
-    return " ".join([sentence, *_caveats([base, *fair], len(others) - len(fair))])
+    return "\n".join([sentence, " ".join(_caveats([base, *fair], len(others) - len(fair)))]).strip()
 
 
 def _judge(best: Group, base: Group, predictions: Mapping[str, Predictions]) -> tuple[str, str]:

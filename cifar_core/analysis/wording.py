@@ -109,7 +109,7 @@ def status(run: Run, position: int | None = None) -> str:
             return "queued" if position is None else f"queued, {ordinal(position)} in line"
         case State.TRAINING:
             left = run.progress.eta_seconds if run.progress else None
-            eta = "" if left is None else f", about {duration(round(left))} left"
+            eta = "" if left is None else f", about {_about(left)} left"
             return f"training{_whereabouts(run)}{eta}"
         case State.DONE:
             return f"done{_took(run)}"
@@ -119,6 +119,10 @@ def status(run: Run, position: int | None = None) -> str:
             cause = run.reason.strip().splitlines()[0].strip() if run.reason.strip() else "no reason was recorded"
             return f"{run.state}: {cause}"
     return f"{run.state}: {run.step}" if run.step else str(run.state)
+
+
+def _about(seconds: float) -> str:
+    return f"{round(seconds)} s" if seconds < 59.5 else duration(round(seconds))
 
 
 def _whereabouts(run: Run) -> str:

@@ -104,7 +104,7 @@ class PhaseHistory:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an active run has come: phase and epoch counted from 1, `fraction` of all its epochs, 0 to 1.
+    """How far a run has come, or had when it ended: phase and epoch from 1, `fraction` of all epochs from 0 to 1.
 
     `eta_seconds` is None until enough has been measured.
     """

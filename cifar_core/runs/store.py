@@ -34,7 +34,7 @@ from cifar_core.runs.tables import changes, epochs, phases, points, runs
 
 LEASE_SECONDS = 6.0
 
-_RELEASED: dict[str, Any] = {"owner": None, "lease_until": None, "progress": None, "step": ""}
+_RELEASED: dict[str, Any] = {"owner": None, "lease_until": None, "step": ""}
 _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like something else
 
 

@@ -19,16 +19,19 @@ def network_picture(
             frozen = not block.trainable and bool(block.params)
             colour, icon = ("blue", "ac_unit") if frozen else ("orange", "local_fire_department")
             count = f"{block.params:,}" if frozen else f"{block.trainable:,}"
+            label = f":{colour}[**{block.name.replace('_', ' ')}**]  \n{count}"
+            words = f"{block.name}: {', '.join(block.layers)}. {count} parameters " + ("stay." if frozen else "train.")
+            if on_click is None:
+                with st.container(border=True, width="content"):
+                    st.markdown(f":{colour}[:material/{icon}:] {label}", help=words)
+                continue
             st.button(
-                f":{colour}[**{block.name.replace('_', ' ')}**]  \n{count}",
+                label,
                 key=f"{key}.{position}",
                 icon=f":material/{icon}:",
                 on_click=on_click,
                 args=(position,),
-                disabled=on_click is None,
-                help=f"{block.name}: {', '.join(block.layers)}. "
-                + (f"Frozen: {count} parameters stay." if frozen else f"{count} parameters train.")
-                + (" Click to move the freeze boundary here." if on_click else ""),
+                help=f"{words} Click to move the freeze boundary here.",
             )
     st.caption(trained_share(experiment, phase))
 

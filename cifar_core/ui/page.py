@@ -17,7 +17,7 @@ _ICON = (
     'height="6" rx="1.5" fill="#e07b39"/></svg>'
 )
 _PAGES = (
-    ("app.py", "Home", "home"),
+    ("app.py", "Transfer Lab", "home"),
     ("pages/1_Experiment.py", "Experiment", "tune"),
     ("pages/2_Live.py", "Live", "monitoring"),
     ("pages/3_Results.py", "Results", "fact_check"),
@@ -30,8 +30,7 @@ _PAGES = (
 def set_up(title: str) -> None:
     """Give the page its title and width, and draw the navigation."""
     st.set_page_config(page_title=f"{title} · Transfer Lab", page_icon=_ICON, layout="wide")
-    with st.sidebar:
-        st.markdown("**Transfer Lab**")
+    with st.container(horizontal=True, gap="small", key="navigation"):
         for path, label, icon in _PAGES:
             st.page_link(path, label=label, icon=f":material/{icon}:")
 

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from cifar_core.analysis.labels import labels
+from cifar_core.analysis.wording import status
 from cifar_core.experiment.measured import Run
 from cifar_core.runs.errors import UnknownRun
 from cifar_core.ui import form, reads
@@ -48,7 +49,7 @@ def badges(run: Run) -> None:
 def reason(run: Run) -> None:
     """Show why a run ended as it did, and the end of its log where there is one."""
     summary, _, log = run.reason.partition("\n\n")
-    if summary:
+    if summary and summary.splitlines()[0] not in status(run):
         st.warning(plain(summary), icon=":material/info:")
     if log:
         st.code(log, language=None)

@@ -37,7 +37,7 @@ def test_live_names_the_phase_the_epoch_and_the_time_left(app: App, runs: dict[s
 def test_numbers_that_are_none_leave_the_table_of_epochs_readable(app: App, runs: dict[str, str]) -> None:
     app.open("Results", run=runs["diverged"])
     epochs = next(table for table in app.tables() if "epoch" in table)
-    assert epochs["loss"].isna().sum() == 3
+    assert epochs["loss"].isna().all() and epochs["accuracy"].notna().any()
 
 
 @pytest.mark.parametrize("name", ["a new name", "**<b>name</b>** $x$"])

@@ -1,0 +1,120 @@
+"""The real app in a real browser: server, supervisor, worker and pages together."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from cifar_core.experiment.measured import State
+from tests.browser.server import Server
+from tests.browser.visitor import TRAINING, Visitor
+
+TINY = "Experiment?start=scratch&set=data.per_class=20&set=phases.0.epochs=1&set=phases.1.epochs=1&seed={seed}"
+LONG = "Experiment?start=scratch&set=data.per_class=40&set=phases.0.epochs=5000&seed={seed}"
+PAGES = ("", "Experiment", "Live", "Results", "Compare", "Published", "Glossary")
+Come = Callable[..., Visitor]
+
+
+def started(visitor: Visitor, link: str, seed: int) -> str:
+    """Start an experiment by its link and return the run's id."""
+    visitor.open(link.format(seed=seed)).start.click()
+    return visitor.run
+
+
+def finished(visitor: Visitor, server: Server, seed: int) -> str:
+    """Start a tiny experiment and watch it to its end."""
+    run = started(visitor, TINY, seed)
+    visitor.sees(re.compile(r"^done in "))
+    assert server.store.run(run).state is State.DONE
+    return run
+
+
+def test_a_person_chooses_starts_watches_reads_results_and_compares(visit: Come, server: Server) -> None:
+    visitor = visit()
+    first = finished(visitor, server, seed=1)
+    visitor.expect(visitor.charts).to_have_count(2)
+    visitor.main.get_by_role("link", name="Results", exact=True).click()
+    visitor.sees(re.compile("of the test images given their right class"))
+    visitor.expect(visitor.figures.first).to_be_visible()
+    assert visitor.run == first
+    second = finished(visitor, server, seed=2)
+    visitor.open(f"Compare?runs={first},{second}")
+    visitor.sees("Why is it faster than training from scratch?")
+    visitor.expect(visitor.main.get_by_role("figure", name=re.compile("^Confusion matrix of"))).to_have_count(2)
+
+
+def test_a_run_is_the_same_on_every_device_and_after_a_reload_and_can_be_stopped(visit: Come, server: Server) -> None:
+    visitor = visit()
+    run = started(visitor, LONG, seed=3)
+    visitor.sees(TRAINING)
+    before = visitor.epoch()
+    visitor.until(lambda: visitor.epoch() > before)
+    visitor.page.reload()
+    visitor.settle()
+    assert visitor.run == run
+    visitor.sees(TRAINING)
+    other = visit().open(f"Live?run={run}")
+    other.sees(TRAINING)
+    other.stop.click()
+    for each in (other, visitor):
+        each.sees(re.compile("^stopped, "))
+    assert server.store.run(run).state is State.STOPPED
+    assert (server.store.artifacts(run) / "model.keras").exists()
+
+
+def test_the_zoom_stays_while_the_curves_move(visit: Come) -> None:
+    visitor = visit()
+    started(visitor, LONG, seed=4)
+    visitor.sees(TRAINING)
+    visitor.expect(visitor.charts).to_have_count(2)
+    whole = visitor.x_axis()
+    visitor.charts.first.hover()
+    visitor.page.keyboard.down("Control")
+    visitor.page.mouse.wheel(0, -600)
+    visitor.page.keyboard.up("Control")
+    visitor.until(lambda: visitor.x_axis() != whole)
+    visitor.page.mouse.move(5, 5)
+    visitor.settle()
+    zoomed, before = visitor.x_axis(), visitor.epoch()
+    visitor.until(lambda: visitor.epoch() > before)
+    assert visitor.x_axis() == zoomed
+
+
+def test_a_double_click_on_start_queues_one_run(visit: Come, server: Server) -> None:
+    visitor, before = visit(), len(server.store.runs())
+    visitor.open(TINY.format(seed=5)).start.dblclick()
+    assert visitor.run
+    visitor.settle()
+    assert len(server.store.runs()) == before + 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_phone_needs_no_scrolling_sideways(visit: Come, page: str) -> None:
+    phone = visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True).open(page)
+    assert not phone.is_wider_than_the_window()
+
+
+def test_a_dark_browser_gets_dark_pages_and_a_light_one_light_pages(visit: Come) -> None:
+    assert visit(color_scheme="dark").open("Experiment").brightness() < 60
+    assert visit(color_scheme="light").open("Experiment").brightness() > 200
+
+
+def test_an_unknown_run_is_named(visit: Come) -> None:
+    visit().open("Live?run=nosuchrn").sees('There is no run "nosuchrn"; it may have been deleted.')
+
+
+def test_a_stopped_server_leaves_nothing_behind_and_a_new_one_says_what_was_interrupted(
+    visit: Come, server: Server
+) -> None:
+    visitor = visit()
+    run = started(visitor, LONG, seed=6)
+    visitor.sees(TRAINING)
+    assert server.workers()
+    visitor.page.goto("about:blank")  # its complaints about a server that is gone are of no interest
+    try:
+        assert not server.stop()
+    finally:
+        server.start()
+    visitor.open(f"Live?run={run}")
+    visitor.sees(re.compile("^interrupted: "))
+    assert not [each for each in server.store.runs() if each.state.is_active]

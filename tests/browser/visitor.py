@@ -1,0 +1,120 @@
+"""One person with a browser: where they click and what they see. All selectors are here."""
+
+import re
+from typing import Any
+
+WAIT = 60_000
+TRAINING = re.compile(r"^training, phase \d of \d .*, epoch \d+ of")
+
+
+class Visitor:
+    """A browser context of its own, with one page. Notes what the page complains about and what it loads."""
+
+    def __init__(self, url: str, context: Any):
+        from playwright.sync_api import expect
+
+        self.url, self.context, self.expect = url, context, expect
+        expect.set_options(timeout=WAIT)
+        context.set_default_timeout(WAIT)
+        self.page = context.new_page()
+        self.complaints: list[str] = []
+        self.strangers: set[str] = set()
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._request)
+
+    def _console(self, message: Any) -> None:
+        # Streamlit's page looks for its server below the page's own address first.
+        if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
+            self.complaints.append(message.text)
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.strangers.add(request.url)
+
+    def open(self, address: str = "") -> "Visitor":
+        """Open a link and wait for the page."""
+        self.page.goto(f"{self.url}/{address}")
+        return self.settle()
+
+    def settle(self) -> "Visitor":
+        """Wait until the script has run."""
+        self.expect(self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible()
+        self.expect(self.main.get_by_role("heading", level=1)).to_be_visible()
+        return self
+
+    def leave(self) -> None:
+        """Close the page; nothing may have gone wrong on it."""
+        assert "Traceback" not in self.main.inner_text()
+        self.context.close()
+        assert not self.complaints, self.complaints
+        assert not self.strangers, self.strangers
+
+    @property
+    def main(self) -> Any:
+        """The page."""
+        return self.page.get_by_test_id("stMain")
+
+    @property
+    def start(self) -> Any:
+        """The button that starts."""
+        return self.main.get_by_role("button", name="Start", exact=True)
+
+    @property
+    def stop(self) -> Any:
+        """The button that stops the run."""
+        return self.main.get_by_role("button", name="Stop", exact=True)
+
+    @property
+    def charts(self) -> Any:
+        """The live curves, drawn."""
+        return self.main.get_by_test_id("stVegaLiteChart").locator("canvas, svg").locator("visible=true")
+
+    @property
+    def figures(self) -> Any:
+        """The figures that stand still, drawn."""
+        return self.main.locator(".js-plotly-plot .main-svg").locator("visible=true")
+
+    @property
+    def run(self) -> str:
+        """The run that the address names."""
+        self.page.wait_for_url(re.compile(r"run=\w+"))
+        found = re.search(r"[?&]run=(\w+)", self.page.url)
+        assert found
+        return found[1]
+
+    def epoch(self) -> int:
+        """The epoch that the run says it is in."""
+        found = re.search(r"epoch (\d+) of", self.main.get_by_text(TRAINING).first.inner_text())
+        assert found
+        return int(found[1])
+
+    def sees(self, words: str | re.Pattern[str]) -> None:
+        """Wait for words on the page."""
+        self.expect(self.main.get_by_text(words).first).to_be_visible()
+
+    def until(self, condition: Any) -> None:
+        """Wait until the condition holds, a few looks a second."""
+        for _ in range(WAIT // 200):
+            if condition():
+                return
+            self.page.wait_for_timeout(200)
+        raise AssertionError("waited in vain")
+
+    def is_wider_than_the_window(self) -> bool:
+        """Whether the page would have to be scrolled sideways."""
+        return bool(
+            self.page.evaluate(
+                "[document.documentElement, document.querySelector('[data-testid=stMain]')]"
+                ".some(each => each.scrollWidth > each.clientWidth + 1)"
+            )
+        )
+
+    def brightness(self) -> float:
+        """How bright the page's background is, from 0 to 255."""
+        colour = self.page.get_by_test_id("stApp").evaluate("each => getComputedStyle(each).backgroundColor")
+        return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+    def x_axis(self) -> str:
+        """The first chart's labels below the x axis."""
+        return str(self.charts.first.locator(".role-axis-label").first.text_content())
