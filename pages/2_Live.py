@@ -32,10 +32,11 @@ def one_run(run_id: str) -> None:
     waiting = [each.id for each in store.queue()]
     position = waiting.index(run.id) + 1 if run.id in waiting else None
     words, button = st.columns([5, 1], vertical_alignment="center")
-    words.markdown(f"**{plain(status(run, position))}**")
+    with words.container(key="status"):
+        st.markdown(f"**{plain(status(run, position))}**")
     if run.state.is_finished:
         button.page_link(
-            "pages/3_Results.py", label="Results", icon=":material/fact_check:", query_params={"run": run.id}
+            "pages/3_Results.py", label="See the results", icon=":material/fact_check:", query_params={"run": run.id}
         )
     else:
         label = "Cancel" if position else "Stop"

@@ -24,7 +24,7 @@ def started(visitor: Visitor, link: str, seed: int) -> str:
 def finished(visitor: Visitor, server: Server, seed: int) -> str:
     """Start a tiny experiment and watch it to its end."""
     run = started(visitor, TINY, seed)
-    visitor.sees(re.compile(r"^done in "))
+    visitor.stands(re.compile(r"^done in "))
     assert server.store.run(run).state is State.DONE
     return run
 
@@ -33,7 +33,7 @@ def test_a_person_chooses_starts_watches_reads_results_and_compares(visit: Come,
     visitor = visit()
     first = finished(visitor, server, seed=1)
     visitor.expect(visitor.charts).to_have_count(2)
-    visitor.main.get_by_role("link", name="Results", exact=True).click()
+    visitor.main.get_by_role("link", name="See the results", exact=True).click()
     visitor.sees(re.compile("of the test images given their right class"))
     visitor.expect(visitor.figures.first).to_be_visible()
     assert visitor.run == first
@@ -57,7 +57,7 @@ def test_a_run_is_the_same_on_every_device_and_after_a_reload_and_can_be_stopped
     other.sees(TRAINING)
     other.stop.click()
     for each in (other, visitor):
-        each.sees(re.compile("^stopped, "))
+        each.stands(re.compile("^stopped, "))
     assert server.store.run(run).state is State.STOPPED
     assert (server.store.artifacts(run) / "model.keras").exists()
 
@@ -116,5 +116,5 @@ def test_a_stopped_server_leaves_nothing_behind_and_a_new_one_says_what_was_inte
     finally:
         server.start()
     visitor.open(f"Live?run={run}")
-    visitor.sees(re.compile("^interrupted: "))
+    visitor.stands(re.compile("^interrupted: "))
     assert not [each for each in server.store.runs() if each.state.is_active]

@@ -93,6 +93,10 @@ class Visitor:
         """Wait for words on the page."""
         self.expect(self.main.get_by_text(words).first).to_be_visible()
 
+    def stands(self, words: str | re.Pattern[str]) -> None:
+        """Wait until the run that is looked at stands so."""
+        self.expect(self.main.locator(".st-key-status").get_by_text(words)).to_be_visible()
+
     def until(self, condition: Any) -> None:
         """Wait until the condition holds, a few looks a second."""
         for _ in range(WAIT // 200):
