@@ -140,7 +140,7 @@ def downloads(run: Run) -> None:
         ):
             path = folder / file
             if path.exists():
-                st.download_button(f"{label}, {size(path.stat().st_size)}", path.open("rb"), f"{run.id}-{file}")
+                st.download_button(f"{label}, {size(path.stat().st_size)}", path.read_bytes, f"{run.id}-{file}")
 
 
 def manage(run: Run) -> None:

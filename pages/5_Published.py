@@ -53,7 +53,8 @@ for recipe in RECIPES.values():
                 st.markdown(f"**{title}**\n" + "\n".join(f"- {plain(sentence)}" for sentence in sentences))
         seed = next_seed(recipe.experiment)
         with st.container(horizontal=True):
-            here = reads.images_of(recipe.experiment.data) is not None
+            data = recipe.experiment.data
+            here = reads.where_images_are(data.name, data.location) is not None
             if st.button(
                 f"Run it with seed {seed}", key=f"run.{recipe.id}", icon=":material/play_arrow:", disabled=not here
             ):

@@ -39,6 +39,8 @@ class Policy:
     """From that confirmation until the run has ended."""
     terminate: float = 1.0
     """From asking a process to end to killing it."""
+    settle: float = 2.0
+    """From the start to the first spare: its imports would slow the first page down."""
     warm_up: float = 15.0
     """Into a run before the next spare is started: its imports would slow the first steps down."""
 
@@ -173,7 +175,7 @@ class Spare:
         self._kept = kept
         self._worker: Worker | None = None
         self._failures = 0
-        self._next_try = 0.0
+        self._next_try = time.monotonic() + policy.settle
 
     def keep(self) -> None:
         """Make sure that there is one; after each that died unused, wait twice as long (at most a minute)."""

@@ -17,7 +17,7 @@ from cifar_core.runs.supervisor import Policy
 ROOT = Path(__file__).parents[2]
 WORKER = (sys.executable, "-m", "tests.runs.fake_worker")
 EXPERIMENT = Experiment(phases=(Phase(name="base", train_on="source", head=Head()),))
-QUICK = Policy(command=WORKER, heartbeat=0.1, poll=0.05, stop=0.4, saving=0.4, terminate=0.3)
+QUICK = Policy(command=WORKER, settle=0.0, heartbeat=0.1, poll=0.05, stop=0.4, saving=0.4, terminate=0.3)
 
 Found = TypeVar("Found")
 
