@@ -33,11 +33,10 @@ def class_side(side: str, title: str, data: Data) -> None:
         help=help_for("class split"),
         wrap=True,
     )
-    if reads.images_of(data) is not None:
-        with st.container(horizontal=True, gap="small"):
-            for index in state[f"form.{side}"]:
-                if (row := reads.examples(data.model_dump_json(), index)) is not None:
-                    st.image(row, width=128, caption=names[index], alt=f"Four training images of {names[index]}")
+    chosen = tuple(state[f"form.{side}"])
+    if chosen and (rows := reads.examples(data.model_dump_json(), chosen)) is not None:
+        listed = ", ".join(names[index] for index in chosen)
+        st.image(rows, width=264, caption=f"From the top: {listed}", alt=f"Eight training images each of {listed}")
 
 
 def choose_freezing(shape: Experiment, index: int) -> None:

@@ -79,10 +79,16 @@ def images_of(data: Data) -> Images | None:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def examples(data_json: str, class_index: int, count: int = 4) -> NDArray[np.uint8] | None:
-    """Return the first training images of a class side by side, uint8 (height, count * width, 3)."""
+def examples(data_json: str, classes: tuple[int, ...], count: int = 8) -> NDArray[np.uint8] | None:
+    """Return the first training images of each class, a row a class: uint8 (rows * height, count * width, 3).
+
+    One picture for all, since every picture on a page is a request of its own.
+    """
     opened = images_of(Data.parse_json(data_json))
     if opened is None:
         return None
-    chosen = np.flatnonzero(opened.train_labels == class_index)[:count]
-    return np.concatenate([np.pad(opened.train_images[i], ((0, 0), (0, 1), (0, 0))) for i in chosen], axis=1)
+    rows = []
+    for index in classes:
+        chosen = np.flatnonzero(opened.train_labels == index)[:count]
+        rows.append(np.concatenate([np.pad(opened.train_images[i], ((0, 1), (0, 1), (0, 0))) for i in chosen], axis=1))
+    return np.concatenate(rows)
