@@ -115,8 +115,10 @@ def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
     network_picture(frozen, index, key=f"picture.{index}", on_click=partial(form_state.move_boundary, index, blocks))
     choose_freezing(shape, index)
     choose_head(shape, index)
-    with st.expander("Layers"):
-        show_layers(frozen, index)
+    layers = st.expander("Layers", key=f"layers.{index}", on_change="rerun")
+    if layers.open:  # a table that nobody looks at would make every visit slower
+        with layers:
+            show_layers(frozen, index)
     with st.expander("Name, optimizer, learning rate, batch size"):
         st.text_input("Name of the phase", key=f"{key}.name", max_chars=60, help=help_for("phase"))
         optimizer, rate, batch = st.columns(3)

@@ -19,6 +19,8 @@ class App:
 
     def __init__(self) -> None:
         self.test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        for phase in range(12):  # with the layer tables of all phases unfolded
+            self.test.session_state[f"layers.{phase}"] = True
 
     def run(self) -> "App":
         """Run the page again, as a click would, a second later."""
