@@ -43,7 +43,7 @@ def one_run(run_id: str) -> None:
         button.button(
             label, icon=":material/stop:", key="stop", on_click=stop, args=(run.id,), disabled=run.stop_requested
         )
-    st.progress(run.progress.fraction if run.progress else 0.0)
+    st.progress(run.progress.fraction if run.progress else float(run.state is State.DONE))
     reason(run)
     curves([(run, reads.history(run.id))], key="live")
 
