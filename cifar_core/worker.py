@@ -87,28 +87,25 @@ class Job:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _work(self) -> tuple[State, str, dict[str, dict[str, float]] | None]:
-        self.ledger.switch("data")
-        self._say(State.PREPARING, "opening the images")
-        images = self._open_images()
-        self.store.set_environment(
-            self.id,
-            self.owner,
-            {
+        try:
+            self.ledger.switch("data")
+            self._say(State.PREPARING, "opening the images")
+            images = self._open_images()
+            environment = {
                 "hardware": hardware(),
                 "versions": versions(),
                 "provenance": images.provenance,
                 "official": images.official,
                 "fingerprint": images.fingerprint,
-            },
-        )
-        try:
+            }
+            self.store.set_environment(self.id, self.owner, environment)
             trained = train(self.run.experiment, images, self.run.seed, self, self.ledger)
             self.ledger.switch("saving")
             self._save(trained)
             if not trained.stopped:
                 return State.DONE, "", self._evaluate(trained)
         except StopRequested:
-            pass  # between two steps that can be stopped; what was measured is in the store
+            print("Ended between two steps; what was measured until then is in the store.", file=sys.stderr)
         if self._end is State.INTERRUPTED:
             return State.INTERRUPTED, "The process that supervised this run ended before the run did.", None
         return State.STOPPED, "Stopped on request.", None

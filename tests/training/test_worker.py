@@ -109,6 +109,18 @@ def test_a_run_that_was_asked_to_stop_keeps_its_model(store: Store, monkeypatch:
 
 
 @pytest.mark.usefixtures("open_input")
+def test_a_stop_while_the_images_are_prepared_is_a_stop_and_no_failure(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened_while_stopped(*_: Any, progress: Any, **__: Any) -> None:
+        monkeypatch.setattr(worker.Job, "should_stop", lambda _: True)
+        progress(1, 2)
+
+    monkeypatch.setattr(worker, "open_images", opened_while_stopped)
+    assert do(store, claimed(store, small())).state is State.STOPPED
+
+
+@pytest.mark.usefixtures("open_input")
 def test_a_lost_claim_ends_the_job_without_a_word_in_the_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run = claimed(store, small())
     store.finish(run, OWNER, State.INTERRUPTED, reason="taken over")
