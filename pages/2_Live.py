@@ -26,11 +26,10 @@ def move_up(run: str, before: str) -> None:
     reads.runs.clear()
 
 
-def one_run(run_id: str) -> None:
+def one_run(run_id: str, waiting: list[Run]) -> None:
     """The state in words, the progress, Stop, and the curves of one run."""
     run = store.run(run_id)
-    waiting = [each.id for each in store.queue()]
-    position = waiting.index(run.id) + 1 if run.id in waiting else None
+    position = next((place for place, each in enumerate(waiting, start=1) if each.id == run.id), None)
     words, button = st.columns([5, 1], vertical_alignment="center")
     with words.container(key="status"):
         st.markdown(f"**{plain(status(run, position))}**")
@@ -48,10 +47,8 @@ def one_run(run_id: str) -> None:
     curves([(run, reads.history(run.id))], key="live")
 
 
-def queue(found: list[Run]) -> None:
+def queue(active: list[Run], waiting: list[Run]) -> None:
     """What runs and what waits, in order, with ways to reorder and cancel."""
-    active = [run for run in found if run.state.is_active]
-    waiting = store.queue()
     if not active and not waiting:
         st.caption("Nothing runs and nothing waits.")
     for position, run in enumerate([*active, *waiting], start=-len(active) + 1):
@@ -82,11 +79,11 @@ moving = any(not run.state.is_finished for run in found)
 @st.fragment(run_every=1.0 if moving else None)
 def watch(run_id: str) -> None:
     """Look once a second as long as something moves; then once more as a whole page, and rest."""
-    one_run(run_id)
+    active, waiting = store.runs(states=[state for state in State if state.is_active]), store.queue()
+    one_run(run_id, waiting)
     st.subheader("Queue")
-    unfinished = store.runs(states=[state for state in State if not state.is_finished])
-    queue(unfinished)
-    if moving and not unfinished:
+    queue(active, waiting)
+    if moving and not active and not waiting:
         reads.runs.clear()
         st.rerun()
 
