@@ -11,7 +11,8 @@ class DataSet:
     """What is known about a data set before any of its images is there.
 
     `classes` are the names in the order of the labels: label 0 is `classes[0]`.
-    `train_per_class` and `test_per_class` count images of each class.
+    `train_per_class` and `test_per_class` count images of each class. The row of the user's own images knows
+    neither: an experiment's `Data` fills in classes and size, and only the files know the counts.
     """
 
     name: str
@@ -84,6 +85,16 @@ DATASETS: dict[str, DataSet] = {
                 "12,000 pictures of 32×32 pixels in ten classes of everyday objects, drawn by Transfer Lab: "
                 "no download, ready within seconds. Its figures say nothing about photographs."
             ),
+        ),
+        DataSet(
+            name="folder",
+            title="A folder of images",
+            classes=(),
+            image_shape=(0, 0, 3),
+            train_per_class=0,
+            test_per_class=0,
+            synthetic=False,
+            description="Your own images: a folder for each class, all brought to one size.",
         ),
     )
 }

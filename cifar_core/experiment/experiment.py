@@ -1,15 +1,18 @@
 """Experiment, and what it consists of: plain, frozen, validated data with a JSON round trip."""
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cifar_core.experiment.augmentation import Augmentation, Crop, Cutout
 from cifar_core.experiment.backbones import BACKBONES, Backbone
 from cifar_core.experiment.datasets import DATASETS, DataSet
 from cifar_core.experiment.layers import Layer
 from cifar_core.experiment.network import Network, networks
 from cifar_core.experiment.record import Real, Record, Whole, choice, shown
+from cifar_core.experiment.schedules import Constant, Schedule, refuse_longer_than
 
 ClassIndices = Annotated[tuple[Whole, ...], Field(min_length=2)]
 
@@ -37,11 +40,16 @@ class Data(Record):
 
     `per_class` takes that many training images and that many test images of each class, for a quick look.
     `location` is a folder or archive of the user's; without it the usual places are looked through.
+
+    For the user's own images (`name` "folder"), `classes` are the names of the folders in `location`, in the order
+    of the labels, and `image_side` the height and width in pixels that every image is brought to.
     """
 
     name: str = "sample"
     per_class: Whole | None = Field(None, ge=2)
     location: str | None = Field(None, max_length=4096)
+    classes: tuple[str, ...] = Field((), max_length=1000)
+    image_side: Whole | None = Field(None, ge=8, le=512)
 
     @field_validator("name")
     @classmethod
@@ -49,6 +57,29 @@ class Data(Record):
         if name not in DATASETS:
             raise ValueError(choice("data set", name, DATASETS))
         return name
+
+    @model_validator(mode="after")
+    def _own_images_say_what_they_are(self) -> Self:
+        if DATASETS[self.name].classes:
+            for field in ("classes", "image_side"):
+                if getattr(self, field):
+                    raise ValueError(f"{DATASETS[self.name].title} takes no {field}: its own are known.")
+            return self
+        if self.location is None:
+            raise ValueError("location: a folder of images per class needs the folder's path.")
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes: expected two or more names, each once, received {shown(self.classes)}.")
+        if self.image_side is None:
+            raise ValueError("image_side: expected the height and width in pixels that images are brought to.")
+        return self
+
+    @property
+    def dataset(self) -> DataSet:
+        """The data set's row, with the classes and the size of the user's own images filled in."""
+        row = DATASETS[self.name]
+        if row.classes or self.image_side is None:
+            return row
+        return replace(row, classes=self.classes, image_shape=(self.image_side, self.image_side, 3))
 
 
 class Freeze(Record):
@@ -87,10 +118,23 @@ class Head(Record):
     outputs: Literal["classes", "data set"] = "classes"
 
 
+class EarlyStopping(Record):
+    """End a phase when the watched measure has not improved for `patience` epochs; the best weights are kept."""
+
+    watch: Literal["val_loss", "val_accuracy"] = "val_loss"
+    patience: Whole = Field(3, ge=1, le=1000)
+    smallest_gain: Real = Field(0.0, ge=0, le=1)
+
+
 class Phase(Record):
     """One training: on which classes, what is frozen, which head, and the usual hyperparameters.
 
     Without a `head` the network of the phase before goes on as it is, output layer included.
+
+    `momentum` is for SGD and RMSprop; `weight_decay` for AdamW (decoupled, Loshchilov & Hutter 2019).
+    `block_rate_factor` below 1 gives each block that factor of the learning rate of the block after it, the output
+    layer having all of it (discriminative fine-tuning, Howard & Ruder 2018). `clip_norm` bounds the norm of all
+    gradients together. `class_weights` "balanced" weighs classes by the inverse of their number of images.
     """
 
     name: str = Field(min_length=1, max_length=60)
@@ -99,19 +143,60 @@ class Phase(Record):
     head: Head | None = None
     epochs: Whole = Field(5, ge=1, le=10_000)
     batch_size: Whole = Field(64, ge=1, le=65_536)
-    optimizer: Literal["rmsprop", "adam", "sgd"] = "rmsprop"
+    optimizer: Literal["rmsprop", "adam", "adamw", "sgd"] = "rmsprop"
     learning_rate: Real = Field(1e-3, gt=0, le=100)
+    momentum: Real = Field(0.0, ge=0, lt=1)
+    weight_decay: Real = Field(0.0, ge=0, le=1)
+    block_rate_factor: Real = Field(1.0, gt=0, le=1)
+    clip_norm: Real | None = Field(None, gt=0)
+    schedule: Schedule = Constant()
+    early_stopping: EarlyStopping | None = None
+    label_smoothing: Real = Field(0.0, ge=0, lt=1)
+    class_weights: Literal["equal", "balanced"] = "equal"
+    augmentation: tuple[Augmentation, ...] = Field((), max_length=5)
+
+    @model_validator(mode="after")
+    def _options_fit_together(self) -> Self:
+        if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
+            raise ValueError(f"momentum: {self.optimizer} has none of its own to set; it is for sgd and rmsprop.")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError(f"weight_decay: {self.optimizer} takes none; choose adamw, or l2 in a layer.")
+        kinds = [change.kind for change in self.augmentation]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError(f"augmentation: each kind may stand once, received {kinds}.")
+        refuse_longer_than(self.schedule, self.epochs)
+        if self.early_stopping is not None and self.early_stopping.patience >= self.epochs > 1:
+            raise ValueError(
+                f"early_stopping.patience: {self.early_stopping.patience} epochs of patience in a phase of "
+                f"{self.epochs} never end it early; use less patience or more epochs."
+            )
+        return self
+
+    @property
+    def learns_one_hot(self) -> bool:
+        """Whether the loss needs a probability per class instead of the number of the right one."""
+        return self.label_smoothing > 0 or any(change.kind == "mixup" for change in self.augmentation)
+
+    def with_epochs(self, epochs: int) -> "Phase":
+        """Return the phase with another number of epochs; what would wait for later epochs is shortened."""
+        stopping = self.early_stopping
+        if stopping is not None and stopping.patience >= epochs:
+            stopping = stopping.model_copy(update={"patience": epochs - 1}) if epochs > 1 else None
+        changed = {"epochs": epochs, "schedule": self.schedule.shortened(epochs), "early_stopping": stopping}
+        return Phase.parse(dict(self) | changed)
 
 
 class Validation(Record):
-    """What the curves are validated on: a stratified share of the training images, or the test images.
+    """What the curves are validated on: a share of the training images, or the test images.
 
-    Validating on the test set, as most publications did, makes its numbers optimistic wherever they are used to
-    choose; they are flagged as such.
+    The share is drawn by the seed, as large from each class (`stratified`) or from all images alike (`random`), or
+    it is the `last` of the images, as Keras's `validation_split` takes it. Validating on the test set, as most
+    publications did, makes its numbers optimistic wherever they are used to choose; they are flagged as such.
     """
 
     on: Literal["train share", "test"] = "train share"
     share: Real = Field(0.1, gt=0, lt=1)
+    drawn: Literal["stratified", "random", "last"] = "stratified"
 
 
 class Experiment(Record):
@@ -157,7 +242,7 @@ class Experiment(Record):
     @property
     def dataset(self) -> DataSet:
         """The data set's row."""
-        return DATASETS[self.data.name]
+        return self.data.dataset
 
     @property
     def class_count(self) -> int:

@@ -31,12 +31,12 @@ def differences(base: Experiment, other: Experiment) -> list[str]:
 
 
 def with_epochs(experiment: Experiment, epochs: int) -> Experiment:
-    """Return the experiment with that many epochs in every phase.
+    """Return the experiment with that many epochs in every phase, and schedules that fit into them.
 
     Raises:
         ExperimentError: when no phase can have that many.
     """
-    return apply(experiment, [f"phases.{index}.epochs={epochs}" for index in range(len(experiment.phases))])
+    return experiment.model_copy(update={"phases": tuple(phase.with_epochs(epochs) for phase in experiment.phases)})
 
 
 def _assign(settings: Any, path: list[str], value: object, field: str) -> None:
