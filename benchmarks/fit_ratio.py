@@ -31,6 +31,7 @@ import numpy as np
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import open_images
 from cifar_core.data.split import select
+from cifar_core.experiment.applications import BaseLayer
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
@@ -65,7 +66,7 @@ def main() -> None:
             f"phases.0.epochs={chosen.epochs}",
         ],
     )
-    images = open_images(chosen.data, home=home())
+    images = open_images(experiment.data, home=home())
     turns = []
     for seed in range(chosen.repeats):
         (ours, watching), bare = _ours(experiment, images, seed), _bare(experiment, images, seed)
@@ -181,7 +182,7 @@ def _bare(experiment: Experiment, images: Images, seed: int) -> list[Moment]:
     chosen = select(images, classes, per_class=experiment.data.per_class, validate_on_test=True, seed=seed)
     train = images.train_images[chosen.train] / np.float32(255)
     test = images.test_images[chosen.test] / np.float32(255)
-    layers = [keras_layer(layer.layer) for layer in experiment.networks[0].layers]
+    layers = [keras_layer(layer) for layer, _ in experiment.backbone_row.layers() if not isinstance(layer, BaseLayer)]
     model = keras.Sequential([keras.Input(experiment.image_shape), *layers])
     optimizer = keras.optimizers.get({"class_name": phase.optimizer, "config": {"learning_rate": phase.learning_rate}})
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -6,11 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cifar_core.experiment.augmentation import Augmentation, Crop, Cutout
+from cifar_core.experiment.augmentation import Augmentation
 from cifar_core.experiment.backbones import BACKBONES, Backbone
 from cifar_core.experiment.datasets import DATASETS, DataSet
 from cifar_core.experiment.layers import Layer
 from cifar_core.experiment.network import Network, networks
+from cifar_core.experiment.pixels import PIXEL_SCALES, PixelScale
 from cifar_core.experiment.record import Real, Record, Whole, choice, shown
 from cifar_core.experiment.schedules import Constant, Schedule, refuse_longer_than
 
@@ -186,6 +187,26 @@ class Phase(Record):
         return Phase.parse(dict(self) | changed)
 
 
+class InitialWeights(Record):
+    """Where the backbone's weights come from before the first phase; the output layer and new heads start at random.
+
+    `imagenet` are Keras's own, learned on ImageNet; `file` is a weights file of the user's (`path`); `run` takes the
+    backbone of another run's final model (`run`, its id).
+    """
+
+    source: Literal["random", "imagenet", "file", "run"] = "random"
+    path: str | None = Field(None, max_length=4096)
+    run: str | None = Field(None, max_length=64)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        for field, source in (("path", "file"), ("run", "run")):
+            if (self.source == source) != bool(getattr(self, field)):
+                wanted = "needs one" if self.source == source else "takes none"
+                raise ValueError(f'{field}: the source "{self.source}" {wanted}.')
+        return self
+
+
 class Validation(Record):
     """What the curves are validated on: a share of the training images, or the test images.
 
@@ -203,12 +224,19 @@ class Experiment(Record):
     """Everything that decides what a run does, apart from its seed.
 
     Two-stage transfer, feature extraction then fine-tuning, LP-FT and gradual unfreezing are lists of phases.
+
+    Images are resized inside the model (bilinear) to `input_side` pixels a side; without one, only images smaller
+    than the backbone allows are, to the smallest that it does. `pixels` is what their values are scaled to, a row of
+    `PIXEL_SCALES`; without one, what the backbone was made for.
     """
 
     version: Literal[1] = 1
     data: Data = Data()
     split: ClassSplit = ClassSplit()
     backbone: str = "two-conv"
+    initial_weights: InitialWeights = InitialWeights()
+    input_side: Whole | None = Field(None, ge=1, le=1024)
+    pixels: str | None = None
     validation: Validation = Validation()
     phases: tuple[Phase, ...] = Field(min_length=1, max_length=12)
 
@@ -217,6 +245,13 @@ class Experiment(Record):
     def _must_be_a_backbone(cls, name: str) -> str:
         if name not in BACKBONES:
             raise ValueError(choice("backbone", name, BACKBONES))
+        return name
+
+    @field_validator("pixels")
+    @classmethod
+    def _must_be_a_scale(cls, name: str | None) -> str | None:
+        if name is not None and name not in PIXEL_SCALES:
+            raise ValueError(choice("pixel scale", name, PIXEL_SCALES))
         return name
 
     @model_validator(mode="after")
@@ -228,6 +263,18 @@ class Experiment(Record):
                         f"split.{side}: received the class {shown(index)}; {self.dataset.title} has the classes 0 to "
                         f"{self.class_count - 1} ({', '.join(self.dataset.classes)})."
                     )
+        smallest = max(self.backbone_row.smallest_input)
+        if self.input_side is not None and self.input_side < smallest:
+            raise ValueError(
+                f"input_side: {self.backbone_row.title} needs images of {smallest}×{smallest} pixels or more, received "
+                f"{self.input_side}; leave it out, and smaller images are brought to that size."
+            )
+        application = self.backbone_row.application
+        if self.initial_weights.source == "imagenet" and (application is None or not application.imagenet):
+            raise ValueError(
+                f"initial_weights.source: there are no ImageNet weights for {self.backbone_row.title}; there are for: "
+                f"{', '.join(name for name, row in BACKBONES.items() if row.application and row.application.imagenet)}."
+            )
         names = [phase.name for phase in self.phases]
         if len(set(names)) != len(names):
             raise ValueError(f"phases: each phase needs a name of its own, received {names}.")
@@ -253,6 +300,21 @@ class Experiment(Record):
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the images."""
         return self.dataset.image_shape
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of what the network sees: the images, resized where they have to be."""
+        height, width, channels = self.image_shape
+        if self.input_side is not None:
+            return (self.input_side, self.input_side, channels)
+        smallest = self.backbone_row.smallest_input
+        enough = height >= smallest[0] and width >= smallest[1]
+        return self.image_shape if enough else (*smallest, channels)
+
+    @property
+    def pixel_scale(self) -> PixelScale:
+        """What is done to pixel values before the network sees them."""
+        return PIXEL_SCALES[self.pixels or self.backbone_row.pixels]
 
     @property
     def backbone_row(self) -> Backbone:

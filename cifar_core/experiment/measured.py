@@ -92,7 +92,11 @@ class LayerChange:
 
 @dataclass(frozen=True)
 class PhaseHistory:
-    """All that one phase measured so far."""
+    """All that one phase measured so far.
+
+    `kept_epoch` (from 1) is the epoch whose weights a phase with early stopping ended with. It is None until then,
+    when the phase was stopped, and without early stopping: the weights are those of the last step.
+    """
 
     index: int
     name: str
@@ -100,6 +104,18 @@ class PhaseHistory:
     epochs: tuple[Epoch, ...] = ()
     points: tuple[Point, ...] = ()
     changes: tuple[LayerChange, ...] = ()
+    kept_epoch: int | None = None
+
+    @property
+    def result(self) -> Epoch | None:
+        """The epoch whose end is the phase's result so far: the one whose weights were kept, or the last."""
+        if self.kept_epoch is not None:
+            return next(epoch for epoch in self.epochs if epoch.epoch == self.kept_epoch)
+        return self.epochs[-1] if self.epochs else None
+
+    def is_complete(self, planned: int) -> bool:
+        """Whether all of the planned epochs were measured, or early stopping decided that these are enough."""
+        return self.kept_epoch is not None or len(self.epochs) >= planned
 
 
 @dataclass(frozen=True)

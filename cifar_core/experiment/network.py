@@ -4,33 +4,48 @@ One pure description serves the form, the command line and the training itself.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cifar_core.experiment.applications import BaseLayer
 from cifar_core.experiment.backbones import BACKBONES
-from cifar_core.experiment.layers import Dense, Layer, Shape
+from cifar_core.experiment.layers import IMAGE_LAYERS, Dense, Layer, Shape
 from cifar_core.experiment.record import choice
 
 if TYPE_CHECKING:
     from cifar_core.experiment.experiment import Experiment, Freeze, Head
 
 
+RESERVED = frozenset({"output", "pixels", "resize", "rescale"})
+"""Names of the layers that every model has at its ends."""
+
+
 @dataclass(frozen=True)
 class NetworkLayer:
-    """One layer in its place. `since` is the phase (counted from 0) in which its weights start afresh."""
+    """One layer in its place. `since` is the phase (counted from 0) in which its weights start afresh.
 
-    layer: Layer
+    `params` counts all of its parameters, `statistics` those that no gradient changes (BatchNorm's mean and
+    variance): frozen or not, they are not trained.
+    """
+
+    layer: Layer | BaseLayer
     block: str
     since: int
     output_shape: Shape
     params: int
+    statistics: int = 0
     trainable: bool = True
 
     @property
     def name(self) -> str:
         """The layer's name, unique in its network."""
         return self.layer.name
+
+    @property
+    def trained(self) -> int:
+        """Parameters that the phase trains."""
+        return self.params - self.statistics if self.trainable else 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +72,7 @@ class Network:
     @cached_property
     def trainable(self) -> int:
         """Parameters that the phase trains."""
-        return sum(layer.params for layer in self.layers if layer.trainable)
+        return sum(layer.trained for layer in self.layers)
 
     @property
     def non_trainable(self) -> int:
@@ -68,11 +83,6 @@ class Network:
     def outputs(self) -> int:
         """Number of classes the output layer tells apart."""
         return self.layers[-1].output_shape[-1]
-
-    @property
-    def frozen_names(self) -> frozenset[str]:
-        """Names of the layers that the phase freezes, those without weights included."""
-        return frozenset(layer.name for layer in self.layers if not layer.trainable)
 
     @cached_property
     def blocks(self) -> tuple[BlockRow, ...]:
@@ -85,10 +95,14 @@ class Network:
                     name,
                     tuple(layer.name for layer in members),
                     sum(layer.params for layer in members),
-                    sum(layer.params for layer in members if layer.trainable),
+                    sum(layer.trained for layer in members),
                 )
             )
         return tuple(rows)
+
+
+_Placed = tuple[Layer | BaseLayer, str, int]
+"""A layer, its block, and the phase in which its weights start afresh."""
 
 
 def networks(experiment: "Experiment") -> tuple[Network, ...]:
@@ -97,9 +111,7 @@ def networks(experiment: "Experiment") -> tuple[Network, ...]:
     Raises:
         ValueError: naming the phase, where a head or freeze depth does not fit the network.
     """
-    layers: list[tuple[Layer, str, int]] = [
-        (layer, block.name, 0) for block in BACKBONES[experiment.backbone].blocks for layer in block.layers
-    ]
+    layers: list[_Placed] = [(layer, block, 0) for layer, block in BACKBONES[experiment.backbone].layers()]
     result: list[Network] = []
     for index, phase in enumerate(experiment.phases):
         try:
@@ -109,22 +121,25 @@ def networks(experiment: "Experiment") -> tuple[Network, ...]:
                 all_classes = phase.head is not None and phase.head.outputs == "data set"
                 count = experiment.class_count if all_classes else len(experiment.classes_of(phase))
                 output = Dense(name="output", units=count, activation="softmax")
-                layers = [
-                    *(entry for entry in layers if entry[0].name != "output"),
-                    (output, "output", index),
-                ]
-            result.append(_freeze(_shaped(layers, experiment.image_shape), phase.freeze))
+                layers = [*(entry for entry in layers if entry[0].name != "output"), (output, "output", index)]
+            result.append(_freeze(_shaped(layers, experiment.input_shape), phase.freeze))
         except ValueError as error:
             raise ValueError(f"phases.{index}.{error}") from None
     return tuple(result)
 
 
-def _with_new_head(layers: list[tuple[Layer, str, int]], head: "Head", phase: int) -> list[tuple[Layer, str, int]]:
+def _with_new_head(layers: list[_Placed], head: "Head", phase: int) -> list[_Placed]:
     names = [layer.name for layer, _, _ in layers] + ["output"]
     if head.from_layer not in names:
         raise ValueError(f"head.from_layer: {choice('layer', head.from_layer, dict.fromkeys(names))}")
-    kept = layers[: names.index(head.from_layer)]
-    taken = {layer.name for layer, _, _ in kept} | {"output", "pixels", "rescale"}  # the model's own ends
+    kept, replaced = layers[: names.index(head.from_layer)], layers[names.index(head.from_layer) :]
+    if any(isinstance(layer, BaseLayer) for layer, _, _ in replaced):
+        behind = next(layer.name for layer, _, _ in layers if not isinstance(layer, BaseLayer))
+        raise ValueError(
+            f'head.from_layer: this network branches inside, so that a new head can start at "{behind}" or behind it; '
+            f'received "{head.from_layer}".'
+        )
+    taken = {layer.name for layer, _, _ in kept} | RESERVED
     block = kept[-1][1] if kept else "head"
     for layer in head.layers:
         name = layer.name or _free_name(layer.kind, taken)
@@ -141,19 +156,24 @@ def _free_name(kind: str, taken: set[str]) -> str:
     return next(name for n in itertools.count(1) if (name := f"{kind}_{n}") not in taken)
 
 
-def _shaped(layers: list[tuple[Layer, str, int]], shape: Shape) -> Network:
-    shaped = []
+def _shaped(layers: list[_Placed], shape: Shape) -> Network:
+    shaped: list[NetworkLayer] = []
+    shapes = {"": shape}
     for layer, block, since in layers:
-        if layer.kind in ("conv", "max_pool") and len(shape) != 3:
+        received = [shapes[source] for source in layer.inputs] if isinstance(layer, BaseLayer) else [shape]
+        if layer.kind in IMAGE_LAYERS and len(shape) != 3:
             raise ValueError(f"head.layers: {layer.name} needs an image, but receives a row of {shape[0]} values.")
-        params, shape = layer.params(shape), layer.output_shape(shape)
+        params, statistics = layer.params(*received), layer.statistics(*received)
+        shapes[layer.name] = shape = layer.output_shape(*received)
         if min(shape) < 1:
             raise ValueError(
                 f"head.layers: nothing is left of the image after {layer.name}; use fewer or smaller layers."
             )
-        shaped.append(NetworkLayer(layer, block, since, shape, params))
+        shaped.append(NetworkLayer(layer, block, since, shape, params, statistics))
     if len(shape) != 1:
-        raise ValueError("head.layers: an image reaches the output layer; put a flatten layer before it.")
+        raise ValueError(
+            "head.layers: an image reaches the output layer; put a flatten or global_average_pool layer before it."
+        )
     return Network(tuple(shaped))
 
 
@@ -176,19 +196,7 @@ def _freeze(network: Network, freeze: "Freeze") -> Network:
     available = len(blocks) if freeze.rule == "first_blocks" else len(names)
     if freeze.count > available:
         raise ValueError(f"freeze.count: received {freeze.count}, but the network has {available} to count.")
-    result = Network(
-        tuple(
-            NetworkLayer(
-                layer.layer,
-                layer.block,
-                layer.since,
-                layer.output_shape,
-                layer.params,
-                layer.name not in frozen,
-            )
-            for layer in network.layers
-        )
-    )
+    result = Network(tuple(replace(layer, trainable=layer.name not in frozen) for layer in network.layers))
     if not result.trainable:
         raise ValueError("freeze: nothing would train; leave at least one layer with parameters trainable.")
     return result

@@ -39,6 +39,16 @@ def with_epochs(experiment: Experiment, epochs: int) -> Experiment:
     return experiment.model_copy(update={"phases": tuple(phase.with_epochs(epochs) for phase in experiment.phases)})
 
 
+SMOKE_PER_CLASS = 20
+"""Images of each class in an experiment's smoke size."""
+
+
+def smoke(experiment: Experiment) -> Experiment:
+    """Return the experiment at its smoke size: every phase, one epoch each, on few images. Seconds, not minutes."""
+    data = experiment.data.model_copy(update={"per_class": SMOKE_PER_CLASS})
+    return with_epochs(experiment.model_copy(update={"data": data}), 1)
+
+
 def _assign(settings: Any, path: list[str], value: object, field: str) -> None:
     *parents, last = path
     for depth, part in enumerate(parents):

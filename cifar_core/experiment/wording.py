@@ -1,6 +1,7 @@
 """Experiments in words that a person can say."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.recipes import recipe_of
@@ -31,21 +32,39 @@ def trained_share(experiment: Experiment, phase: int) -> str:
     if not network.non_trainable:
         return f"All {network.total:,} parameters train."
     share = 100 * network.trainable / network.total
-    counts = f"{network.trainable:,} of {network.total:,} parameters train ({share:.{2 if share < 1 else 0}f} %)"
+    decimals = 0 if 1 <= share <= 99 else 2
+    counts = f"{network.trainable:,} of {network.total:,} parameters train ({share:.{decimals}f} %)"
     frozen = {(layer.name, layer.since): layer.params for layer in network.layers if not layer.trainable}
-    learned_on: dict[tuple[int, ...], None] = {}
+    if not sum(frozen.values()):
+        return f"{counts}; the rest are statistics of batch normalization, measured and not trained."
+    initial = _initially_learned_on(experiment)
+    learned_on: dict[str, None] = {}
     at_random = dict(frozen)
+    if initial:
+        own = {(layer.name, 0) for layer, _ in experiment.backbone_row.layers()}
+        if any(frozen.get(layer) for layer in own):
+            learned_on[initial] = None
+        at_random = {layer: params for layer, params in at_random.items() if layer not in own}
     for earlier, before in zip(experiment.phases[:phase], experiment.networks, strict=False):
         trained = {(layer.name, layer.since) for layer in before.layers if layer.trainable and layer.params}
         if trained & frozen.keys():
-            learned_on[experiment.classes_of(earlier)] = None
+            learned_on[class_list(experiment, experiment.classes_of(earlier))] = None
         at_random = {layer: params for layer, params in at_random.items() if layer not in trained}
     if not learned_on:
         return f"{counts}; the rest stays as it was initialized, at random."
-    learned = ", then ".join(class_list(experiment, classes) for classes in learned_on)
     new = sum(at_random.values())
     exception = f", except for {new:,} that were never trained and stay random" if new else ""
-    return f"{counts}; the rest stays as learned on {learned}{exception}."
+    return f"{counts}; the rest stays as learned on {', then '.join(learned_on)}{exception}."
+
+
+def _initially_learned_on(experiment: Experiment) -> str:
+    initial = experiment.initial_weights
+    return {
+        "random": "",
+        "imagenet": "ImageNet",
+        "file": f"whatever {PurePath(initial.path or '').name} was",
+        "run": f"the classes of run {initial.run}",
+    }[initial.source]
 
 
 def run_name(experiment: Experiment, seed: int) -> str:
@@ -53,6 +72,8 @@ def run_name(experiment: Experiment, seed: int) -> str:
     recipe = recipe_of(experiment)
     if recipe is not None:
         parts = [recipe.title]
+        if recipe.experiment.initial_weights != experiment.initial_weights:
+            parts.append("from random weights")
     else:
         sides = dict.fromkeys(phase.train_on for phase in experiment.phases)
         classes = {"source": experiment.split.source, "target": experiment.split.target}

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from cifar_core.experiment.backbones import BACKBONES
+from cifar_core.experiment.applications import BaseLayer
 from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Freeze, Head, Phase, Validation
 from cifar_core.experiment.layers import Conv, Dense, Dropout, Flatten, Layer, MaxPool
@@ -27,7 +27,7 @@ def class_splits(count: int) -> st.SearchStrategy[ClassSplit]:
 @st.composite
 def experiments(draw: st.DrawFn) -> Experiment:
     """Valid experiments of one to three phases, with every kind of head and freeze depth."""
-    dataset = draw(st.sampled_from(sorted(DATASETS)))
+    dataset = draw(st.sampled_from(["cifar10", "sample"]))
     experiment = Experiment(
         data=Data(
             name=dataset,
@@ -35,7 +35,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
             location=draw(st.none() | WORDS),
         ),
         split=draw(class_splits(len(DATASETS[dataset].classes))),
-        backbone=draw(st.sampled_from(sorted(BACKBONES))),
+        backbone=draw(st.sampled_from(["two-conv", "three-conv", "bn-conv", "mobilenet", "inception-v3"])),
         validation=draw(st.builds(Validation, on=st.sampled_from(["train share", "test"]), share=SHARES)),
         phases=(Phase(name="first", train_on="source"),),
     )
@@ -73,7 +73,8 @@ def _phases(draw: st.DrawFn, experiment: Experiment, before: tuple[Phase, ...], 
 
 @st.composite
 def _heads(draw: st.DrawFn, network: Network) -> Head:
-    place = draw(st.integers(0, len(network.layers) - 1))
+    first = sum(isinstance(layer.layer, BaseLayer) for layer in network.layers)
+    place = draw(st.integers(first, len(network.layers) - 1))
     shape = network.layers[place - 1].output_shape if place else (32, 32, 3)
     layers: list[Layer] = []
     if len(shape) == 3:

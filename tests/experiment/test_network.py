@@ -156,7 +156,7 @@ def test_a_new_layer_may_take_the_name_of_one_it_replaces() -> None:
 @pytest.mark.parametrize(
     ("layers", "from_layer", "said"),
     [
-        ([], "conv_1", "an image reaches the output layer; put a flatten layer before it."),
+        ([], "conv_1", "an image reaches the output layer; put a flatten or global_average_pool layer before it."),
         ([{"kind": "conv", "filters": 1, "kernel": 3}], "output", "conv_3 needs an image, but receives a row of 128"),
         ([{"kind": "max_pool"}], "dense_1", "max_pool_1 needs an image, but receives a row of 7200 values."),
         ([{"kind": "max_pool", "size": 32}], "pool_1", "nothing is left of the image after max_pool_1"),

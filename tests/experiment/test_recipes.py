@@ -1,9 +1,10 @@
 import pytest
 
 from cifar_core.experiment.experiment import Data, Experiment
-from cifar_core.experiment.recipes import RECIPES, reaches, recipe, recipe_of
+from cifar_core.experiment.recipes import RECIPES, reaches, recipe, recipe_of, with_random_weights
 from cifar_core.experiment.record import ExperimentError
-from cifar_core.experiment.settings import apply
+from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply, smoke
+from cifar_core.experiment.wording import run_name
 
 A = ("a-initial", "a-ft1", "a-ft2", "a-ft2-direct")
 
@@ -81,6 +82,64 @@ def test_fine_tuning_2_directly_was_never_published() -> None:
     assert set(RECIPES["a-ft2-direct"].published) == {0}
 
 
-def test_the_published_accuracies_are_those_of_the_publications() -> None:
-    accuracies = {name: [row.val_accuracy for row in RECIPES[name].published.values()] for name in ("a-ft2", "e")}
-    assert accuracies == {"a-ft2": [0.8614, 0.6146, 0.7826], "e": [0.6903, 0.7606]}
+@pytest.mark.parametrize(
+    ("name", "accuracies"),
+    [
+        ("a-ft2", [0.8614, 0.6146, 0.7826]),
+        ("b", [0.7310, 0.8383]),
+        ("c1", [0.7449]),
+        ("c2a", [0.7869]),
+        ("c2b", [0.6222]),
+        ("c2c", [0.2377]),
+        ("c2d", [0.7892]),
+        ("c2e", [None]),
+        ("c2e-frozen", [None]),
+        ("c3", [0.5867, 0.7372]),
+        ("d1", [0.9346]),
+        ("d2", [0.9372]),
+        ("e", [0.6903, 0.7606]),
+    ],
+)
+def test_the_published_accuracies_are_those_of_the_publications(name: str, accuracies: list[float | None]) -> None:
+    rows = RECIPES[name].published.values()
+    assert [row.test_accuracy if row.val_accuracy is None else row.val_accuracy for row in rows] == accuracies
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("a-ft2", [(949_029, 949_029), (645, 949_029), (938_885, 949_029)]),
+        ("a-ft2-direct", [(949_029, 949_029), (938_885, 949_029)]),
+        ("b", [(122_375, 122_375), (195, 122_115)]),
+        ("c1", [(1_147_914, 1_148_362)]),
+        ("c2a", [(11_181_642, 11_191_242)]),
+        ("c2b", [(5_130, 14_719_818)]),
+        ("c2c", [(10_250, 3_239_114)]),
+        ("c2d", [(652_426, 652_874)]),
+        ("c2e", [(21_788_842, 21_823_274)]),
+        ("c2e-frozen", [(20_490, 21_823_274)]),
+        ("c3", [(5_130, 14_719_818), (7_084_554, 14_719_818)]),
+        ("d1", [(262_917, 22_065_701)]),
+        ("d2", [(263_109, 22_065_701)]),
+        ("e", [(119_581, 119_581), (103_818, 120_226)]),
+    ],
+)
+def test_every_phase_trains_as_many_parameters_as_published_or_decided(
+    name: str, counts: list[tuple[int, int]]
+) -> None:
+    assert [(network.trainable, network.total) for network in RECIPES[name].experiment.networks] == counts
+
+
+def test_a_recipe_from_random_weights_is_the_recipe_under_another_label_and_comparable_with_nothing() -> None:
+    random = with_random_weights(RECIPES["d1"].experiment)
+    assert recipe_of(random) is RECIPES["d1"]
+    assert run_name(random, 3) == "D, strategy 1 · from random weights · seed 3"
+    assert not reaches(random, RECIPES["d1"], 0)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_smoke_size_of_every_recipe_is_one_epoch_of_few_images(name: str) -> None:
+    small = smoke(RECIPES[name].experiment)
+    assert {phase.epochs for phase in small.phases} == {1}
+    assert small.data.per_class == SMOKE_PER_CLASS
+    assert [phase.name for phase in small.phases] == [phase.name for phase in RECIPES[name].experiment.phases]

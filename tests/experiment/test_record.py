@@ -23,18 +23,19 @@ MISTAKES: dict[str, tuple[Any, ...]] = {
     ),
     "an unknown field of a layer": (
         with_layers({**DENSE, "unit": 4}),
-        'phases.0.head.layers.0: there is no field "unit"; there is: kind, name, units, activation.',
+        'phases.0.head.layers.0: there is no field "unit"; there is: name, kind, units, activation, l2.',
         'Did you mean "units"?',
     ),
     "a field missing": ({}, "phases: this field is required, and is missing."),
     "a field of a phase missing": (plain(phases=[{"name": "a"}]), "phases.0.train_on: this field is required"),
     "a word that is not allowed": (
         with_phase(optimizer="adm"),
-        'phases.0.optimizer: received "adm"; allowed: rmsprop, adam, sgd. Did you mean "adam"?',
+        'phases.0.optimizer: received "adm"; allowed: rmsprop, adam, adamw, sgd. Did you mean "adam"?',
     ),
     "an unknown backbone": (
         plain(backbone="to-conv"),
-        'backbone: there is no backbone "to-conv"; there is: two-conv, three-conv. Did you mean "two-conv"?',
+        'backbone: there is no backbone "to-conv"; there is: two-conv, three-conv,',
+        'Did you mean "two-conv"?',
     ),
     "an unknown data set": (
         plain(data={"name": "cifar-10"}),
@@ -53,7 +54,7 @@ MISTAKES: dict[str, tuple[Any, ...]] = {
     ),
     "an unknown kind of layer": (
         with_layers({"kind": "dens"}),
-        'phases.0.head.layers.0.kind: there is no kind "dens"; there is: conv, max_pool, dropout, flatten, dense.',
+        'phases.0.head.layers.0.kind: there is no kind "dens"; there is: conv, max_pool, dropout, flatten, dense,',
         'Did you mean "dense"?',
     ),
     "a layer without a kind": (with_layers({"units": 4}), "phases.0.head.layers.0.kind: this field is required"),

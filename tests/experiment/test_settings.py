@@ -105,5 +105,5 @@ def test_epochs_are_set_in_every_phase() -> None:
 
 
 def test_epochs_that_no_phase_can_have_are_refused() -> None:
-    with pytest.raises(ExperimentError, match=r"phases\.0\.epochs: expected greater than or equal to 1, received 0"):
+    with pytest.raises(ExperimentError, match=r"epochs: expected greater than or equal to 1, received 0"):
         with_epochs(BASE, 0)

@@ -11,7 +11,8 @@ import pytest
 
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Experiment, Head, Phase
-from cifar_core.experiment.layers import Conv, Dense, Dropout, MaxPool
+from cifar_core.experiment.layers import BatchNorm, Conv, Dense, Dropout, GlobalAveragePool, MaxPool, Relu
+from cifar_core.experiment.pixels import PIXEL_SCALES
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.training.networks import build, reset_random_layers
 from tests.training.makers import TINY, experiment, images, phase, small
@@ -19,10 +20,10 @@ from tests.training.makers import run as train
 
 
 def freeze_depths() -> Iterator[Any]:
-    """Every backbone with every freeze depth that leaves something to train."""
+    """Every backbone with freeze depths that leave something to train; of many layers, some."""
     for name in BACKBONES:
         network = frozen(name, {}).networks[0]
-        for count in range(1, len(network.layers)):
+        for count in range(1, len(network.layers), 1 + len(network.layers) // 12):
             yield name, {"rule": "first_layers", "count": count}
             yield name, {"rule": "all_but_last_layers", "count": count}
         for count, block in enumerate(network.blocks):
@@ -44,10 +45,10 @@ def count(variables: list[keras.Variable]) -> int:
 
 
 def assert_tables_are_those_of(model: keras.Model, described: Experiment, index: int) -> None:
-    network, layers = described.networks[index], model.layers[2:]
-    assert [layer.name for layer in model.layers[:2]] == ["pixels", "rescale"]
+    network = described.networks[index]
+    layers = [layer for layer in model.layers if layer.name not in ("pixels", "rescale", "resize")]
     assert [row.name for row in network.layers] == [layer.name for layer in layers]
-    assert [type(row.layer).keras_type for row in network.layers] == [type(layer).__name__ for layer in layers]
+    assert [row.layer.keras_type for row in network.layers] == [type(layer).__name__ for layer in layers]
     assert [(None, *row.output_shape) for row in network.layers] == [layer.output.shape for layer in layers]
     assert [row.params for row in network.layers] == [layer.count_params() for layer in layers]
     assert [row.trainable for row in network.layers] == [layer.trainable for layer in layers]
@@ -77,7 +78,9 @@ def test_every_kind_of_layer_is_built_as_described() -> None:
         Dense(units=5),
         MaxPool(size=3),
         Dropout(rate=0),
-        Conv(filters=2, kernel=2),
+        Conv(filters=2, kernel=2, l2=0.5),
+        BatchNorm(),
+        Relu(),
     )
     flat = {"kind": "flatten"}
     described = Experiment.parse(
@@ -97,20 +100,48 @@ def test_every_kind_of_layer_is_built_as_described() -> None:
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_backbone_trains_and_its_saved_model_predicts_the_same(backbone: str, tmp_path: Path) -> None:
-    described = Experiment.parse({**small(layers=(), epochs=1).model_dump(), "backbone": backbone})
-    model = train(described)[0].model
+def test_every_backbone_trains_a_step_and_its_saved_model_predicts_the_same(backbone: str, tmp_path: Path) -> None:
+    model = build(frozen(backbone, {}), 0, seed=0)
+    model.compile(model.optimizer, model.loss, run_eagerly=True)  # one step is not worth compiling
+    pixels, before = images().test_images[:4], model.get_layer("output").get_weights()[0]
+    model.train_on_batch(pixels, np.arange(4) % 3)
+    assert not np.array_equal(model.get_layer("output").get_weights()[0], before)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    pixels = images().test_images
-    assert np.array_equal(loaded.predict(pixels, verbose=0), model.predict(pixels, verbose=0))
+    assert np.array_equal(loaded(pixels, training=False), model(pixels, training=False))
+
+
+@pytest.mark.parametrize("backbone", [name for name, row in BACKBONES.items() if row.application is not None])
+@pytest.mark.parametrize("side", [97, 128])
+def test_the_tables_of_applications_hold_at_any_input_size(backbone: str, side: int) -> None:
+    described = Experiment.parse({**frozen(backbone, {}).model_dump(), "input_side": side})
+    assert_tables_are_those_of(build(described, 0, seed=0), described, 0)
+
+
+@pytest.mark.parametrize("backbone", [name for name, row in BACKBONES.items() if row.application is not None])
+def test_layers_are_named_as_tabled_whatever_was_built_before(backbone: str) -> None:
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(1, 3), keras.layers.BatchNormalization()])
+    described = frozen(backbone, {})
+    names = [layer.name for layer in build(described, 0, seed=0).layers]
+    assert [name for name in names if name not in ("pixels", "rescale", "resize")] == [
+        layer.name for layer in described.networks[0].layers
+    ]
+
+
+def test_a_head_can_average_over_the_image() -> None:
+    head = {"from_layer": "flatten", "layers": [GlobalAveragePool(), Dense(units=4, l2=0.25)]}
+    described = Experiment.parse({"phases": [{"name": "a", "train_on": "source", "head": head}]})
+    model = build(described, 0, seed=0)
+    assert_tables_are_those_of(model, described, 0)
+    assert float(model.get_layer("dense_1").kernel_regularizer.l2) == 0.25
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_pixels_are_scaled_inside_the_model(backbone: str) -> None:
     model = unfrozen_model(backbone)
-    scaled = model.get_layer("rescale")(np.full((1, 32, 32, 3), 255, np.uint8))
-    assert np.allclose(scaled, 255 * BACKBONES[backbone].pixel_scale)
+    scaled = keras.Model(model.inputs, model.get_layer("rescale").output)(np.full((1, 32, 32, 3), 255, np.uint8))
+    scale = PIXEL_SCALES[BACKBONES[backbone].pixels]
+    assert np.allclose(scaled, 255 * np.array(scale.scale) + np.array(scale.offset), atol=1e-4)
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
