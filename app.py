@@ -1,37 +1,55 @@
-"""Transfer Lab's front door, and the server whose background threads run what is queued."""
+"""Transfer Lab's front door, and the server whose background threads run what is queued.
 
+The server listens before it imports the rest of Transfer Lab: a browser needs as long to load Streamlit's own part.
+"""
+
+import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio.to_thread
 import streamlit as st
 
-from cifar_core.analysis.wording import percent, status
-from cifar_core.home import home
-from cifar_core.runs.errors import StoreError
-from cifar_core.runs.supervisor import Supervisor
-from cifar_core.ui import form, reads
-from cifar_core.ui.page import explain, set_up
-from cifar_core.ui.start import start
-from cifar_core.ui.text import plain
+if __name__ == "__main__":  # as a page; the server imports this file, too
+    from cifar_core.analysis.wording import percent, status
+    from cifar_core.ui import form, reads
+    from cifar_core.ui.page import set_up
+    from cifar_core.ui.start import start
+    from cifar_core.ui.text import plain
 
 
 @asynccontextmanager
 async def supervising(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Run the supervisor as long as the server lives, visitors or none."""
+    starting = asyncio.create_task(asyncio.to_thread(supervise))
+    try:
+        yield {}
+    finally:
+        await asyncio.to_thread(await starting)
+
+
+def supervise() -> Callable[[], None]:
+    """Import what the first page needs, start the supervisor, and return what stops it."""
+    from cifar_core.home import home
+    from cifar_core.runs.errors import StoreError
+    from cifar_core.runs.supervisor import Supervisor
+    from cifar_core.ui import start  # noqa: F401
+
     try:
         supervisor = Supervisor(home())
     except StoreError as error:
         logging.getLogger(__name__).error("Nothing will run: %s", error)
-        yield {}  # the pages say the same
-        return
+        return lambda: None  # the pages say the same
     supervisor.start()
-    try:
-        yield {}
-    finally:
-        await anyio.to_thread.run_sync(supervisor.stop)
+    return supervisor.stop
+
+
+def explain(error: Exception) -> bool:
+    """Say on the page what went wrong, in words."""
+    from cifar_core.ui import page
+
+    return page.explain(error)
 
 
 def front_door() -> None:

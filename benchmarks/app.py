@@ -40,6 +40,7 @@ from playwright.sync_api import Page, sync_playwright
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from cifar_core.data.catalogue import open_images
+from cifar_core.experiment.experiment import Data
 from cifar_core.experiment.measured import Run, State
 from cifar_core.runs.store import Store
 
@@ -115,12 +116,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30.0, help="of watching, and of not watching")
     parser.add_argument("--changes", type=int, default=40, help="of the page")
-    parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--starts", type=int, default=3, help="at least 2, since Compare needs two runs")
     parser.add_argument("--json", action="store_true", help="accepted for likeness: the output always is JSON")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home = Path(folder)
-        open_images("sample", home=home)
+        open_images(Data(name="sample"), home=home)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=CHROMIUM_ARGUMENTS
         )

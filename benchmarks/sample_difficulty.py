@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from cifar_core.data import Images, open_images
+from cifar_core.experiment.experiment import Data
 from cifar_core.home import home
 
 Side = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     seeds = range(parser.parse_args().seeds)
     started = time.perf_counter()
-    images = open_images("sample", home=home())
+    images = open_images(Data(name="sample"), home=home())
     opened = time.perf_counter() - started
     rows = [_transfer(images, seed) for seed in seeds]
     figures = {name: [row[name] for row in rows] for name in rows[0]}

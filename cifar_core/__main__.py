@@ -18,14 +18,16 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from cifar_core.data.catalogue import find_images, open_images
+from cifar_core.data.catalogue import IMAGE_SIDE, data_at, find_images, open_images
 from cifar_core.data.errors import DataError
+from cifar_core.data.folders import halves
+from cifar_core.data.weights import missing_weights
 from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.measured import PhaseHistory, Run, State
-from cifar_core.experiment.recipes import RECIPES, recipe
+from cifar_core.experiment.recipes import RECIPES, recipe, with_random_weights
 from cifar_core.experiment.record import ExperimentError
-from cifar_core.experiment.settings import apply, with_epochs
+from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply, smoke, with_epochs
 from cifar_core.experiment.wording import run_name, trained_share
 from cifar_core.home import home
 from cifar_core.runs.errors import StoreError, UnknownRun
@@ -48,10 +50,12 @@ def _experiment_options(command: Callable[..., None]) -> Callable[..., None]:
         data: str | None,
         epochs: int | None,
         per_class: int | None,
+        image_side: int | None,
         assignments: tuple[str, ...],
         **others: Any,
     ) -> None:
-        command(meant=_experiment(experiment, data, epochs, per_class, assignments), chosen=data is not None, **others)
+        meant = _experiment(experiment, data, epochs, per_class, image_side, assignments)
+        command(meant=meant, chosen=data is not None, **others)
 
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output."),
@@ -63,12 +67,17 @@ def _experiment_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Change any field of the experiment, such as phases.1.epochs=3 or split.source=0,1,2.",
         ),
         click.option("--per-class", type=click.IntRange(min=2), help="Use that many images of each class."),
+        click.option(
+            "--image-side",
+            type=click.IntRange(8, 512),
+            help=f"Bring the images of a folder to that many pixels a side. Default: {IMAGE_SIDE}.",
+        ),
         click.option("--epochs", type=click.IntRange(min=1), help="Train every phase for that many epochs."),
         click.option(
             "--data",
             metavar="sample|cifar10|PATH",
-            help="Which images; PATH is a folder or archive with CIFAR-10. Default: CIFAR-10 where it is there, "
-            "else the built-in sample.",
+            help="Which images; PATH is a folder or archive with CIFAR-10, or a folder with a folder of images for "
+            "each class. Default: CIFAR-10 where it is there, else the built-in sample.",
         ),
         click.argument("experiment", metavar="RECIPE|FILE"),
     ):
@@ -115,10 +124,13 @@ def describe(meant: Experiment, chosen: bool, as_json: bool) -> None:
         return
     for index, (phase, network) in enumerate(zip(meant.phases, meant.networks, strict=True)):
         click.echo(f"\n{phase.name} (on {phase.train_on} classes): {trained_share(meant, index)}")
+        name_width = max(len(layer.name) for layer in network.layers)
+        type_width = max(len(layer.layer.keras_type) for layer in network.layers)
         for layer in network.layers:
             shape = " × ".join(map(str, layer.output_shape))
             verdict = "trainable" if layer.trainable else "frozen"
-            click.echo(f"  {layer.name:14} {layer.layer.keras_type:13} {shape:>14} {layer.params:>10,}  {verdict}")
+            kind = layer.layer.keras_type
+            click.echo(f"  {layer.name:{name_width}} {kind:{type_width}} {shape:>16} {layer.params:>10,}  {verdict}")
         click.echo(
             f"  total {network.total:,} · trainable {network.trainable:,} · non-trainable {network.non_trainable:,}"
         )
@@ -127,9 +139,16 @@ def describe(meant: Experiment, chosen: bool, as_json: bool) -> None:
 @main.command()
 @_experiment_options
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="The run's seed.")
-def run(meant: Experiment, chosen: bool, as_json: bool, seed: int) -> None:
+@click.option(
+    "--smoke",
+    "quick",
+    is_flag=True,
+    help=f"Only a quick look: every phase, one epoch of {SMOKE_PER_CLASS} images of each class, from random weights "
+    "where ImageNet's are not on this computer.",
+)
+def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool) -> None:
     """Run an experiment now, in this terminal; the app shows it too. Ctrl-C stops it and keeps what it has."""
-    meant = _available(meant, chosen=chosen)
+    meant = _available(_quick_look(meant) if quick else meant, chosen=chosen)
     store = Store(home())
     run_id = store.submit(meant, seed, run_name(meant, seed))
     click.echo(f"Run {run_id}: {run_name(meant, seed)}", err=True)
@@ -170,8 +189,44 @@ def show(run_id: str, as_json: bool) -> None:
         _print_results(found, store.history(run_id))
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+def published(as_json: bool) -> None:
+    """Show what was published beside what the runs of this store measured."""
+    from cifar_core.analysis.published import claims, document, table  # pandas: a second that other commands do without
+
+    store = Store(home())
+    finished = [each for each in store.runs(archived=True) if each.state.is_finished]
+    lacking = {each.id for each in RECIPES.values() if missing_weights(each.experiment)}
+    found = claims([(each, store.history(each.id, points=0)) for each in finished], lacking)
+    if as_json:
+        _print_json([document(claim) for claim in found])
+        return
+    rows = table(found)
+    width = max(map(len, rows["recipe"]))
+    click.echo(f"{'':{width}}  {'published':>9}  {'measured here':>21}  {'difference':>12}")
+    for row in rows.to_dict("records"):
+        click.echo(
+            f"{row['recipe']:{width}}  {row['published']:>9}  {row['measured here']:>21}  {row['difference']:>12}  "
+            f"{row['verdict']}"
+        )
+
+
+def _quick_look(meant: Experiment) -> Experiment:
+    """Return the experiment's smoke size, which needs no weights that are not there."""
+    missing = missing_weights(meant)
+    if missing:
+        click.echo(f"ImageNet weights ({missing.name}) are not on this computer: from random ones instead.", err=True)
+    return smoke(with_random_weights(meant) if missing else meant)
+
+
 def _experiment(
-    name: str, data: str | None, epochs: int | None, per_class: int | None, assignments: tuple[str, ...]
+    name: str,
+    data: str | None,
+    epochs: int | None,
+    per_class: int | None,
+    image_side: int | None,
+    assignments: tuple[str, ...],
 ) -> Experiment:
     file = Path(name)
     if name not in RECIPES and (file.suffix == ".json" or file.exists()):
@@ -182,8 +237,9 @@ def _experiment(
     else:
         meant = recipe(name).experiment
     if data is not None:
-        images = Data(name=data) if data in DATASETS else Data(name="cifar10", location=str(Path(data).absolute()))
-        meant = meant.model_copy(update={"data": images})
+        meant = meant.model_copy(update=_images(data, image_side))
+    elif image_side is not None:
+        meant = apply(meant, [f"data.image_side={image_side}"])
     if epochs is not None:
         meant = with_epochs(meant, epochs)
     if per_class is not None:
@@ -191,13 +247,21 @@ def _experiment(
     return apply(meant, assignments)
 
 
+def _images(data: str, image_side: int | None) -> dict[str, Any]:
+    """Return the fields of an experiment on the named images: their classes say how to split the user's own."""
+    if data in DATASETS and DATASETS[data].classes:
+        return {"data": Data.parse({"name": data, "image_side": image_side})}
+    images = data_at(data, image_side)
+    return {"data": images} | ({"split": halves(len(images.classes))} if images.classes else {})
+
+
 def _available(meant: Experiment, *, chosen: bool) -> Experiment:
     """Fall back to the sample where the images are not there and nobody asked for them by name."""
     data = meant.data
-    if find_images(data.name, data.location, home=home()) is not None:
+    if find_images(data, home=home()) is not None:
         return meant
     if chosen or data.location is not None:
-        open_images(data.name, location=data.location, home=home())  # raises, and says what is wrong
+        open_images(data, home=home())  # raises, and says what is wrong
     click.echo(
         "CIFAR-10 is not on this computer: running on the built-in sample instead (synthetic images). "
         "Name a folder or archive with --data to run on CIFAR-10.",

@@ -3,6 +3,8 @@
 `python -m cifar_core.worker` imports TensorFlow and then waits for one line of JSON on standard input:
 {"home", "run", "owner", "claimed_at"}. Standard input stays open as long as the supervisor lives; its end means
 that nobody is there any more, so the worker keeps what it has, marks the run interrupted and exits.
+
+A line with "inspect" is a page's question instead (`cifar_core.runs.inspect`), answered with a file of arrays.
 """
 
 import errno
@@ -13,21 +15,29 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import keras
+import numpy as np
+import tensorflow as tf
 
 from cifar_core.analysis.metrics import measure
 from cifar_core.analysis.predictions import Predictions, PredictionsError
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import open_images
 from cifar_core.data.errors import DataError
+from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Before, Epoch, LayerChange, Point, Progress, State
-from cifar_core.runs.errors import ClaimLost, StoreError
+from cifar_core.runs.errors import ClaimLost, StoreError, UnknownRun
 from cifar_core.runs.store import Store
+from cifar_core.training.augmenting import examples
 from cifar_core.training.callbacks import StopRequested, TrainingDivergedError
-from cifar_core.training.feeding import Examples
-from cifar_core.training.hardware import hardware, versions
+from cifar_core.training.feeding import Examples, feed
+from cifar_core.training.hardware import hardware, share_graphics_cards, versions
+from cifar_core.training.initial_weights import WeightsError
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.proof import FrozenLayerMovedError
 from cifar_core.training.trainer import Trained, probabilities, train
@@ -35,7 +45,7 @@ from cifar_core.training.trainer import Trained, probabilities, train
 SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_TO_SAVE = 8.0
 TRIES_TO_FINISH = 5
-EXPLAINED = (DataError, PredictionsError, TrainingDivergedError, FrozenLayerMovedError)
+EXPLAINED = (DataError, PredictionsError, TrainingDivergedError, FrozenLayerMovedError, WeightsError, UnknownRun)
 MODEL, TEST, VALIDATION = "model.keras", "test.npz", "validation.npz"
 
 
@@ -99,7 +109,7 @@ class Job:
                 "fingerprint": images.fingerprint,
             }
             self.store.set_environment(self.id, self.owner, environment)
-            trained = train(self.run.experiment, images, self.run.seed, self, self.ledger)
+            trained = train(self.run.experiment, images, self.run.seed, self, self.ledger, self._weights())
             self.ledger.switch("saving")
             self._save(trained)
             if not trained.stopped:
@@ -111,18 +121,32 @@ class Job:
         return State.STOPPED, "Stopped on request.", None
 
     def _open_images(self) -> Images:
-        data = self.run.experiment.data
-
         def progress(done: int, total: int) -> None:
             self._say(State.PREPARING, f"preparing the images, {done:,} of {total:,}")
 
-        return open_images(data.name, location=data.location, home=self.home, progress=progress)
+        return open_images(self.run.experiment.data, home=self.home, progress=progress)
+
+    def _weights(self) -> Path | None:
+        """The file of the initial weights, where they come from one."""
+        initial = self.run.experiment.initial_weights
+        if initial.path is not None:
+            return Path(initial.path).expanduser()
+        if initial.run is None:
+            return None
+        path = self.store.artifacts(self.store.run(initial.run).id) / MODEL
+        if not path.exists():
+            raise WeightsError(
+                f"The run {initial.run} has kept no model to start from. Choose a run that is done, or other initial "
+                "weights."
+            )
+        return path
 
     def _save(self, trained: Trained) -> None:
         folder = self.store.artifacts(self.id)
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"part-{MODEL}"
-        trained.model.save(part)
+        # Without the optimizer, which nothing goes on with: a smaller file, and plain Keras loads it.
+        keras.Model(trained.model.input, trained.model.output, name=trained.model.name).save(part)
         part.replace(folder / MODEL)
 
     def _evaluate(self, trained: Trained) -> dict[str, dict[str, float]]:
@@ -175,6 +199,10 @@ class Job:
 
     # --- the trainer's reporter
 
+    def preparing(self, step: str) -> None:
+        """What is being waited for before training, in words."""
+        self._say(State.PREPARING, step)
+
     def phase(self, index: int, name: str) -> None:
         """A phase begins."""
         self.store.begin_phase(self.id, self.owner, index, name)
@@ -196,6 +224,10 @@ class Job:
         """How far a finished phase moved each layer."""
         self.store.record_changes(self.id, self.owner, phase, changes)
 
+    def kept(self, phase: int, epoch: int) -> None:
+        """A phase with early stopping has ended with the weights of this epoch."""
+        self.store.record_kept(self.id, self.owner, phase, epoch)
+
     def progress(self, progress: Progress) -> None:
         """How far the run has come."""
         self.store.set_progress(self.id, self.owner, progress)
@@ -213,12 +245,35 @@ def _in_words(error: Exception) -> str:
     return f"Something unexpected went wrong: {type(error).__name__}: {error}"
 
 
+def inspect(question: dict[str, Any]) -> None:
+    """Answer a page's question into a file; what cannot be told in words ends the process, with a traceback."""
+    try:
+        answer = _augmented(question)
+    except EXPLAINED as error:
+        answer = {"error": np.array(str(error))}
+    np.savez(question["result"], **answer)
+
+
+def _augmented(question: dict[str, Any]) -> dict[str, Any]:
+    experiment = Experiment.parse_json(question["experiment"])
+    images = open_images(experiment.data, home=Path(question["home"]))
+    trained_on = feed(experiment, question["phase"], images, question["seed"]).train
+    first_of_each_class = np.unique(trained_on.labels, return_index=True)[1]
+    shown = tf.gather(trained_on.images, first_of_each_class).numpy()
+    augmentation = experiment.phases[question["phase"]].augmentation
+    return {"images": shown, "changed": examples(shown, augmentation, question["seed"])}
+
+
 def main() -> None:
     """Wait for a job on standard input and do it; without one, end quietly."""
+    share_graphics_cards()
     line = sys.stdin.readline()
     if line.strip():
         job = json.loads(line)
-        Job(Path(job["home"]), job["run"], job["owner"], job["claimed_at"]).do()
+        if "inspect" in job:
+            inspect(job)
+        else:
+            Job(Path(job["home"]), job["run"], job["owner"], job["claimed_at"]).do()
         sys.stdout.flush()
         os._exit(0)  # everything is written; TensorFlow's tear-down would keep the next run waiting for a second
 

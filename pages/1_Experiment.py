@@ -3,40 +3,144 @@
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cifar_core.experiment.backbones import BACKBONES
-from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.pixels import PIXEL_SCALES
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError
+from cifar_core.experiment.wording import network_input
+from cifar_core.runs.inspect import InspectionFailed
 from cifar_core.ui import form, form_state, reads
 from cifar_core.ui.data_panel import data_panel
 from cifar_core.ui.glossary import TERMS, help_for
 from cifar_core.ui.network_picture import network_picture, show_layers
-from cifar_core.ui.page import set_up
+from cifar_core.ui.page import set_up, unfolded
+from cifar_core.ui.rate_curve import rate_curve
 from cifar_core.ui.start import start_panel
 from cifar_core.ui.text import plain
 
 set_up("Experiment")
 state = st.session_state
 
+# The numbers among a phase's training options: label, least, most, step, term.
+NUMBERS: dict[str, tuple[str, float, float, float, str]] = {
+    "learning_rate": ("Learning rate", 0.0, 100.0, 1e-4, "learning rate"),
+    "batch_size": ("Batch size", 1, 65_536, 1, "batch size"),
+    "momentum": ("Momentum", 0.0, 1.0, 0.1, "momentum"),
+    "weight_decay": ("Weight decay", 0.0, 1.0, 0.001, "weight decay"),
+    "block_rate_factor": ("Layer-wise rate factor", 0.0, 1.0, 0.05, "discriminative learning rates"),
+    "exponential.factor": ("Factor every epoch", 0.0, 1.0, 0.01, "learning-rate schedule"),
+    "cosine.warm_up": ("Warm-up, epochs", 0, 10_000, 1, "warm-up"),
+    "cosine.final": ("Ends at this share", 0.0, 1.0, 0.01, "learning-rate schedule"),
+    "plateau.factor": ("Factor", 0.0, 1.0, 0.05, "learning-rate schedule"),
+    "plateau.patience": ("Epochs to wait", 1, 1000, 1, "learning-rate schedule"),
+    "stop.patience": ("Patience, epochs", 1, 1000, 1, "early stopping"),
+    "stop.smallest_gain": ("Smallest gain", 0.0, 1.0, 0.001, "early stopping"),
+    "label_smoothing": ("Label smoothing", 0.0, 1.0, 0.05, "label smoothing"),
+    "crop.padding": ("Shift, up to pixels", 1, 128, 1, "augmentation"),
+    "cutout.size": ("Cutout, pixels a side", 1, 512, 1, "cutout"),
+    "colour.strength": ("Colour, strength", 0.0, 1.0, 0.05, "colour"),
+    "mixup.alpha": ("Mixup, alpha", 0.0, 10.0, 0.1, "mixup"),
+}
+# The choices among them: label, names of the choices, term.
+CHOICES: dict[str, tuple[str, dict[str, str], str]] = {
+    "optimizer": ("Optimizer", form.OPTIMIZERS, "optimizer"),
+    "schedule": ("Learning-rate schedule", form.SCHEDULES, "learning-rate schedule"),
+    "stop.watch": ("Early stopping", form.WATCHED, "early stopping"),
+    "class_weights": ("Class weights", form.CLASS_WEIGHTS, "class weights"),
+}
+
 
 def class_side(side: str, title: str, data: Data) -> None:
     """Pick the classes of one side, with pictures of them."""
-    names = DATASETS[data.name].classes
+    names = data.dataset.classes
     st.pills(
         title,
         range(len(names)),
         selection_mode="multi",
-        format_func=lambda index: names[index],
+        format_func=lambda index: plain(names[index]),
         key=f"form.{side}",
         help=help_for("class split"),
         wrap=True,
     )
     chosen = tuple(state[f"form.{side}"])
-    if chosen and (rows := reads.examples(data.model_dump_json(), chosen)) is not None:
-        listed = ", ".join(names[index] for index in chosen)
-        st.image(rows, width=264, caption=f"From the top: {listed}", alt=f"Eight training images each of {listed}")
+    if chosen and (images := reads.images_of(data)) is not None:
+        rows, listed = reads.examples(images, chosen), ", ".join(names[index] for index in chosen)
+        st.image(
+            rows, width=264, caption=f"From the top: {plain(listed)}", alt=f"Eight training images each of {listed}"
+        )
+
+
+def choose_network(data: Data) -> None:
+    """Backbone, initial weights, and what the network sees of the images."""
+    backbone, weights, size, pixels = (place for _ in range(2) for place in st.columns(2))
+    row = BACKBONES[state["form.backbone"]]
+    seen = form.network_input(data, state)
+    params = sum(layer.params for layer in seen.networks[0].layers[:-1])
+    backbone.selectbox(
+        "Backbone",
+        list(BACKBONES),
+        format_func=lambda name: BACKBONES[name].title,
+        key="form.backbone",
+        on_change=form_state.other_backbone,
+        help=f"{row.title}: {row.source}. Images of {row.smallest_input[0]}×{row.smallest_input[1]} pixels or more; "
+        f"{params:,} parameters without the output layer. {help_for('backbone')}",
+    )
+    with weights:
+        choose_weights(seen)
+    size.number_input(
+        "Input size, pixels a side",
+        max(row.smallest_input),
+        1024,
+        value=None,
+        key="form.input_side",
+        placeholder="as the images are",
+        help=help_for("input size"),
+    )
+    pixels.selectbox(
+        "Pixel values",
+        ["", *PIXEL_SCALES],
+        format_func=lambda name: PIXEL_SCALES[name].title if name else "as the backbone expects them",
+        key="form.pixels",
+        help=help_for("pixel values"),
+    )
+    st.caption(network_input(form.network_input(data, state)))
+
+
+def choose_weights(seen: Experiment) -> None:
+    """What the backbone knows at the beginning."""
+    row, runs = seen.backbone_row, reads.runs_to_start_from(seen)
+    sources = form.weights_for(row)
+    if not runs and state["form.weights"] != "run":
+        sources.remove("run")
+    st.selectbox(
+        "Initial weights",
+        sources,
+        format_func=form.WEIGHTS.__getitem__,
+        key="form.weights",
+        help=help_for("initial weights"),
+    )
+    match state["form.weights"]:
+        case "imagenet" if row.application is not None:
+            here = reads.imagenet_weights(row.application).exists()
+            st.caption("On this computer." if here else "Not on this computer yet.", help=help_for("ImageNet weights"))
+        case "file":
+            st.text_input(
+                "Weights file on the computer that runs the app",
+                key="form.weights_path",
+                help="A file that Keras wrote: .weights.h5, .keras or .h5. It must hold this backbone's layers.",
+            )
+        case "run":
+            chosen = state["form.weights_run"] = state["form.weights_run"] or next(iter(runs))
+            st.selectbox(
+                "The run whose final model it takes them from",
+                list(runs | {chosen: ""}),
+                format_func=lambda run: plain(runs.get(run, f"run {run}, which has no such model here")),
+                key="form.weights_run",
+                help="Finished runs of this backbone at this input size that have kept their model.",
+            )
 
 
 def choose_freezing(shape: Experiment, index: int) -> None:
@@ -104,7 +208,7 @@ def choose_head(shape: Experiment, index: int) -> None:
 
 
 def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
-    """One phase: classes, epochs, head and freeze depth; the usual hyperparameters folded away."""
+    """One phase: classes, epochs, head and freeze depth; layers and training options folded away."""
     key, blocks = f"form.{index}", len(frozen.networks[index].blocks)
     st.markdown(f"**Phase {index + 1}: {plain(frozen.phases[index].name)}**")
     side, epochs = st.columns([3, 1])
@@ -115,24 +219,91 @@ def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
     network_picture(frozen, index, key=f"picture.{index}", on_click=partial(form_state.move_boundary, index, blocks))
     choose_freezing(shape, index)
     choose_head(shape, index)
-    layers = st.expander("Layers", key=f"layers.{index}", on_change="rerun")
-    if layers.open:  # a table that nobody looks at would make every visit slower
+    if layers := unfolded("Layers", key=f"layers.{index}"):
         with layers:
             show_layers(frozen, index)
-    with st.expander("Name, optimizer, learning rate, batch size"):
-        st.text_input("Name of the phase", key=f"{key}.name", max_chars=60, help=help_for("phase"))
-        optimizer, rate, batch = st.columns(3)
-        optimizer.selectbox("Optimizer", ["rmsprop", "adam", "sgd"], key=f"{key}.optimizer", help=help_for("optimizer"))
-        rate.number_input(
-            "Learning rate",
-            0.0,
-            100.0,
-            step=1e-4,
-            format="%.6g",
-            key=f"{key}.learning_rate",
-            help=help_for("learning rate"),
+    if options := unfolded("Training options", key=f"options.{index}"):
+        with options:
+            choose_options(frozen, index)
+
+
+def choose_options(frozen: Experiment, index: int) -> None:
+    """How one phase trains: optimizer, learning rate over its epochs, when it ends, what becomes of images."""
+    key = f"form.{index}"
+    st.text_input("Name of the phase", key=f"{key}.name", max_chars=60, help=help_for("phase"))
+    row_of_options(index, "optimizer", "learning_rate", "batch_size")
+    own = form.OWN_OPTION.get(state[f"{key}.optimizer"])
+    row_of_options(index, *([own] if own else []), "block_rate_factor", "clip_norm")
+    row_of_options(index, "schedule", *form.options_of(state[f"{key}.schedule"]))
+    rate_curve(frozen.phases[index], key=f"rate.{index}")
+    stopping = () if state[f"{key}.stop.watch"] == "never" else ("stop.patience", "stop.smallest_gain")
+    row_of_options(index, "stop.watch", *stopping)
+    row_of_options(index, "label_smoothing", "class_weights")
+    st.pills(
+        "Augmentation",
+        list(form.AUGMENTATION),
+        selection_mode="multi",
+        format_func=form.AUGMENTATION.__getitem__,
+        key=f"{key}.augmentation",
+        help=help_for("augmentation"),
+        wrap=True,
+    )
+    if kinds := state[f"{key}.augmentation"]:
+        row_of_options(index, *(name for kind in kinds for name in form.options_of(kind)))
+        show_augmentation(frozen, index)
+
+
+def row_of_options(index: int, *names: str) -> None:
+    """Some of a phase's training options side by side."""
+    for position, name in enumerate(names):
+        if position % 3 == 0:
+            places = st.columns(3)
+        option(places[position % 3], index, name)
+
+
+def option(place: DeltaGenerator, index: int, name: str) -> None:
+    """One training option of a phase."""
+    key = f"form.{index}.{name}"
+    if name in CHOICES:
+        label, titles, term = CHOICES[name]
+        place.selectbox(label, list(titles), format_func=titles.__getitem__, key=key, help=help_for(term))
+    elif name == "steps.milestones":
+        place.text_input(
+            "Epochs and factors",
+            key=key,
+            placeholder=f"{max(1, state[f'form.{index}.epochs'] // 2)}: 0.1",
+            help="10: 0.1, 20: 0.01 means a tenth of the learning rate after 10 epochs, a hundredth after 20.",
         )
-        batch.number_input("Batch size", 1, 65_536, key=f"{key}.batch_size", help=help_for("batch size"))
+    elif name == "clip_norm":
+        place.number_input(
+            "Gradient norm, at most",
+            0.0,
+            value=None,
+            step=0.5,
+            format="%.6g",
+            key=key,
+            placeholder="not clipped",
+            help=help_for("gradient clipping"),
+        )
+    else:
+        label, least, most, step, term = NUMBERS[name]
+        shown_as = None if isinstance(step, int) else "%.6g"
+        place.number_input(label, least, most, step=step, format=shown_as, key=key, help=help_for(term))
+
+
+def show_augmentation(frozen: Experiment, index: int) -> None:
+    """On a click, a few training images, and what becomes of them."""
+    phase, seed, key = frozen.phases[index], state["form.seed"], f"examples.{index}"
+    about = (frozen.data, frozen.classes_of(phase), phase.augmentation, seed)
+    if st.button("Show examples", key=f"{key}.button", disabled=reads.images_of(frozen.data) is None):
+        try:
+            with st.spinner("Changing a few images: TensorFlow needs several seconds to start …"):
+                state[key] = about, reads.augmented(frozen, index, seed)
+        except InspectionFailed as error:
+            st.error(plain(str(error)), icon=":material/error:")
+    shown_for, picture = state.get(key, (None, None))
+    if shown_for == about:
+        st.image(picture, caption="Left, the images as they are; beside them, what training may make of them.")
 
 
 form_state.open_form()
@@ -163,8 +334,9 @@ left, right = st.columns([2, 3], gap="large")
 with left:
     st.subheader("Images and classes")
     data = data_panel()
-    class_side("source", "Source classes, learned first", data)
-    class_side("target", "Target classes, transferred to", data)
+    if data is not None:
+        class_side("source", "Source classes, learned first", data)
+        class_side("target", "Target classes, transferred to", data)
     st.subheader("Validation and seed")
     policies = {"train share": "A share of the training images", "test": "The test images"}
     st.segmented_control(
@@ -178,38 +350,47 @@ with left:
     if state["form.validation"] == "test":
         st.warning(f"Flagged beside every number: {TERMS['validated on the test set']}", icon=":material/flag:")
     else:
-        st.number_input(
+        share, drawn = st.columns(2)
+        share.number_input(
             "Share set apart for validation",
             0.0,
             1.0,
             step=0.05,
             format="%.6g",
             key="form.share",
-            help="Of each class's training images.",
+            help="Of the training images.",
+        )
+        drawn.selectbox(
+            "Share drawn",
+            list(form.DRAWN),
+            format_func=form.DRAWN.__getitem__,
+            key="form.drawn",
+            help="From each class alike and from all images alike follow the seed. The last ones, in the order of the "
+            "files, are what Keras's validation_split takes.",
         )
     st.number_input("Seed", 0, 2**31 - 1, key="form.seed", help=help_for("seed"))
 
 with right:
     st.subheader("Network and phases")
-    st.selectbox(
-        "Backbone",
-        list(BACKBONES),
-        format_func=lambda name: BACKBONES[name].title,
-        key="form.backbone",
-        help=help_for("backbone"),
-    )
     meant = None
+    if data is None:
+        st.info("The network and its phases appear when the images are chosen.")
+        st.button("Back to the last settings that worked", on_click=lambda: form_state.fill(*state["form.shown"]))
+        st.stop()
+    choose_network(data)
     try:
+        form.shorten(state)
         shape = Experiment.parse(form.without_freezing(form.draft(state)))
         form.clamp(state, shape)
-        frozen = Experiment.parse(form.draft(state))
-        for index in range(len(frozen.phases)):
-            with st.container(border=True):
-                choose_phase(shape, frozen, index)
-        meant = frozen
+        meant = frozen = Experiment.parse(form.draft(state))
     except ExperimentError as error:
         st.error(plain(str(error)), icon=":material/error:")
         st.button("Back to the last settings that worked", on_click=lambda: form_state.fill(*state["form.shown"]))
+        shape = frozen = state["form.shown"][1]  # the phases stay where they are, to be corrected
+        form.clamp(state, shape)
+    for index in range(min(state["form.phases"], len(frozen.phases))):
+        with st.container(border=True):
+            choose_phase(shape, frozen, index)
     with st.container(horizontal=True):
         st.button(
             "Add a phase", icon=":material/add:", on_click=form_state.add_phase, disabled=state["form.phases"] >= 12
@@ -220,3 +401,4 @@ if meant is not None:
     form_state.remember(meant, state["form.seed"])
     with ready:
         start_panel(meant, state["form.seed"])
+    st.markdown("[Up to Start](#experiment)")

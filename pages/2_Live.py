@@ -6,7 +6,7 @@ from cifar_core.analysis.wording import status
 from cifar_core.experiment.measured import Run, State
 from cifar_core.ui import reads
 from cifar_core.ui.curves import curves
-from cifar_core.ui.page import set_up
+from cifar_core.ui.page import set_up, unfolded
 from cifar_core.ui.run_header import badges, chosen_run, reason, settings
 from cifar_core.ui.text import plain
 
@@ -89,8 +89,9 @@ def watch(run_id: str) -> None:
 
 
 watch(run_id)
-with st.expander("Settings of this run"):
-    settings(store.run(run_id), key="settings")
+if inside := unfolded("Settings of this run", key="settings"):
+    with inside:
+        settings(store.run(run_id), key="settings")
 st.subheader("Finished")
 finished = [run for run in found if run.state.is_finished]
 for run in finished[:10]:

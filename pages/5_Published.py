@@ -1,69 +1,228 @@
-"""What was published beside what this store has measured."""
+"""What was published beside what this store has measured, and a click to measure it."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
+from cifar_core.analysis.estimate import Estimate, Estimates, in_words, length, work
+from cifar_core.analysis.history import Measured
 from cifar_core.analysis.labels import labels
-from cifar_core.analysis.published import Claim, claims, table
-from cifar_core.experiment.recipes import RECIPES
+from cifar_core.analysis.published import Badge, Claim, claims, from_random_weights, runs_of, table, worth_running
+from cifar_core.analysis.wording import count, percent, status
+from cifar_core.data.weights import missing_weights
+from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.measured import PhaseHistory, Run
+from cifar_core.experiment.recipe import CIFAR10
+from cifar_core.experiment.recipes import RECIPES, Recipe, with_random_weights
+from cifar_core.experiment.settings import SMOKE_PER_CLASS, smoke
+from cifar_core.experiment.wording import run_name
 from cifar_core.ui import reads
-from cifar_core.ui.page import set_up
-from cifar_core.ui.start import next_seed, start
+from cifar_core.ui.page import set_up, unfolded
+from cifar_core.ui.start import SPARE_BYTES, bytes_needed, next_seed, start
 from cifar_core.ui.text import plain
 
 set_up("Published")
-st.title("Published")
-st.markdown(
-    "Each published accuracy beside the runs of this server that did the same: the same network, phases and images. "
-    "*Reproduced* means that the published value lies within the range of these runs, widened by the 95 % interval "
-    "that its own number of images allows. The seconds depend on the machine."
-)
-found = claims([(run, reads.history(run.id)) for run in reads.runs(archived=True) if run.state.is_finished])
-st.dataframe(table(found), hide_index=True, height="content", alt="Published and measured accuracies side by side")
-for label in dict.fromkeys(label for claim in found for run, _ in claim.runs for label in labels(run)):
-    st.badge(label, icon=":material/flag:", color="gray")
+COLOURS = {
+    Badge.REPRODUCED: "green",
+    Badge.DIFFERS: "orange",
+    Badge.NOT_RUN: "gray",
+    Badge.NEEDS_WEIGHTS: "violet",
+    Badge.NO_ACCURACY: "gray",
+}
+NO_IMAGES = "CIFAR-10 is not on this computer; the Experiment page downloads it, or takes a folder or archive of yours."
 
 
-def show_claim(claim: Claim) -> None:
-    """The claim as published, what its own code printed, and the runs that measured it here."""
-    published = {
-        "validation accuracy": claim.published.val_accuracy,
-        "validation loss": claim.published.val_loss,
-        "training accuracy": claim.published.accuracy,
-        "training loss": claim.published.loss,
-        "validation accuracy after the first epoch": claim.published.first_val_accuracy,
-    }
-    st.markdown(f"**{plain(claim.title)}** · {claim.badge}")
-    st.caption(
-        "Published: " + ", ".join(f"{name} {value:.4f}" for name, value in published.items() if value is not None)
-    )
-    for run, _ in claim.runs:
+@st.cache_resource(max_entries=10_000, show_spinner=False)
+def epochs_of(run: str) -> tuple[PhaseHistory, ...]:
+    """What the phases of a finished run measured by epoch: it stays as it is, and thousands of them fit into memory."""
+    return tuple(replace(phase, points=(), changes=()) for phase in reads.store().history(run, points=0))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def judged(
+    finished: tuple[tuple[str, str], ...], lacking: frozenset[str], _runs: Sequence[Run]
+) -> tuple[list[Claim], list[Claim], Estimates]:
+    """The claims, those without ImageNet weights, and the estimates: anew when a run ended, was renamed or deleted."""
+    measured: list[Measured] = [(run, epochs_of(run.id)) for run in _runs]
+    return claims(measured, lacking), from_random_weights(measured), Estimates(measured)
+
+
+def run_links(runs: Sequence[Run], own: Sequence[Claim]) -> None:
+    """Links to the results of runs, with the accuracies that each adds to these claims."""
+    for run in runs:
+        added = [
+            percent(accuracy)
+            for claim in own
+            for (one, _), accuracy in zip(claim.runs, claim.accuracies, strict=True)
+            if one.id == run.id
+        ]
         st.page_link(
-            "pages/3_Results.py", label=plain(run.name), icon=":material/fact_check:", query_params={"run": run.id}
+            "pages/3_Results.py",
+            label=plain(f"{run.name}: {', then '.join(added) or status(run)}"),
+            icon=":material/fact_check:",
+            query_params={"run": run.id},
         )
 
 
+def badge(claim: Claim) -> str:
+    """What the runs say about a claim, as markdown."""
+    return f":{COLOURS[claim.badge]}-badge[{claim.badge}]"
+
+
+def show_claim(claim: Claim) -> None:
+    """The claim as published and as its own code printed it, beside what was measured here."""
+    st.markdown(f"**{plain(claim.title)}** {badge(claim)}")
+    details = claim.details()
+    if len(details):
+        st.table(details, hide_index=True, alt=f"{claim.title}: published and measured here")
+    if claim.published.scores:
+        st.caption(f"Precision, recall and F1 as published: {plain(claim.published.scores)}.")
+    row = table([claim]).iloc[0]
+    times = [f"Published time: {claim.published.time}."] if claim.published.time else []
+    if claim.runs:
+        times.append(f"Time here: {row['time here']} ({row['hardware here']}).")
+    st.caption(plain(" ".join([*times, f"{row['trainable parameters']} parameters train."])))
+
+
+def run_buttons(recipe: Recipe) -> None:
+    """One click runs the recipe, a quick look at it, or what is possible of it without its weights."""
+    experiment, lacks = recipe.experiment, missing_weights(recipe.experiment)
+    possible = with_random_weights(experiment) if lacks else experiment
+    quick = smoke(possible)
+    if not images_here:
+        quick = quick.model_copy(update={"data": Data(name="sample", per_class=SMOKE_PER_CLASS)})
+    offers = [("Run it", experiment, images_here)]
+    if lacks:
+        offers.append(("Run it from random weights", possible, images_here))
+    offers.append(("Quick look", quick, True))
+    with st.container(horizontal=True):
+        for label, offered, ready in offers:
+            seed = next_seed(offered)
+            # The seed is part of the key: of two quick clicks, the second finds its button gone.
+            key = f"run.{recipe.id}.{label}.{seed}"
+            if st.button(f"{label}, seed {seed}", key=key, icon=":material/play_arrow:", disabled=not ready):
+                start(offered, seed)
+        st.page_link(
+            "pages/1_Experiment.py", label="Open in the form", icon=":material/tune:", query_params={"start": recipe.id}
+        )
+    hints = [f"In full: {in_words(estimates.of(experiment))}."]
+    if lacks:
+        hints.append(
+            f"Its ImageNet weights ({lacks.name}) are not on this computer: Keras downloads them at the start of the "
+            f"run, or you put that file into {lacks.parent}. From random weights, nothing is comparable."
+        )
+    if not images_here:
+        hints.append(NO_IMAGES)
+    hints.append(
+        f"The quick look trains one epoch of {SMOKE_PER_CLASS} images a class{'' if images_here else ' of the sample'}"
+        ": it shows that everything works, and is never compared."
+    )
+    st.caption(plain(" ".join(hints)))
+
+
+def show_recipe(recipe: Recipe, own: Sequence[Claim]) -> None:
+    """Everything about one recipe."""
+    st.caption(f"{plain(recipe.summary)} Source: {plain(recipe.source)}.")
+    for claim in own:
+        show_claim(claim)
+    for title, sentences in (("Contradictions", recipe.contradictions), ("Decided here", recipe.decisions)):
+        if sentences:
+            st.markdown(f"**{title}**\n" + "\n".join(f"- {plain(sentence)}" for sentence in sentences))
+    if followed := runs_of(recipe, finished):
+        st.markdown("**Runs here**")
+        run_links(followed, own)
+    if without := [claim for claim in random if claim.recipe.id == recipe.id]:
+        st.markdown("**From random weights, not comparable**")
+        for row in table(without).to_dict("records"):
+            st.markdown(f"- {plain(row['recipe'])}: {plain(row['measured here'])}")
+        run_links(runs_of(without[0].recipe, finished), without)
+    run_buttons(recipe)
+
+
+def in_order(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """The shortest first, by the estimate, or by what there is to compute where nothing has run yet."""
+
+    def size(recipe: Recipe) -> float:
+        expected = estimates.of(recipe.experiment)
+        return expected.seconds if expected else work(recipe.experiment)
+
+    return sorted(recipes, key=size)
+
+
+def queue_all(wanted: Sequence[tuple[Experiment, int]]) -> None:
+    """Queue runs one behind the other, and go to the first."""
+    queued = [reads.store().submit(experiment, seed, run_name(experiment, seed)) for experiment, seed in wanted]
+    reads.runs.clear()
+    st.switch_page("pages/2_Live.py", query_params={"run": queued[0]})
+
+
+def show_all() -> None:
+    """Run whatever this computer can, and say before how long that will take."""
+    able = in_order(worth_running([recipe for recipe in RECIPES.values() if recipe.id not in lacking]))
+    expected = [estimates.of(recipe.experiment) for recipe in able]
+    st.markdown(f"**All that this computer can run: {count(len(able), 'run')}**")
+    known = [each for each in expected if each]
+    if len(known) == len(able):
+        all_of_it = Estimate(sum(each.seconds for each in known), all(each.measured for each in known))
+        st.caption(f"One after the other, the shortest first: {in_words(all_of_it)} ({plain(estimates.hardware)}).")
+    else:
+        st.caption(f"One after the other, those with the least to compute first; {in_words(None)}.")
+    st.markdown(
+        "\n".join(f"1. {plain(recipe.title)}: {length(each)}" for recipe, each in zip(able, expected, strict=True))
+    )
+    covered = [recipe.title for recipe in RECIPES.values() if recipe.id not in lacking and recipe not in able]
+    if covered:
+        st.caption(f"Begun with by a longer one, and measured by it: {plain('; '.join(covered))}.")
+    if lacking:
+        left = "; ".join(RECIPES[identifier].title for identifier in RECIPES if identifier in lacking)
+        st.caption(f"Left out, because their ImageNet weights are not on this computer: {plain(left)}.")
+    wanted = [(recipe.experiment, next_seed(recipe.experiment)) for recipe in able]
+    needed = sum(bytes_needed(experiment) for experiment, _ in wanted)
+    room = shutil.disk_usage(reads.store().home).free > needed + SPARE_BYTES
+    if not images_here:
+        st.caption(NO_IMAGES)
+    if not room:
+        st.caption(f"There is too little room on the disk: these runs keep about {needed / 1e6:.0f} MB.")
+    key = f"run.all.{'.'.join(str(seed) for _, seed in wanted)}"
+    if st.button("Run them all", key=key, icon=":material/playlist_play:", disabled=not (images_here and room)):
+        queue_all(wanted)
+
+
+st.title("Published")
+st.markdown(
+    "What was published beside the runs of this server that did the same: the same network, phases and images. "
+    "*Reproduced* means that the published accuracy lies within the range of these runs, widened by the 95 % interval "
+    "that its own number of images allows. Accuracies are those of the last epoch's validation; C1's is measured on the "
+    "test images. The seconds depend on the machine."
+)
+images_here = reads.where_images_are(CIFAR10) is not None
+lacking = frozenset(recipe.id for recipe in RECIPES.values() if missing_weights(recipe.experiment))
+finished = [run for run in reads.runs(archived=True) if run.state.is_finished]
+found, random, estimates = judged(tuple((run.id, run.name) for run in finished), lacking, finished)
+rows = table(found)
+st.dataframe(
+    rows.assign(verdict=rows["verdict"].map(lambda verdict: [verdict])),
+    hide_index=True,
+    height="content",
+    column_config={
+        "verdict": st.column_config.MultiselectColumn(options=list(COLOURS), color=list(COLOURS.values())),
+        "recipe": st.column_config.TextColumn(width=190),
+        "published time": st.column_config.TextColumn(width="medium"),
+    },
+    alt="Published and measured accuracies side by side",
+)
+with st.container(horizontal=True, gap="small"):
+    for label in dict.fromkeys(label for claim in found for run, _ in claim.runs for label in labels(run)):
+        st.badge(label, icon=":material/flag:", color="gray")
+if inside := unfolded("Run everything", key="published.all"):
+    with inside:
+        show_all()
+st.subheader("Recipe by recipe")
 for recipe in RECIPES.values():
     own = [claim for claim in found if claim.recipe.id == recipe.id]
-    with st.expander(f"{recipe.title}: {recipe.summary}"):
-        st.caption(f"Source: {recipe.source}")
-        for claim in own:
-            show_claim(claim)
-        for title, sentences in (("Contradictions", recipe.contradictions), ("Decided here", recipe.decisions)):
-            if sentences:
-                st.markdown(f"**{title}**\n" + "\n".join(f"- {plain(sentence)}" for sentence in sentences))
-        seed = next_seed(recipe.experiment)
-        with st.container(horizontal=True):
-            data = recipe.experiment.data
-            here = reads.where_images_are(data.name, data.location) is not None
-            if st.button(
-                f"Run it with seed {seed}", key=f"run.{recipe.id}", icon=":material/play_arrow:", disabled=not here
-            ):
-                start(recipe.experiment, seed)
-            st.page_link(
-                "pages/1_Experiment.py",
-                label="Open in the form",
-                icon=":material/tune:",
-                query_params={"start": recipe.id},
-            )
-            if not here:
-                st.caption("CIFAR-10 is not on this computer; the form can download it, or run this on the sample.")
+    badges = " ".join(dict.fromkeys(map(badge, own)))
+    if inside := unfolded(f"{recipe.title} {badges}", key=f"published.{recipe.id}"):
+        with inside:
+            show_recipe(recipe, own)

@@ -13,6 +13,7 @@ import pytest
 
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.runs.store import Store
+from tests.data.own import fill
 
 ROOT = Path(__file__).parents[1]
 TINY = ("--data", "sample", "--per-class", "8", "--epochs", "1")
@@ -107,6 +108,18 @@ def test_without_cifar10_the_sample_is_used_and_said(home: Path) -> None:
     assert json.loads(ended.stdout)["experiment"]["data"]["name"] == "sample"
 
 
+def test_a_folder_of_images_per_class_is_run_with_its_own_classes(home: Path, tmp_path: Path) -> None:
+    place = fill(tmp_path / "pets", cat=8, dog=8, owl=8)
+    (place / "cat" / "text.png").write_text("no image")
+    options = ("--data", str(place), "--image-side", "28", "--epochs", "1", "--set", "validation.drawn=random")
+    ran = document(home, "run", "e", *options)
+    data, split = ran["experiment"]["data"], ran["experiment"]["split"]
+    assert (data["name"], data["classes"], data["image_side"]) == ("folder", ["cat", "dog", "owl"], 28)
+    assert split == {"source": [0, 1], "target": [1, 2]}
+    assert (ran["state"], ran["metrics"]["test"]["n"]) == ("done", 4)
+    assert ran["environment"]["provenance"].endswith("1 file was left out.")
+
+
 def test_a_failed_run_says_why_and_exits_with_1(home: Path) -> None:
     diverging = ("--set", "phases.0.learning_rate=100", "--set", "phases.0.optimizer=sgd", "--epochs", "40")
     ended = call(home, "run", "a-initial", *TINY, *diverging, "--json")
@@ -121,6 +134,9 @@ def test_a_failed_run_says_why_and_exits_with_1(home: Path) -> None:
         (("describe", "e", "--set", "phases.0.epoch=3"), 'Did you mean "epochs"?'),
         (("describe", "no-such-file.json"), "no-such-file.json cannot be read"),
         (("run", "e", "--data", "no-such-folder"), "no-such-folder"),
+        (("run", "e", "--data", "cifar_core"), "There are no images in the folders of"),
+        (("describe", "e", "--data", "sample", "--image-side", "64"), "takes no image_side"),
+        (("describe", "e", "--image-side", "64"), "takes no image_side"),
         (("run", "e", "--seed", "-1"), "--seed"),
         (("show", "nothing"), 'There is no run "nothing"'),
     ],

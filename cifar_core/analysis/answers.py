@@ -83,9 +83,9 @@ class Case:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all its epochs were measured."""
+        """Whether all its epochs were measured, or as many as early stopping found enough."""
         planned = self.run.experiment.phases[self.index].epochs
-        return self.history is not None and len(self.history.epochs) >= planned
+        return self.history is not None and self.history.is_complete(planned)
 
     @property
     def is_last(self) -> bool:
@@ -108,13 +108,13 @@ class Case:
         return len(self.history.epochs) if self.history else 0
 
     def accuracy(self, on: str) -> float | None:
-        """Return the accuracy on "test" (last phase only), or "validation" or "training" (last epoch)."""
+        """Return the accuracy on "test" (last phase only), or "validation" or "training" (of the epoch it kept)."""
         if on == "test":
             return self.run.metrics.get("test", {}).get("accuracy") if self.is_last else None
-        if self.history is None or not self.history.epochs:
+        result = self.history.result if self.history else None
+        if result is None:
             return None
-        last = self.history.epochs[-1]
-        return last.val_accuracy if on == "validation" else last.accuracy
+        return result.val_accuracy if on == "validation" else result.accuracy
 
 
 def cases(runs: Sequence[Measured]) -> list[Case]:

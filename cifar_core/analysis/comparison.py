@@ -173,7 +173,7 @@ def shown(found: pd.DataFrame) -> pd.DataFrame:
 def last_seconds(run: Run, histories: Sequence[PhaseHistory]) -> float | None:
     """Return the training seconds of the last phase, or None before it has all its epochs."""
     last = next((history for history in histories if history.index == len(run.experiment.phases) - 1), None)
-    if last is None or len(last.epochs) < run.experiment.phases[-1].epochs:
+    if last is None or not last.is_complete(run.experiment.phases[-1].epochs):
         return None
     return training_seconds(last)
 

@@ -10,7 +10,6 @@ specification, and pages draw it with
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -28,9 +27,6 @@ ZOOM_HINT = "Ctrl and the wheel (or a pinch) zoom, dragging moves, a double clic
 
 # pixels
 _LEGEND_LINE = 22
-
-# A point every two pixels of a wide screen: more could not be told apart.
-POINTS_DRAWN = 1000
 
 _X_TITLES = {"epoch": "epoch", "seconds": "seconds of training", "images": "training images seen"}
 # what a line shows: the beginning of its column's name
@@ -55,18 +51,14 @@ def lines(runs: Sequence[Measured], measure: Measure = "accuracy", x: X = "epoch
 
 
 def dots(runs: Sequence[Measured], measure: Measure = "accuracy", x: X = "epoch") -> pd.DataFrame:
-    """Return the training measured between epochs: run, phase_name, epoch, x, y.
-
-    A run with more than POINTS_DRAWN points is drawn with every second, third … of them, as they were measured.
-    """
-    names, rows = titles([run for run, _ in runs]), []
-    for run, histories in runs:
-        every = max(1, math.ceil(sum(len(history.points) for history in histories) / POINTS_DRAWN))
-        rows += [
-            (names[run.id], row.phase_name, row.epoch, at, y)
-            for row in point_rows([replace(history, points=history.points[::every]) for history in histories])
-            if math.isfinite(y := getattr(row, measure)) and math.isfinite(at := float(getattr(row, x)))
-        ]
+    """Return the training measured between epochs, every point of the histories: run, phase_name, epoch, x, y."""
+    names = titles([run for run, _ in runs])
+    rows = [
+        (names[run.id], row.phase_name, row.epoch, at, y)
+        for run, histories in runs
+        for row in point_rows(histories)
+        if math.isfinite(y := getattr(row, measure)) and math.isfinite(at := float(getattr(row, x)))
+    ]
     return pd.DataFrame(rows, columns=["run", "phase_name", "epoch", "x", "y"])
 
 

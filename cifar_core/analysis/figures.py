@@ -181,7 +181,7 @@ def ledger_figure(ledgers: Mapping[str, Mapping[str, float]], *, dark: bool = Fa
     order += [entry for entry in table["entry"].unique() if entry not in _LEDGER]
     figure = _figure(
         dark,
-        height=120 + _ROW * len(ledgers) + 20 * ((len(order) + 1) // 2),
+        height=76 + _ROW * len(ledgers) + 20 * ((len(order) + 1) // 2),  # beside the margins, a row for each run
         barmode="stack",
         margin={"l": 8, "r": 16, "t": 16, "b": 60 + 20 * ((len(order) + 1) // 2)},
         # Below everything and as wide as everything: two columns on a phone.
@@ -236,6 +236,18 @@ def change_table(changes: Sequence[LayerChange]) -> pd.DataFrame:
         rows.append((layer.layer, layer.frozen, layer.change, layer.norm, relative, layer.statistics, text))
     columns = ["layer", "frozen", "change", "norm", "relative", "statistics", "text"]
     return pd.DataFrame(rows, columns=columns).astype({"statistics": float})
+
+
+def change_sentence(changes: Sequence[LayerChange]) -> str:
+    """Return whether the frozen layers of a phase stayed as they were, and how many others trained."""
+    frozen = [layer for layer in changes if layer.frozen]
+    moved = [layer.layer for layer in frozen if layer.change]
+    trained = wording.count(len(changes) - len(frozen), "layer")
+    if not frozen:
+        return f"nothing was frozen; {trained} trained."
+    if moved:
+        return f"{wording.listing(moved)} moved although frozen; {trained} trained."
+    return f"{wording.count(len(frozen), 'frozen layer')}, moved by exactly 0; {trained} trained."
 
 
 def change_figure(changes: Sequence[LayerChange], phase: str, *, dark: bool = False) -> go.Figure:

@@ -1,18 +1,19 @@
-"""What predictions are worth: one function and one row of METRICS per metric, computed by scikit-learn and SciPy.
+"""What predictions are worth: one function and one row of METRICS per metric, by scikit-learn and SciPy.
+
+These two are imported only where something is measured, once at the end of a run: they take a second and 70 MB, which
+pages, which show what was measured, do without.
 
 Averages over classes ("macro", "weighted") take the classes that occur among the labels or are predicted. An output
 that never occurs and is never predicted (system E keeps ten outputs for five classes) is not a class here, and does
 not drag the average down; one that never occurs but is predicted counts, with a recall of 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from cifar_core.analysis import wording
 from cifar_core.analysis.predictions import Predictions
@@ -39,11 +40,13 @@ def _loss(predictions: Predictions) -> float:
 
 
 def _accuracy(predictions: Predictions) -> float:
-    return float(accuracy_score(predictions.labels, predictions.predicted))
+    return float(predictions.correct.mean())
 
 
 def wilson(correct: int, n: int) -> tuple[float, float]:
     """Return the 95 % Wilson interval of a share of `correct` among `n` ≥ 1 (Wilson 1927)."""
+    from scipy.stats import binomtest
+
     found = binomtest(correct, n).proportion_ci(0.95, method="wilson")
     return max(0.0, float(found.low)), min(1.0, float(found.high))
 
@@ -53,11 +56,15 @@ def _bound(predictions: Predictions, *, side: int) -> float:
 
 
 def _average(predictions: Predictions, *, average: str, which: int) -> float:
+    from sklearn.metrics import precision_recall_fscore_support
+
     found = precision_recall_fscore_support(predictions.labels, predictions.predicted, average=average, zero_division=0)
     return float(found[which])
 
 
 def _thresholded(predictions: Predictions, *, which: int) -> float:
+    from sklearn.metrics import precision_recall_fscore_support
+
     one_hot = np.eye(len(predictions.class_names), dtype=bool)[predictions.labels]
     found = precision_recall_fscore_support(
         one_hot.ravel(), (predictions.probabilities > 0.5).ravel(), average="binary", zero_division=0
@@ -143,9 +150,13 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-def measure(predictions: Predictions) -> dict[str, float]:
-    """Return every metric by name, ready for JSON: shares from 0 to 1, the loss in nats, `n` as an integer."""
-    return {row.name: row.compute(predictions) for row in METRICS}
+def measure(predictions: Predictions, known: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Return every metric by name, ready for JSON: shares from 0 to 1, the loss in nats, `n` as an integer.
+
+    What a run's worker has measured before can be given as `known`; only metrics invented since are computed then.
+    """
+    known = known or {}
+    return {row.name: known[row.name] if row.name in known else row.compute(predictions) for row in METRICS}
 
 
 def _present(predictions: Predictions) -> list[int]:
@@ -154,20 +165,26 @@ def _present(predictions: Predictions) -> list[int]:
 
 def per_class(predictions: Predictions) -> pd.DataFrame:
     """Return one row per class that occurs or is predicted: class, precision, recall, f1, n (images of it)."""
-    present = _present(predictions)
-    precision, recall, f1, n = precision_recall_fscore_support(
-        predictions.labels, predictions.predicted, labels=present, zero_division=0
+    counts = confusion(predictions)
+    cells = counts.to_numpy()
+    right, told, n = np.diag(cells), cells.sum(axis=0), cells.sum(axis=1)
+    return pd.DataFrame(
+        {
+            "class": list(counts.index),
+            "precision": right / np.maximum(told, 1),
+            "recall": right / np.maximum(n, 1),
+            "f1": 2 * right / (told + n),
+            "n": n,
+        }
     )
-    names = [predictions.class_names[index] for index in present]
-    return pd.DataFrame({"class": names, "precision": precision, "recall": recall, "f1": f1, "n": n})
 
 
 def confusion(predictions: Predictions) -> pd.DataFrame:
     """Return counts: a row per true class, a column per predicted class, of those that occur or are predicted."""
     present = _present(predictions)
     names = [predictions.class_names[index] for index in present]
-    every = range(len(predictions.class_names))
-    counts = confusion_matrix(predictions.labels, predictions.predicted, labels=every)
+    counts = np.zeros((len(predictions.class_names),) * 2, dtype=np.int64)
+    np.add.at(counts, (predictions.labels, predictions.predicted), 1)
     return pd.DataFrame(
         counts[np.ix_(present, present)], pd.Index(names, name="true"), pd.Index(names, name="predicted")
     )

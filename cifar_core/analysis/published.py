@@ -1,50 +1,79 @@
-"""What was published beside what was measured here: one row for each published figure."""
+"""What was published beside what was measured here: one row for each published phase."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cifar_core.analysis import wording
 from cifar_core.analysis.history import Measured, training_seconds
-from cifar_core.experiment.measured import PhaseHistory, Run
-from cifar_core.experiment.recipes import RECIPES, Published, Recipe, reaches
+from cifar_core.experiment.measured import Epoch, PhaseHistory, Run, State
+from cifar_core.experiment.recipes import RECIPES, Published, Recipe, reaches, with_random_weights
 
 Z_95 = 1.959964
 """Half the width of a 95 % interval, in standard errors (normal distribution)."""
 
 
 class Badge(StrEnum):
-    """What the runs of this store say about a published accuracy."""
+    """What the runs of this store say about what was published."""
 
     REPRODUCED = "reproduced"
     DIFFERS = "differs"
     NOT_RUN = "not run yet"
+    NEEDS_WEIGHTS = "needs ImageNet weights"
+    NO_ACCURACY = "no accuracy published"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One published accuracy (of the last epoch's validation), and the runs of this store that measured the same.
+    """What was published of one phase, and the runs of this store that did the same.
 
-    `phase` (from 0) is the phase of the recipe that it is about.
+    `phase` (from 0) is the phase of the recipe that it is about. `lacks_weights`: what it starts from is not on this
+    computer.
     """
 
     recipe: Recipe
     phase: int
     published: Published
     runs: tuple[tuple[Run, PhaseHistory], ...]
+    lacks_weights: bool = False
 
     @property
     def title(self) -> str:
-        """The recipe and the phase in words."""
-        return f"{self.recipe.title}: {self.recipe.experiment.phases[self.phase].name}"
+        """The recipe in words; of one with several phases its letter and the phase: "A, fine-tune 1"."""
+        phases = self.recipe.experiment.phases
+        return (
+            f"{self.recipe.title.partition(',')[0]}, {phases[self.phase].name}"
+            if len(phases) > 1
+            else self.recipe.title
+        )
+
+    @property
+    def on_test(self) -> bool:
+        """Whether its accuracy is that of the final model on test images that nothing was validated on."""
+        return self.published.test_accuracy is not None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The published accuracy: of the last epoch's validation, or on the test images (`on_test`)."""
+        return self.published.test_accuracy if self.on_test else self.published.val_accuracy
 
     @property
     def accuracies(self) -> tuple[float, ...]:
-        """Validation accuracy after the last epoch, by run."""
+        """The same accuracy by run."""
+        if self.on_test:
+            return self._scores("accuracy")
         return tuple(history.epochs[-1].val_accuracy for _, history in self.runs)
+
+    @property
+    def difference(self) -> float | None:
+        """Mean of the runs' accuracies less the published one, as a share; None where one is missing."""
+        if not self.runs or self.accuracy is None:
+            return None
+        return float(np.mean(self.accuracies)) - self.accuracy
 
     @property
     def seconds(self) -> tuple[float, ...]:
@@ -52,45 +81,128 @@ class Claim:
         return tuple(training_seconds(history) for _, history in self.runs)
 
     @property
+    def hardware(self) -> tuple[str, ...]:
+        """What the runs were computed on, each once."""
+        return tuple(dict.fromkeys(str(run.environment.get("hardware", "")) for run, _ in self.runs))
+
+    @property
     def images(self) -> int:
         """How many images the published accuracy was measured on."""
         experiment = self.recipe.experiment
         classes = len(experiment.classes_of(experiment.phases[self.phase]))
-        if experiment.validation.on == "test":
+        if self.on_test or experiment.validation.on == "test":
             return classes * experiment.dataset.test_per_class
         return round(classes * experiment.dataset.train_per_class * experiment.validation.share)
 
     @property
     def badge(self) -> Badge:
         """Reproduced: the published value lies within our range over seeds, widened by its own 95 % interval."""
-        if not self.runs or self.published.val_accuracy is None:
-            return Badge.NOT_RUN
-        share = self.published.val_accuracy
-        margin = Z_95 * float(np.sqrt(share * (1 - share) / self.images))
-        within = min(self.accuracies) - margin <= share <= max(self.accuracies) + margin
+        if not self.runs:
+            return Badge.NEEDS_WEIGHTS if self.lacks_weights else Badge.NOT_RUN
+        if self.accuracy is None:
+            return Badge.NO_ACCURACY
+        margin = Z_95 * float(np.sqrt(self.accuracy * (1 - self.accuracy) / self.images))
+        within = min(self.accuracies) - margin <= self.accuracy <= max(self.accuracies) + margin
         return Badge.REPRODUCED if within else Badge.DIFFERS
 
+    def details(self) -> pd.DataFrame:
+        """Return everything that was published in numbers beside ours: columns quantity, published, here.
 
-def claims(runs: Sequence[Measured]) -> list[Claim]:
-    """Return every published accuracy once, with the runs that came so far under the same conditions.
+        Precision, recall and F1 are of predictions, which only the final model of a run makes.
+        """
+        kind = "thresholded" if self.published.scores else "macro"
+        at = "at a probability of 0.5" if self.published.scores else "macro average"
+        rows = (
+            ("test accuracy", self.published.test_accuracy, self._scores("accuracy")),
+            ("validation accuracy, last epoch", self.published.val_accuracy, self._epochs("val_accuracy")),
+            ("validation accuracy, best epoch", self.published.best_val_accuracy, self._best()),
+            ("validation accuracy, first epoch", self.published.first_val_accuracy, self._epochs("val_accuracy", 0)),
+            ("validation loss", self.published.val_loss, self._epochs("val_loss")),
+            ("training accuracy", self.published.accuracy, self._epochs("accuracy")),
+            ("training loss", self.published.loss, self._epochs("loss")),
+            (f"precision, {at}", self.published.precision, self._scores(f"{kind}_precision")),
+            (f"recall, {at}", self.published.recall, self._scores(f"{kind}_recall")),
+            ("F1, macro average", self.published.f1, self._scores("macro_f1")),
+        )
+        shown = [
+            (name, wording.number(value, 4), _mean(ours, factor=1, decimals=4, unit=""))
+            if name.endswith("loss")
+            else (name, wording.percent(value, 2), _mean(ours, decimals=2))
+            for name, value, ours in rows
+            if value is not None
+        ]
+        return pd.DataFrame(shown, columns=["quantity", "published", "here"])
 
-    A run of a longer recipe counts for each figure it passes: its first phases are the shorter recipe.
+    def _epochs(self, name: str, place: int = -1) -> tuple[float, ...]:
+        return tuple(float(getattr(history.epochs[place], name)) for _, history in self.runs)
+
+    def _best(self) -> tuple[float, ...]:
+        return tuple(max(map(_val_accuracy, history.epochs)) for _, history in self.runs)
+
+    def _scores(self, name: str) -> tuple[float, ...]:
+        """A metric of the final model on the test images, by run that ended with this phase."""
+        return tuple(
+            float(run.metrics["test"][name])
+            for run, history in self.runs
+            if history.index == len(run.experiment.phases) - 1 and name in run.metrics.get("test", {})
+        )
+
+
+def claims(runs: Sequence[Measured], lacking: Collection[str] = ()) -> list[Claim]:
+    """Return everything published once, with the runs that came so far under the same conditions.
+
+    A run of a longer recipe counts for each phase it passes: its first phases are the shorter recipe. `lacking` are
+    the ids of the recipes whose ImageNet weights are not on this computer.
     """
     found: list[Claim] = []
     for recipe in RECIPES.values():
         for phase, published in recipe.published.items():
-            shown = any(reaches(recipe.experiment, claim.recipe, phase) for claim in found if claim.phase == phase)
-            if published.val_accuracy is None or shown:
-                continue
-            complete = tuple(
-                (run, histories[phase])
-                for run, histories in runs
-                if reaches(run.experiment, recipe, phase)
-                and len(histories) > phase
-                and len(histories[phase].epochs) == recipe.experiment.phases[phase].epochs
-            )
-            found.append(Claim(recipe, phase, published, complete))
+            if not any(reaches(recipe.experiment, claim.recipe, phase) for claim in found if claim.phase == phase):
+                found.append(_claim(recipe, phase, published, runs, recipe.id in lacking))
     return found
+
+
+def from_random_weights(runs: Sequence[Measured]) -> list[Claim]:
+    """Return what ran as a recipe says but for the ImageNet weights, which it went without: comparable with nothing."""
+    found = []
+    for recipe in RECIPES.values():
+        if recipe.experiment.initial_weights.source == "imagenet":
+            random = replace(recipe, experiment=with_random_weights(recipe.experiment))
+            found += [_claim(random, phase, published, runs) for phase, published in recipe.published.items()]
+    return [claim for claim in found if claim.runs]
+
+
+def _claim(
+    recipe: Recipe, phase: int, published: Published, runs: Sequence[Measured], lacks_weights: bool = False
+) -> Claim:
+    planned, on_test = recipe.experiment.phases[phase].epochs, published.test_accuracy is not None
+    same = tuple(
+        (run, histories[phase])
+        for run, histories in runs
+        if run.experiment.backbone == recipe.experiment.backbone  # says no to most, at once
+        and reaches(run.experiment, recipe, phase)
+        and len(histories) > phase
+        and len(histories[phase].epochs) == planned
+        and (not on_test or (run.state is State.DONE and "test" in run.metrics))
+    )
+    return Claim(recipe, phase, published, same, lacks_weights)
+
+
+def runs_of(recipe: Recipe, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that do all that a recipe does, however far they came."""
+    last = len(recipe.experiment.phases) - 1
+    same = (run for run in runs if run.experiment.backbone == recipe.experiment.backbone)
+    return [run for run in same if reaches(run.experiment, recipe, last)]
+
+
+def worth_running(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """Return the recipes that no longer one of them begins with: a run of the longer counts for both."""
+    return [recipe for recipe in recipes if not any(_begins_with(other, recipe) for other in recipes)]
+
+
+def _begins_with(longer: Recipe, shorter: Recipe) -> bool:
+    phases = len(shorter.experiment.phases)
+    return len(longer.experiment.phases) > phases and reaches(longer.experiment, shorter, phases - 1)
 
 
 def table(found: Sequence[Claim]) -> pd.DataFrame:
@@ -98,31 +210,50 @@ def table(found: Sequence[Claim]) -> pd.DataFrame:
     rows = []
     for claim in found:
         network = claim.recipe.experiment.networks[claim.phase]
-        accuracies, published = claim.accuracies, claim.published
-        assert published.val_accuracy is not None
+        seconds = claim.seconds
         rows.append(
             {
                 "recipe": claim.title,
-                "published": wording.percent(published.val_accuracy),
-                "measured here": _mean(accuracies),
-                "difference": wording.points(float(np.mean(accuracies)) - published.val_accuracy)
-                if accuracies
-                else wording.MISSING,
                 "verdict": str(claim.badge),
-                "published time": published.time or wording.MISSING,
-                "time here": wording.duration(float(np.mean(claim.seconds))) if accuracies else wording.MISSING,
+                "published": wording.percent(claim.accuracy),
+                "measured here": _mean(claim.accuracies),
+                "difference": wording.points(claim.difference),
+                "published time": claim.published.time or wording.MISSING,
+                "time here": wording.duration(float(np.mean(seconds))) if seconds else wording.MISSING,
                 "trainable parameters": f"{network.trainable:,} of {network.total:,}",
-                "hardware here": "; ".join(
-                    dict.fromkeys(str(run.environment.get("hardware", "")) for run, _ in claim.runs)
-                )
-                or wording.MISSING,
+                "hardware here": "; ".join(claim.hardware) or wording.MISSING,
             }
         )
     return pd.DataFrame(rows)
 
 
-def _mean(accuracies: Sequence[float]) -> str:
-    if not accuracies:
+def document(claim: Claim) -> dict[str, Any]:
+    """Return a claim as plain data: shares of 1, seconds, ids of the runs; scripts rely on these keys."""
+    network = claim.recipe.experiment.networks[claim.phase]
+    return {
+        "recipe": claim.recipe.id,
+        "phase": claim.phase,
+        "title": claim.title,
+        "verdict": str(claim.badge),
+        "published": asdict(claim.published),
+        "accuracy": claim.accuracy,
+        "accuracies": claim.accuracies,
+        "difference": claim.difference,
+        "seconds": claim.seconds,
+        "runs": [run.id for run, _ in claim.runs],
+        "hardware": claim.hardware,
+        "params": {"total": network.total, "trainable": network.trainable},
+    }
+
+
+def _val_accuracy(epoch: Epoch) -> float:
+    return epoch.val_accuracy
+
+
+def _mean(values: Sequence[float], *, factor: int = 100, decimals: int = 1, unit: str = " %") -> str:
+    """Mean, spread and number of the values, in percent unless told otherwise."""
+    if not values:
         return wording.MISSING
-    spread = f" ± {100 * float(np.std(accuracies, ddof=1)):.1f}" if len(accuracies) > 1 else ""
-    return f"{wording.percent(float(np.mean(accuracies)))}{spread} (n = {len(accuracies)})"
+    mean = wording.number(factor * float(np.mean(values)), decimals)
+    spread = f" ± {factor * float(np.std(values, ddof=1)):.{decimals}f}" if len(values) > 1 else ""
+    return f"{mean}{spread}{unit} (n = {len(values)})"

@@ -1,4 +1,4 @@
-"""Images: CIFAR-10 in its official forms and the built-in sample, as memory-mapped arrays; and which to use."""
+"""Images: CIFAR-10, the built-in sample and the user's own, as memory-mapped arrays; and which to use."""
 
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import find_images, open_images

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -23,19 +23,27 @@ from numpy.typing import NDArray
 from cifar_core.data.errors import DataDamagedError, DataNotStoredError
 from cifar_core.experiment.datasets import DATASETS, DataSet
 
-FORMAT = 1
+FORMAT = 2
 _ABOUT = "about.json"
 _UNFINISHED = "unfinished-"
 
 
 @dataclass(frozen=True)
 class About:
-    """What is kept beside the arrays; `Images` says what the fields mean."""
+    """What is kept beside the arrays: how many rows they have, and what `Images` says of the other fields.
+
+    `classes` and `image_shape` are kept of the user's own images only: the others have them in their table row.
+    """
 
     dataset: str
     fingerprint: str
     provenance: str
     official: bool
+    train: int
+    test: int
+    classes: tuple[str, ...] = ()
+    image_shape: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
     format: int = FORMAT
 
 
@@ -43,9 +51,11 @@ class About:
 class Images:
     """A data set that is open: images memory-mapped and read-only, shared by all who open it.
 
-    Images are uint8 (n, 32, 32, 3); labels are int64 (n,), indices into `dataset.classes`. `fingerprint` is a
-    hash of exactly these arrays; `provenance` says in a sentence where they come from. `official` is False
-    only for files that did not meet the publisher's checksums or could not be compared with them.
+    Images are uint8 (n, *dataset.image_shape); labels are int64 (n,), indices into `dataset.classes`.
+    `fingerprint` is a hash of exactly these arrays, and of the names of the user's own classes; `provenance` says
+    in words where they come from. `official` is False only for files that did not meet the publisher's checksums or
+    could not be compared with them. `left_out` lists the files of a user's folder that hold no usable image, each
+    with the reason: the first thousand of them.
     """
 
     dataset: DataSet
@@ -56,20 +66,22 @@ class Images:
     fingerprint: str
     provenance: str
     official: bool
+    left_out: tuple[str, ...] = ()
 
 
 class Writer:
-    """Writes one data set into a folder, parts in any order. Use as a context manager."""
+    """Writes one data set into a folder, parts in any order, as many rows as come. Use as a context manager."""
 
     def __init__(self, folder: Path, dataset: DataSet) -> None:
         self._folder, self._dataset = folder, dataset
         self._files = ExitStack()
         self._open: dict[str, tuple[BinaryIO, int, int]] = {}
+        self._rows = {"train": 0, "test": 0}
 
     def __enter__(self) -> Self:
-        for name, (shape, dtype) in _expected(self._dataset).items():
+        for name, (shape, dtype) in _expected(self._dataset, **self._rows).items():
             file = self._files.enter_context((self._folder / f"{name}.npy").open("wb"))
-            np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+            _write_header(file, shape, dtype)
             self._open[name] = file, file.tell(), math.prod(shape[1:]) * np.dtype(dtype).itemsize
         return self
 
@@ -85,20 +97,29 @@ class Writer:
             file, header, row = self._open[name]
             file.seek(header + start * row)
             file.write(np.ascontiguousarray(part).data.cast("B"))
+        self._rows[side] = max(self._rows[side], start + len(labels))
 
     def finish(self, **about: Any) -> str:
         """Bring everything to the disk, add what is known about the data, and return its fingerprint.
 
-        The fingerprint is the same for the same images and labels, whatever they were read from.
+        The fingerprint is the same for the same images, labels and classes, whatever they were read from.
         """
-        for file, _, _ in self._open.values():
+        own: dict[str, Any] = {}
+        if not DATASETS[self._dataset.name].classes:
+            own = {"classes": self._dataset.classes, "image_shape": self._dataset.image_shape}
+        for name, (shape, dtype) in _expected(self._dataset, **self._rows).items():
+            file, *_ = self._open[name]
+            file.seek(0)
+            _write_header(file, shape, dtype)  # as long as before: numpy leaves room for the number of rows to grow
             file.flush()
             os.fsync(file.fileno())
         total = hashlib.sha256(self._dataset.name.encode())
+        total.update(json.dumps(own).encode() if own else b"")
         for name in self._open:
             with (self._folder / f"{name}.npy").open("rb") as written:
                 total.update(hashlib.file_digest(written, "sha256").digest())
         fingerprint = total.hexdigest()
+        about |= self._rows | own
         write_about(self._folder, About(dataset=self._dataset.name, fingerprint=fingerprint, **about))
         return fingerprint
 
@@ -110,11 +131,16 @@ def open_arrays(folder: Path) -> Images | None:
     """
     try:
         known = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        about = About(**known)
-        if about.format != FORMAT:
+        dataset = DATASETS[known["dataset"]]
+        # Format 1 knew only data sets whose rows of the table say how many images they have.
+        about = About(**{"train": dataset.train_size, "test": dataset.test_size} | known)
+        if about.format not in (1, FORMAT):
             raise ValueError(f"kept in format {about.format}, this version reads {FORMAT}")
-        dataset = DATASETS[about.dataset]
-        arrays = {name: _mapped(folder / f"{name}.npy", *kind) for name, kind in _expected(dataset).items()}
+        if not dataset.classes:
+            height, width, channels = about.image_shape
+            dataset = replace(dataset, classes=tuple(about.classes), image_shape=(height, width, channels))
+        expected = _expected(dataset, about.train, about.test)
+        arrays = {name: _mapped(folder / f"{name}.npy", *kind) for name, kind in expected.items()}
     except FileNotFoundError as error:
         if not folder.exists():
             return None
@@ -131,6 +157,7 @@ def open_arrays(folder: Path) -> Images | None:
         fingerprint=about.fingerprint,
         provenance=about.provenance,
         official=about.official,
+        left_out=tuple(about.left_out),
     )
 
 
@@ -156,12 +183,12 @@ def locked(home: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def unfinished(parent: Path, dataset: DataSet) -> Iterator[Path]:
-    """A folder to fill; whatever is still there at the end is removed. Call `settle` to keep it.
+def unfinished(parent: Path, dataset: DataSet, rows: int) -> Iterator[Path]:
+    """A folder to fill with so many images; what is still there at the end is removed. Call `settle` to keep it.
 
     Raises DataNotStoredError when the disk has no room or refuses a write.
     """
-    needed = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in _expected(dataset).values())
+    needed = rows * (math.prod(dataset.image_shape) + np.dtype(np.int64).itemsize)
     free = shutil.disk_usage(parent).free
     if free < needed:
         raise DataNotStoredError(
@@ -215,14 +242,18 @@ def not_stored(where: Path, error: OSError) -> DataNotStoredError:
     )
 
 
-def _expected(dataset: DataSet) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and type of each array of a data set."""
+def _expected(dataset: DataSet, train: int, test: int) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and type of each array of a data set, with so many images on either side."""
     return {
-        "train_images": ((dataset.train_size, *dataset.image_shape), "|u1"),
-        "train_labels": ((dataset.train_size,), "<i8"),
-        "test_images": ((dataset.test_size, *dataset.image_shape), "|u1"),
-        "test_labels": ((dataset.test_size,), "<i8"),
+        "train_images": ((train, *dataset.image_shape), "|u1"),
+        "train_labels": ((train,), "<i8"),
+        "test_images": ((test, *dataset.image_shape), "|u1"),
+        "test_labels": ((test,), "<i8"),
     }
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: str) -> None:
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
 
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:

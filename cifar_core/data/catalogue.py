@@ -1,16 +1,16 @@
-"""Open a data set by name, wherever its images come from; convert or draw them the first time."""
+"""Open the images an experiment names, wherever they come from; convert or draw them the first time."""
 
-import difflib
 import errno
 import hashlib
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from cifar_core.data import sample
+from cifar_core.data import pictures, sample
 from cifar_core.data.arrays import (
     About,
     Images,
@@ -25,8 +25,10 @@ from cifar_core.data.arrays import (
 )
 from cifar_core.data.download import downloads
 from cifar_core.data.errors import DataDamagedError, DataError, DataNotFoundError, DataUnreadableError
+from cifar_core.data.folders import FolderContents, look, shortened
 from cifar_core.data.sources import HOME_PAGE, Source, keras_cache, locate, read
-from cifar_core.experiment.datasets import DATASETS, DataSet
+from cifar_core.experiment.datasets import DataSet
+from cifar_core.experiment.experiment import Data
 
 Progress = Callable[[int, int], None]
 """Called with images done and images in all."""
@@ -38,68 +40,93 @@ NOT_OFFICIAL = (
 )
 UNVERIFIED = "CIFAR-10 in its binary form: these files could not be compared with the official ones."
 SYNTHETIC = "Synthetic: drawn by Transfer Lab."
+OWN = f"The user's own images: {pictures.HOW}."
+
+IMAGE_SIDE = 32
+"""Pixels a side of the user's own images, where no other size is asked for."""
+
+_MOST_LISTED = 1000
 
 _log = logging.getLogger(__name__)
 
 
-def open_images(
-    name: str,
-    *,
-    location: str | os.PathLike[str] | None = None,
-    home: Path,
-    progress: Progress | None = None,
-) -> Images:
-    """The images of a data set, memory-mapped from `home`; converted or drawn there the first time.
+def open_images(data: Data, *, home: Path, progress: Progress | None = None) -> Images:
+    """The images an experiment names, memory-mapped from `home`; converted or drawn there the first time.
 
-    For "cifar10", `location` is a folder or archive; without one, Keras's cache is looked in, then our own
-    download, then what was converted before. Opening again takes milliseconds. Any number of processes may do
-    this at once. `progress` hears of a conversion as it goes; what it raises ends the conversion, and nothing
-    of it stays.
+    All of them: `per_class` is `select`'s business. For CIFAR-10, `location` is a folder or archive; without one,
+    Keras's cache is looked in, then our own download, then what was converted before. Opening again takes
+    milliseconds, and for a user's folder a look at its files. Any number of processes may do this at once.
+    `progress` hears of a conversion as it goes; what it raises ends the conversion, and nothing of it stays.
 
     Raises DataNotFoundError, DataUnreadableError, DataDamagedError (DataUnsafeError among them) or
     DataNotStoredError; see `cifar_core.data.errors`.
     """
-    dataset = _row(name)
+    dataset, location = data.dataset, data.location
     if dataset.synthetic:
         if location is not None:
             raise DataNotFoundError(f"{dataset.title} is drawn, not read: it takes no location (received {location}).")
         return _open_sample(dataset, home, progress)
+    if data.image_side is not None:
+        return _open_folder(data, home, progress)
     if location is not None:
-        return _open_source(_path(location), dataset, home, progress)
+        return _open_source(path_of(location), dataset, home, progress)
     return _open_default(dataset, home, progress)
 
 
-def find_images(name: str, location: str | os.PathLike[str] | None = None, *, home: Path) -> Path | None:
-    """Where `open_images` would take a data set from, or None. Reads no image; for pages that want to know.
+def find_images(data: Data, *, home: Path) -> Path | None:
+    """Where `open_images` would take the images from, or None. Reads no image; for pages that want to know.
 
-    For the built-in sample: where it is kept, drawn already or not.
-
-    Raises DataNotFoundError for a name that is no data set.
+    For the built-in sample and a user's folder: where they are kept, drawn or converted already or not. Another
+    content of the folder is kept elsewhere.
     """
-    dataset = _row(name)
+    dataset = data.dataset
     if dataset.synthetic:
         return _sample_folder(home)
-    places = [keras_cache(), downloads(home)] if location is None else [_path(location)]
+    try:
+        if data.image_side is not None:
+            return _folder_kept(_contents(data), data, home)
+        places = [keras_cache(), downloads(home)] if data.location is None else [path_of(data.location)]
+    except DataError as error:
+        _log.debug("no images: %s", error)
+        return None
     for place in places:
         try:
             return locate(place).path
         except DataError as error:
             _log.debug("no CIFAR-10 in %s: %s", place, error)
-    kept = _kept(dataset, home) if location is None else []
+    kept = _kept(dataset, home) if data.location is None else []
     return kept[0][0] if kept else None
 
 
-def _row(name: str) -> DataSet:
-    if name in DATASETS:
-        return DATASETS[name]
-    near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.0)
-    raise DataNotFoundError(f"There is no data set {name!r}. Known: {', '.join(DATASETS)}. Did you mean {near[0]!r}?")
+def data_at(location: str, image_side: int | None = None) -> Data:
+    """What a person means who names a place: CIFAR-10 where it is there, or else a folder of images per class.
+
+    Raises a DataError where it is neither; with an `image_side` only the second is looked for.
+    """
+    place = path_of(location)
+    if image_side is None:
+        try:
+            locate(place)
+            return Data(name="cifar10", location=str(place))
+        except DataNotFoundError:
+            if not place.is_dir():
+                raise
+    contents = look(place)
+    _refuse_problems(contents)
+    return Data(name="folder", location=str(place), classes=contents.classes, image_side=image_side or IMAGE_SIDE)
 
 
-def _path(location: str | os.PathLike[str]) -> Path:
-    if not os.fspath(location):
+def path_of(location: str) -> Path:
+    """The absolute path that a person means.
+
+    Raises DataNotFoundError for none.
+    """
+    if not location:
         raise DataNotFoundError("No folder or archive was named.")
-    return Path(location).expanduser().absolute()
+    try:
+        return Path(location).expanduser().absolute()
+    except RuntimeError as error:  # ~ of somebody unknown
+        raise DataNotFoundError(f"{location} is no path on this computer: {error}") from error
 
 
 def _open_default(dataset: DataSet, home: Path, progress: Progress | None) -> Images:
@@ -172,7 +199,7 @@ def _convert(source: Source, dataset: DataSet, data: Path, progress: Progress | 
     stamp = source.stamp()
     rows, done, total = dataset.train_size // 5, 0, dataset.train_size + dataset.test_size
     verdicts: list[bool | None] = []
-    with unfinished(data, dataset) as folder:
+    with unfinished(data, dataset, total) as folder:
         with Writer(folder, dataset) as writer:
             for each in read(source, dataset):
                 side, start = ("train", each.position * rows) if each.position < 5 else ("test", 0)
@@ -187,7 +214,8 @@ def _convert(source: Source, dataset: DataSet, data: Path, progress: Progress | 
         final = data / f"{dataset.name}-{fingerprint[:12]}"
         images = _keep(folder, final, dataset)
         if official and not images.official:  # the same images again, now from files that vouch for them
-            write_about(final, About(dataset.name, fingerprint, provenance, official))
+            sizes = dataset.train_size, dataset.test_size
+            write_about(final, About(dataset.name, fingerprint, provenance, official, *sizes))
             images = replace(images, provenance=provenance, official=official)
         write_json(_memory_of(source, data), {"path": str(source.path), "stamp": stamp, "folder": final.name})
     return images
@@ -218,9 +246,61 @@ def _open_sample(dataset: DataSet, home: Path, progress: Progress | None) -> Ima
 
 
 def _draw(final: Path, dataset: DataSet, data: Path, progress: Progress | None) -> Images:
-    with unfinished(data, dataset) as folder:
+    with unfinished(data, dataset, dataset.train_size + dataset.test_size) as folder:
         with Writer(folder, dataset) as writer:
             for side in ("train", "test"):
                 writer.put(side, 0, *sample.draw(dataset, side, progress))
             writer.finish(provenance=SYNTHETIC, official=True)
         return _keep(folder, final, dataset)
+
+
+def _contents(data: Data) -> FolderContents:
+    """What is in a user's folder, if the experiment can use it."""
+    contents = look(path_of(data.location or ""))
+    if missing := [name for name in data.classes if name not in contents.classes]:
+        raise DataNotFoundError(
+            f"{contents.folder} has no folder of images of: {shortened(missing)}. It has: "
+            f"{shortened(contents.classes)}. Read the folder again to take the classes it has now."
+        )
+    _refuse_problems(contents)
+    return contents
+
+
+def _refuse_problems(contents: FolderContents) -> None:
+    if contents.problems:
+        raise DataDamagedError(f"The images in {contents.folder} cannot be used. {' '.join(contents.problems)}")
+
+
+def _folder_kept(contents: FolderContents, data: Data, home: Path) -> Path:
+    """Where the conversion of a user's folder is kept: a name for its place and classes, and one for its content."""
+    meant = json.dumps([os.path.realpath(contents.folder), data.classes, data.image_side])
+    place = hashlib.sha256(meant.encode()).hexdigest()
+    return home / "data" / f"folder-{place[:12]}-{contents.stamp(data.classes)[:12]}"
+
+
+def _open_folder(data: Data, home: Path, progress: Progress | None) -> Images:
+    contents = _contents(data)
+    final = _folder_kept(contents, data, home)
+    images = _whole(final, data.dataset)
+    if images is not None:
+        return images
+    with locked(home):
+        return _whole(final, data.dataset) or _convert_folder(contents, data.dataset, final, progress)
+
+
+def _convert_folder(contents: FolderContents, dataset: DataSet, final: Path, progress: Progress | None) -> Images:
+    """Read a user's folder into arrays, and remove what was made of earlier contents of it."""
+    with unfinished(final.parent, dataset, len(contents.files(dataset.classes))) as folder:
+        with Writer(folder, dataset) as writer:
+            left_out = [*contents.left_out, *pictures.read_all(contents, dataset, writer.put, progress)]
+            provenance = f"{OWN} {contents.split}.{_told(len(left_out))}"
+            writer.finish(provenance=provenance, official=True, left_out=left_out[:_MOST_LISTED])
+        images = _keep(folder, final, dataset)
+    for earlier in final.parent.glob(f"{final.name.rpartition('-')[0]}-*"):
+        if earlier != final:
+            shutil.rmtree(earlier, ignore_errors=True)  # nothing asks for it again; who has it open keeps it
+    return images
+
+
+def _told(left_out: int) -> str:
+    return f" {left_out:,} {'files were' if left_out > 1 else 'file was'} left out." if left_out else ""

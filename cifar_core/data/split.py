@@ -34,38 +34,53 @@ def select(
     per_class: int | None = None,
     validation_share: float = 0.1,
     validate_on_test: bool = False,
+    drawn: Literal["stratified", "random", "last"] = "stratified",
     seed: int = 0,
 ) -> Selection:
     """Choose the images of some classes (indices into `images.dataset.classes`).
 
     `per_class` takes the first so many of each class, of training and of test images, in file order: the same
-    ones every time, whatever the seed. `validation_share` of each class's training images, at least one, is set
-    apart for validation, drawn by `seed` and the class alone: other classes beside it change nothing. With
-    `validate_on_test` nothing is set apart, and validation is the test images.
+    ones every time, whatever the seed. `validation_share` of the training images, at least one, is set apart for
+    validation. `drawn` is "stratified" for that share of each class, drawn by `seed` and the class alone: other
+    classes beside it change nothing; "random" for a share of all of them, drawn by `seed`; "last" for those that
+    come last in file order, as Keras's `validation_split` takes them. With `validate_on_test` nothing is set apart,
+    and validation is the test images.
 
     Raises SelectionError, in a sentence, for classes, numbers or shares that leave nothing to work with.
     """
     _check(images, classes, per_class, validation_share, validate_on_test, seed)
-    train, validation, test = [], [], []
-    for index in classes:
-        own = _first(images, "train", index, per_class)
-        test.append(_first(images, "test", index, per_class))
-        apart = 0 if validate_on_test else max(1, round(validation_share * len(own)))
-        if apart >= len(own):
+    of_class = {index: _first(images, "train", index, per_class) for index in classes}
+    known = np.sort(np.concatenate(list(of_class.values())))
+    test = np.sort(np.concatenate([_first(images, "test", index, per_class) for index in classes]))
+    if validate_on_test:
+        return Selection(train=known, validation=test, validation_in="test", test=test)
+    match drawn:
+        case "stratified":
+            parts = [_share(own, validation_share, seed, "validation", index) for index, own in of_class.items()]
+            apart = np.sort(np.concatenate(parts))
+        case "random":
+            apart = np.sort(_share(known, validation_share, seed, "validation of all", 0))
+        case "last":
+            apart = known[int(len(known) * (1 - validation_share)) :]
+    if not len(apart):
+        raise SelectionError(
+            f"The last {validation_share:.2g} of {len(known):,} training images is not one image to validate on. Take "
+            "more images per class or a larger share."
+        )
+    for index, own in of_class.items():
+        if np.isin(own, apart).all():
             raise SelectionError(
-                f"Of the {len(own)} training images of {images.dataset.classes[index]}, {apart} would be for "
-                "validation: none would be left to train on. Take more images per class or a smaller share."
+                f"Of the {len(own)} training images of {images.dataset.classes[index]}, {len(own)} would be for "
+                "validation: none would be left to train on. Take more images per class, a smaller share, or a share "
+                "of each class."
             )
-        mixed = own[_generator(seed, "validation", index).permutation(len(own))]
-        validation.append(mixed[:apart])
-        train.append(mixed[apart:])
-    tested = np.sort(np.concatenate(test))
-    return Selection(
-        train=np.sort(np.concatenate(train)),
-        validation=tested if validate_on_test else np.sort(np.concatenate(validation)),
-        validation_in="test" if validate_on_test else "train",
-        test=tested,
-    )
+    return Selection(train=np.setdiff1d(known, apart), validation=apart, validation_in="train", test=test)
+
+
+def _share(own: Indices, share: float, seed: int, purpose: str, index: int) -> Indices:
+    """A share of some images, at least one, in an order of its own."""
+    mixed = own[_generator(seed, purpose, index).permutation(len(own))]
+    return mixed[: max(1, round(share * len(own)))]
 
 
 def _check(

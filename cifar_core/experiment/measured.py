@@ -105,6 +105,7 @@ class PhaseHistory:
     points: tuple[Point, ...] = ()
     changes: tuple[LayerChange, ...] = ()
     kept_epoch: int | None = None
+    reused_from: str | None = None
 
     @property
     def result(self) -> Epoch | None:
@@ -138,7 +139,7 @@ class Run:
     `step` says in words what an active run is doing; `reason` why it ended as it did, with the log's end where it
     failed. `metrics` maps "validation" and "test" to the metrics of the final model; `seconds` is the timing
     ledger; `environment` names hardware, versions and the images' provenance and fingerprint; `size` is what its
-    artifacts take, in bytes.
+    artifacts take, in bytes; `resumed` says how often it was continued after it had ended before its end.
     """
 
     id: str
@@ -159,3 +160,4 @@ class Run:
     seconds: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     size: int = 0
+    resumed: int = 0

@@ -67,6 +67,13 @@ def _initially_learned_on(experiment: Experiment) -> str:
     }[initial.source]
 
 
+def network_input(experiment: Experiment) -> str:
+    """Return what the network sees of the images: their size, and the scale of their pixels."""
+    images, seen = ("×".join(map(str, shape[:2])) for shape in (experiment.image_shape, experiment.input_shape))
+    size = f"Images of {images} pixels" + (f" are brought to {seen} (bilinear)" if seen != images else "")
+    return f"{size}; pixel values: {experiment.pixel_scale.title}."
+
+
 def run_name(experiment: Experiment, seed: int) -> str:
     """Return a name for a run, made from what tells it apart."""
     recipe = recipe_of(experiment)

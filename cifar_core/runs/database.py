@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, event, insert, select
+from sqlalchemy import URL, Connection, create_engine, event, insert, select, update
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 
 from cifar_core.runs.errors import StoreUnusable
-from cifar_core.runs.tables import SCHEMA_VERSION, metadata, schema
+from cifar_core.runs.tables import SCHEMA_VERSION, UPGRADES, metadata, schema
 
 BUSY_SECONDS = 10.0
 
@@ -36,6 +36,11 @@ class Database:
             found = connection.execute(select(schema.c.version)).scalar()
             if found is None:
                 connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+            elif found in UPGRADES:
+                for version in range(found, SCHEMA_VERSION):
+                    for statement in UPGRADES[version]:
+                        connection.exec_driver_sql(statement)
+                connection.execute(update(schema).values(version=SCHEMA_VERSION))
             elif found != SCHEMA_VERSION:
                 raise StoreUnusable(
                     f"The store {path} was written by another version of Transfer Lab (schema {found}; this one "

@@ -31,6 +31,13 @@ class NotFinished(StoreError):  # noqa: N818 - says what has happened
         super().__init__(f'The run "{run}" is {state.value}; stop it before deleting it.')
 
 
+class NotResumable(StoreError):  # noqa: N818 - says what has happened
+    """Only a run that was cut off can go on."""
+
+    def __init__(self, run: str, state: State):
+        super().__init__(f'The run "{run}" is {state.value}; only an interrupted or stopped one can go on.')
+
+
 class ClaimLost(StoreError):  # noqa: N818 - says what has happened
     """The run is no longer the writer's."""
 

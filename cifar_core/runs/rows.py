@@ -1,11 +1,12 @@
 """Rows of the store, as the plain data that is handed out."""
 
 import logging
+import math
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
 
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Before, Epoch, LayerChange, PhaseHistory, Point, Progress, Run, State
@@ -57,29 +58,48 @@ def read_run(row: Row[Any]) -> Run | None:
         metrics=row.metrics,
         seconds=row.seconds,
         environment=row.environment,
+        resumed=row.resumed,
         size=row.size,
     )
 
 
-def read_history(connection: Connection, run: str) -> tuple[PhaseHistory, ...]:
-    """Return what each begun phase has measured."""
+def read_history(connection: Connection, run: str, most_points: int | None = None) -> tuple[PhaseHistory, ...]:
+    """Return what each begun phase has measured, with at most `most_points` of the run (see `Store.history`)."""
     begun = connection.execute(select(phases).where(phases.c.run == run).order_by(phases.c.phase)).all()
+    chosen = {} if most_points is None else _thinned(connection, run, most_points)
     return tuple(
         PhaseHistory(
             row.phase,
             row.name,
             before=None if row.at is None else Before(row.val_loss, row.val_accuracy, row.at),
             epochs=_measured(connection, epochs, Epoch, run, row.phase),
-            points=_measured(connection, points, Point, run, row.phase),
+            points=_measured(connection, points, Point, run, row.phase, *chosen.get(row.phase, ())),
             changes=_measured(connection, changes, LayerChange, run, row.phase),
+            kept_epoch=row.kept_epoch,
+            reused_from=row.reused_from,
         )
         for row in begun
     )
 
 
-def _measured(connection: Connection, table: Table, kind: type[_T], run: str, phase: int) -> tuple[_T, ...]:
-    """Everything of a kind that one phase measured, in order. Columns are named as the kind's fields."""
+def _thinned(connection: Connection, run: str, most: int) -> dict[int, tuple[ColumnElement[bool]]]:
+    """Return which points of each phase to read: the first and the last, and between them every n-th.
+
+    Counted from the first, so that what has been drawn stays where it is until n grows.
+    """
+    lengths = select(points.c.phase, func.max(points.c.number)).where(points.c.run == run).group_by(points.c.phase)
+    numbers: dict[int, int] = {phase: last for phase, last in connection.execute(lengths)}
+    every = math.ceil(sum(numbers.values()) / max(1, most - 2 * len(numbers)))
+    if every < 2:
+        return {}
+    return {phase: ((points.c.number % every == 1) | (points.c.number == last),) for phase, last in numbers.items()}
+
+
+def _measured(
+    connection: Connection, table: Table, kind: type[_T], run: str, phase: int, *chosen: ColumnElement[bool]
+) -> tuple[_T, ...]:
+    """Everything chosen of a kind that one phase measured, in order. Columns are named as the kind's fields."""
     columns = [table.c[field.name] for field in fields(kind)]
     own = (table.c.run == run) & (table.c.phase == phase)
     order = list(table.primary_key)
-    return tuple(kind(*row) for row in connection.execute(select(*columns).where(own).order_by(*order)))
+    return tuple(kind(*row) for row in connection.execute(select(*columns).where(own, *chosen).order_by(*order)))

@@ -28,9 +28,9 @@ from cifar_core.experiment.measured import (
     State,
 )
 from cifar_core.runs.database import Database
-from cifar_core.runs.errors import ClaimLost, NotFinished, StoreUnusable, UnknownRun
+from cifar_core.runs.errors import ClaimLost, NotFinished, NotResumable, StoreUnusable, UnknownRun
 from cifar_core.runs.rows import read_history, read_run, unreadable
-from cifar_core.runs.tables import changes, epochs, phases, points, runs
+from cifar_core.runs.tables import changes, checkpoints, epochs, phases, points, runs
 
 LEASE_SECONDS = 6.0
 
@@ -151,9 +151,48 @@ class Store:
         self._write(run, owner, environment=dict(environment))
 
     def begin_phase(self, run: str, owner: str, index: int, name: str) -> None:
-        """Begin the phase with this index, counted from 0. Everything measured belongs to a begun phase."""
+        """Begin the phase with this index, counted from 0. Everything measured belongs to a begun phase.
+
+        A phase that was begun before the run was resumed goes on.
+        """
         with self._claimed(run, owner) as connection:
-            connection.execute(insert(phases).values(run=run, phase=index, name=name))
+            begun = insert_or(phases).values(run=run, phase=index, name=name)
+            connection.execute(begun.on_conflict_do_nothing())
+
+    def rewind(self, run: str, owner: str, phase: int, epoch: int) -> None:
+        """Forget what was measured behind an epoch of a phase, so that the run can be continued from there.
+
+        Finished epochs stay until they are measured again, which gives the same numbers.
+        """
+        with self._claimed(run, owner) as connection:
+            connection.execute(delete(phases).where(phases.c.run == run, phases.c.phase > phase))
+            within = (points.c.run == run) & (points.c.phase == phase)
+            connection.execute(delete(points).where(within, points.c.epoch > epoch))
+            connection.execute(delete(changes).where(changes.c.run == run, changes.c.phase == phase))
+
+    def record_checkpoint(self, run: str, owner: str, phase: int, key: str) -> None:
+        """Offer the end of the run's phase to later runs that begin alike."""
+        with self._claimed(run, owner) as connection:
+            offered = insert_or(checkpoints).values(key=key, run=run, phase=phase)
+            connection.execute(offered.on_conflict_do_nothing())
+
+    def checkpoint(self, key: str) -> tuple[str, int] | None:
+        """Return the run and the phase that a checkpoint stands for, or None."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(checkpoints.c.run, checkpoints.c.phase).where(checkpoints.c.key == key))
+            found = row.one_or_none()
+        return None if found is None else (found.run, found.phase)
+
+    def reuse(self, run: str, owner: str, source: str, last_phase: int) -> None:
+        """Take over what another run measured in its phases up to one, saying whose it is."""
+        with self._claimed(run, owner) as connection:
+            for table in (phases, epochs, points, changes):
+                own = (table.c.run == source) & (table.c.phase <= last_phase)
+                rows = [{**row, "run": run} for row in connection.execute(select(table).where(own)).mappings()]
+                if table is phases:
+                    rows = [row | {"reused_from": row["reused_from"] or source} for row in rows]
+                if rows:
+                    connection.execute(insert(table), rows)
 
     def record_before(self, run: str, owner: str, phase: int, before: Before) -> None:
         """Set the phase's validation before any step."""
@@ -169,11 +208,19 @@ class Store:
     def add_epoch(self, run: str, owner: str, phase: int, epoch: Epoch) -> None:
         """Add a finished epoch of the phase."""
         with self._claimed(run, owner) as connection:
-            connection.execute(insert(epochs).values(run=run, phase=phase, **asdict(epoch)))
+            measured = insert_or(epochs).values(run=run, phase=phase, **asdict(epoch))
+            keys = ["run", "phase", "epoch"]
+            connection.execute(measured.on_conflict_do_update(index_elements=keys, set_=asdict(epoch)))
 
     def record_changes(self, run: str, owner: str, phase: int, new: Sequence[LayerChange]) -> None:
         """Add how far the phase moved its layers, in the network's order."""
         self._append(changes, run, owner, phase, new)
+
+    def record_kept(self, run: str, owner: str, phase: int, epoch: int) -> None:
+        """Set the epoch whose weights the phase ended with."""
+        with self._claimed(run, owner) as connection:
+            mine = update(phases).where(phases.c.run == run, phases.c.phase == phase)
+            connection.execute(mine.values(kept_epoch=epoch))
 
     def finish(
         self,
@@ -215,6 +262,20 @@ class Store:
                     _update(connection, run, reason="Cancelled before it started.", **stopped)
                 case state if state.is_active:
                     _update(connection, run, stop_requested=True)
+
+    def resume(self, run: str) -> None:
+        """Queue an interrupted or stopped run again; it goes on from its last finished epoch.
+
+        Raises:
+            NotResumable: for a run in another state.
+        """
+        with self._database.writing() as connection:
+            state = self._state(connection, run)
+            if state not in (State.INTERRUPTED, State.STOPPED):
+                raise NotResumable(run, state)
+            last = select(func.coalesce(func.max(runs.c.position), 0) + 1).scalar_subquery()
+            again = {"state": State.QUEUED, "reason": "", "finished": None, "stop_requested": False}
+            _update(connection, run, **again, position=last, resumed=runs.c.resumed + 1)
 
     def stop_requested(self, run: str) -> bool:
         """Whether somebody asked the run to stop."""
@@ -308,11 +369,15 @@ class Store:
         with self._database.reading() as connection:
             return int(self._known(connection, run, runs.c.version)[0])
 
-    def history(self, run: str) -> tuple[PhaseHistory, ...]:
-        """Return everything that the run's phases have measured so far, all of it from the same moment."""
+    def history(self, run: str, *, points: int | None = None) -> tuple[PhaseHistory, ...]:
+        """Return everything that the run's phases have measured so far, all of it from the same moment.
+
+        A run with more than `points` points comes with the first and the last of each phase and, between them, every
+        second, third … one, as it was measured: for drawing, since an hour's points cost more than all the rest.
+        """
         with self._database.reading() as connection:
             self._state(connection, run)
-            return read_history(connection, run)
+            return read_history(connection, run, points)
 
     def artifacts(self, run: str) -> Path:
         """Return the folder of the run's files. It is there from the claim on."""

@@ -55,7 +55,6 @@ class Supervisor:
         self._store = Store(home)
         self._policy = policy or Policy()
         self._leaving = Leaving()
-        self._nudged = threading.Event()
         self._spares = [Spare(home / "runs", self._policy, kept=spare) for _ in range(slots)]
         self._threads = [threading.Thread(target=self._keep_true, name="runs: leases", daemon=True)]
         for number, own in enumerate(self._spares):
@@ -70,7 +69,6 @@ class Supervisor:
     def stop(self, timeout: float = 8.0) -> None:
         """End everything in about `timeout` s: workers save and mark their runs interrupted, or are killed."""
         self._leaving.begin(timeout - 2 * self._policy.terminate)
-        self._nudged.set()
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             if thread.is_alive():
@@ -78,10 +76,6 @@ class Supervisor:
         for spare in self._spares:
             spare.end()
         self._store.close()
-
-    def nudge(self) -> None:
-        """Look at the queue at once: something was submitted."""
-        self._nudged.set()
 
     def _work(self, spare: "Spare") -> None:
         """One slot: claim, run, again."""
@@ -99,8 +93,7 @@ class Supervisor:
                 # Whatever it is (a locked store, a full disk), the slot outlives it and tries again.
                 _LOG.error("A slot could not go on: %s", error, exc_info=not isinstance(error, StoreError))
                 self._leaving.wait(self._policy.heartbeat)
-            self._nudged.wait(self._policy.poll)
-            self._nudged.clear()
+            self._leaving.wait(self._policy.poll)
         spare.end()
 
     def _keep_true(self) -> None:

@@ -23,7 +23,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import UserDefinedType
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+UPGRADES = {
+    1: (
+        "ALTER TABLE phases ADD COLUMN kept_epoch INTEGER",
+        "ALTER TABLE phases ADD COLUMN reused_from VARCHAR",
+        "ALTER TABLE runs ADD COLUMN resumed INTEGER DEFAULT 0 NOT NULL",
+    )
+}
+"""For each earlier version, the statements that make it the next one. Runs of before keep everything they have."""
 
 
 class Number(UserDefinedType[float]):
@@ -105,6 +114,8 @@ runs = Table(
     Column("seconds", Json, nullable=False, default={}),
     Column("environment", Json, nullable=False, default={}),
     Column("size", Integer, nullable=False, default=0),
+    # How often an interrupted or stopped run was continued.
+    Column("resumed", Integer, nullable=False, default=0, server_default="0"),
     # Grows with everything that a page could show differently.
     Column("version", Integer, nullable=False, default=0),
     Index("runs_by_state", "state", "position"),
@@ -120,6 +131,18 @@ phases = Table(
     Column("val_loss", Number),
     Column("val_accuracy", Number),
     Column("at", Number),
+    Column("kept_epoch", Integer),
+    # The run that trained this phase, where it was not trained again.
+    Column("reused_from", String),
+)
+
+# Ends of phases that later runs may begin with, by everything that decides them.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("run", String, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("phase", Integer, nullable=False),
 )
 
 

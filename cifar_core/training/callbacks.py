@@ -19,6 +19,9 @@ SECONDS_BETWEEN_POINTS = 0.5
 class Reporter(Protocol):
     """Where measurements go while they are made."""
 
+    def preparing(self, step: str) -> None:
+        """What is being waited for before training, in words."""
+
     def phase(self, index: int, name: str) -> None:
         """A phase begins."""
 
@@ -33,6 +36,9 @@ class Reporter(Protocol):
 
     def changes(self, phase: int, changes: list[LayerChange]) -> None:
         """How far a finished phase moved each layer."""
+
+    def kept(self, phase: int, epoch: int) -> None:
+        """A phase with early stopping has ended with the weights of this epoch, counted from 1."""
 
     def progress(self, progress: Progress) -> None:
         """How far the run has come."""
@@ -131,6 +137,11 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         self._report_progress(now)
         self._refuse_divergence(logs["val_loss"])
 
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """A phase that ended early has nothing more to come."""
+        if self._epoch < self._settings.epochs:
+            self._report_progress(time.perf_counter(), ended=True)
+
     def _refuse_divergence(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise TrainingDivergedError(
@@ -147,9 +158,9 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         epoch = self._epoch - 1 + self._seen / self._batches.images
         return Point(epoch, loss / images, min(1.0, max(0.0, accuracy / images)), now - self._clock)
 
-    def _report_progress(self, now: float) -> None:
+    def _report_progress(self, now: float, *, ended: bool = False) -> None:
         done = self._epoch - 1 + self._seen / self._batches.images
-        done_in_all = self._epochs_before + done
+        done_in_all = self._epochs_before + (self._settings.epochs if ended else done)
         measured_enough = now - self._fit_began > 2 * SECONDS_BETWEEN_POINTS
         eta = (now - self._fit_began) / done * (self._epochs_in_all - done_in_all) if measured_enough else None
         self._reporter.progress(Progress(self._phase + 1, self._epoch, done_in_all / self._epochs_in_all, eta))

@@ -4,6 +4,7 @@ Bytes are a quarter of float32 and are scaled inside the model; gathering by a g
 images a stream of its own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from cifar_core.data.arrays import Images
 from cifar_core.data.split import select
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.experiment import Experiment, Phase
+from cifar_core.training.augmenting import augment
 from cifar_core.training.streams import stream
 
 EVALUATION_BATCH = 500
@@ -33,9 +35,17 @@ class Examples:
         """Number of images."""
         return len(self.indices)
 
-    def in_order(self) -> tf.data.Dataset:
-        """Return batches of (images, labels) in the order in which they are kept, for evaluation."""
-        return _batches(self, tf.range(len(self)), EVALUATION_BATCH)
+    def in_order(self, *, one_hot: int | None = None) -> tf.data.Dataset:
+        """Return batches of (images, labels) in the order in which they are kept, for evaluation.
+
+        Labels are int32 (n,), or float32 (n, one_hot) for a loss that wants so many probabilities.
+        """
+        return _batches(
+            self,
+            tf.range(len(self)),
+            EVALUATION_BATCH,
+            lambda step, images, labels: (images, labels if one_hot is None else tf.one_hot(labels, one_hot)),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +59,35 @@ class Feed:
 
 
 class Shuffled:
-    """Training batches in an order that is set anew for every epoch."""
+    """Training batches as a phase wants them, in an order that is set anew for every epoch.
 
-    def __init__(self, examples: Examples, batch_size: int):
+    Images are augmented. Labels are int32 (n,), or float32 (n, outputs) where the phase learns one-hot. With balanced
+    classes there are weights (n,) beside them, by which the loss counts; a mixed image has a mixed weight.
+    """
+
+    def __init__(self, examples: Examples, phase: Phase, outputs: int):
         self._order = tf.Variable(np.arange(len(examples)), trainable=False)
-        self.batches = _batches(examples, self._order, batch_size)
+        self._augmenting = tf.Variable(np.int64(0), trainable=False)
+        weights = _balanced(examples.labels.numpy(), outputs) if phase.class_weights == "balanced" else None
+
+        def prepared(step: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            if phase.learns_one_hot:
+                labels = tf.one_hot(labels, outputs)
+            if phase.augmentation:
+                images, labels = augment(images, labels, phase.augmentation, tf.stack([self._augmenting, step]))
+            if weights is None:
+                return images, labels
+            by_label = tf.linalg.matvec(labels, weights) if phase.learns_one_hot else tf.gather(weights, labels)
+            return images, labels, by_label
+
+        self.batches = _batches(examples, self._order, phase.batch_size, prepared)
         self.images = len(examples)
 
     def shuffle(self, seed: int, phase: int, epoch: int) -> None:
-        """Draw the order of an epoch from the stream (seed, phase, epoch)."""
+        """Draw the order of an epoch from the stream (seed, phase, epoch), and begin its stream of augmentation."""
         generator = np.random.default_rng(stream(seed, "order", phase, epoch))
         self._order.assign(generator.permutation(self.images))
+        self._augmenting.assign(stream(seed, "augment", phase, epoch))
 
 
 def feed(experiment: Experiment, phase: int, images: Images, seed: int) -> Feed:
@@ -73,6 +101,7 @@ def feed(experiment: Experiment, phase: int, images: Images, seed: int) -> Feed:
         experiment.classes_of(experiment.phases[phase]),
         per_class=experiment.data.per_class,
         validation_share=experiment.validation.share,
+        drawn=experiment.validation.drawn,
         validate_on_test=experiment.validation.on == "test",
         seed=seed,
     )
@@ -92,12 +121,23 @@ def feed(experiment: Experiment, phase: int, images: Images, seed: int) -> Feed:
     return Feed(examples("train", chosen.train), validation, test, chosen.validation_in == "test")
 
 
-def _batches(examples: Examples, order: tf.Tensor | tf.Variable, size: int) -> tf.data.Dataset:
+def _balanced(labels: NDArray[np.int32], outputs: int) -> NDArray[np.float32]:
+    """Return a weight for each output, (outputs,): n / (classes * n of the class), as scikit-learn's "balanced"."""
+    counts = np.bincount(labels, minlength=outputs)
+    return (len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)
+
+
+def _batches(
+    examples: Examples,
+    order: tf.Tensor | tf.Variable,
+    size: int,
+    prepared: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]],
+) -> tf.data.Dataset:
     images, labels = examples.images, examples.labels
 
-    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         chosen = order[step * size : (step + 1) * size]
-        return tf.gather(images, chosen), tf.gather(labels, chosen)
+        return prepared(step, tf.gather(images, chosen), tf.gather(labels, chosen))
 
     steps = -(-len(examples) // size)
     return tf.data.Dataset.range(steps).map(batch)

@@ -17,6 +17,12 @@ def hardware() -> str:
     return ", ".join([f"{_processor()} ({os.cpu_count()} cores)", *cards, platform.system()])
 
 
+def share_graphics_cards() -> None:
+    """Let TensorFlow take a card's memory as it needs it instead of all at once. To be called before anything else."""
+    for card in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(card, True)
+
+
 def versions() -> dict[str, str]:
     """Return the versions of what decides a run's numbers."""
     return {"python": platform.python_version()} | {

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,8 +13,10 @@ from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Before
 from cifar_core.training.callbacks import Measure, Reporter, StopRequested
 from cifar_core.training.feeding import Examples, Feed, Shuffled, feed
+from cifar_core.training.initial_weights import initialize
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.networks import build
+from cifar_core.training.optimizers import early_stopping, schedule
 from cifar_core.training.proof import changes, snapshot
 
 
@@ -26,14 +29,22 @@ class Trained:
     stopped: bool
 
 
-def train(experiment: Experiment, images: Images, seed: int, reporter: Reporter, ledger: Ledger) -> Trained:
-    """Run the experiment's phases.
+def train(
+    experiment: Experiment,
+    images: Images,
+    seed: int,
+    reporter: Reporter,
+    ledger: Ledger,
+    weights: Path | None = None,
+) -> Trained:
+    """Run the experiment's phases. `weights` is the file of the initial weights, where they come from one.
 
     The same experiment, seed and machine give the same measurements, bit for bit.
 
     Raises:
         TrainingDivergedError: when a loss is no longer finite.
         FrozenLayerMovedError: when freezing did not hold.
+        WeightsError: when the initial weights cannot be had or do not fit.
         cifar_core.data.errors.SelectionError: when there are too few images.
     """
     clock = time.perf_counter()
@@ -44,6 +55,8 @@ def train(experiment: Experiment, images: Images, seed: int, reporter: Reporter,
             phase_feed = feed(experiment, index, images, seed)
         ledger.switch("build")
         model = build(experiment, index, seed, previous=model)
+        if index == 0:
+            initialize(model, experiment, weights, reporter.preparing)
         try:
             reporter.phase(index, phase.name)
             _train_phase(experiment, index, model, phase_feed, seed, reporter, ledger, clock)
@@ -63,22 +76,29 @@ def _train_phase(
     ledger: Ledger,
     clock: float,
 ) -> None:
+    phase, outputs = experiment.phases[index], experiment.networks[index].outputs
+    validation = phase_feed.validation.in_order(one_hot=outputs if phase.learns_one_hot else None)
     ledger.switch("validation")
-    loss, accuracy = model.evaluate(phase_feed.validation.in_order(), verbose=0)
+    loss, accuracy = model.evaluate(validation, verbose=0)
     reporter.before(index, Before(loss, accuracy, time.perf_counter() - clock))
     before = snapshot(model)
-    batches = Shuffled(phase_feed.train, experiment.phases[index].batch_size)
+    batches = Shuffled(phase_feed.train, phase, outputs)
+    stopping = early_stopping(phase)
+    watching = [Measure(reporter, ledger, experiment, index, seed, batches, clock)]
+    watching += schedule(phase, len(batches.batches)) + ([stopping] if stopping else [])
     try:
         model.fit(
             batches.batches,
-            epochs=experiment.phases[index].epochs,
-            validation_data=phase_feed.validation.in_order(),
-            callbacks=[Measure(reporter, ledger, experiment, index, seed, batches, clock)],
+            epochs=phase.epochs,
+            validation_data=validation,
+            callbacks=watching,
             shuffle=False,  # the batches have an order of their own
             verbose=0,
         )
     finally:  # a phase that was stopped is to show the proof of its freezing too
         reporter.changes(index, changes(experiment.networks[index], before, snapshot(model)))
+    if stopping is not None:
+        reporter.kept(index, stopping.best_epoch + 1)
 
 
 def probabilities(model: keras.Model, examples: Examples) -> NDArray[np.float32]:

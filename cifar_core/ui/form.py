@@ -8,10 +8,15 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from cifar_core.experiment.experiment import Data, Experiment, Freeze, Head, Phase
+from cifar_core.data.catalogue import IMAGE_SIDE
+from cifar_core.experiment.augmentation import Augmentation, Colour, Crop, Cutout, Flip, Mixup
+from cifar_core.experiment.backbones import Backbone
+from cifar_core.experiment.datasets import DATASETS
+from cifar_core.experiment.experiment import Data, EarlyStopping, Experiment, Freeze, Head, Phase
 from cifar_core.experiment.layers import Dense, Dropout, Layer
 from cifar_core.experiment.recipes import RECIPES, recipe
-from cifar_core.experiment.record import ExperimentError
+from cifar_core.experiment.record import ExperimentError, Record, shown
+from cifar_core.experiment.schedules import Constant, Cosine, Exponential, Milestone, Plateau, Schedule, Steps
 from cifar_core.experiment.settings import apply, differences
 
 SCRATCH = "scratch"
@@ -37,6 +42,26 @@ RULES = {
     "last": "All but the last layers",
     "only": "All but one block (surgical)",
 }
+WEIGHTS = {
+    "random": "Random",
+    "imagenet": "Learned on ImageNet",
+    "file": "From a file",
+    "run": "From another run",
+}
+OPTIMIZERS = {"rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+OWN_OPTION = {"rmsprop": "momentum", "sgd": "momentum", "adamw": "weight_decay"}
+"""The option that only some optimizers have."""
+SCHEDULES = {
+    "constant": "Constant",
+    "steps": "In steps",
+    "exponential": "Exponential decay",
+    "cosine": "Half a cosine",
+    "plateau": "When validation stalls",
+}
+WATCHED = {"never": "Never", "val_loss": "By validation loss", "val_accuracy": "By validation accuracy"}
+CLASS_WEIGHTS = {"equal": "Every image alike", "balanced": "Every class alike"}
+AUGMENTATION = {"flip": "Mirror", "crop": "Shift", "cutout": "Cutout", "colour": "Colour", "mixup": "Mixup"}
+DRAWN = {"stratified": "From each class alike", "random": "From all images alike", "last": "The last ones"}
 MOST_DROPOUT = 0.99
 HEADS = {
     "keep": "Keep the head as it is",
@@ -56,12 +81,20 @@ def fields(experiment: Experiment) -> dict[str, Any]:
     values: dict[str, Any] = {
         "form.data": data.name,
         "form.location": data.location or "",
+        "form.classes": data.classes,
+        "form.image_side": data.image_side or IMAGE_SIDE,
         "form.per_class": data.per_class,
         "form.source": list(experiment.split.source),
         "form.target": list(experiment.split.target),
         "form.backbone": experiment.backbone,
+        "form.weights": experiment.initial_weights.source,
+        "form.weights_path": experiment.initial_weights.path or "",
+        "form.weights_run": experiment.initial_weights.run,
+        "form.input_side": experiment.input_side,
+        "form.pixels": experiment.pixels or "",
         "form.validation": validation.on,
         "form.share": validation.share,
+        "form.drawn": validation.drawn,
         "form.phases": len(experiment.phases),
     }
     for index, phase in enumerate(experiment.phases):
@@ -90,11 +123,58 @@ def _phase_fields(phase: Phase) -> dict[str, Any]:
         "dropout": next((layer.rate for layer in layers if isinstance(layer, Dropout)), 0.0),
         "as_loaded": None if simple or head is None else head.model_dump(mode="json")["layers"],
         "layer_name": next((layer.name for layer in layers), ""),
-        "epochs": phase.epochs,
-        "batch_size": phase.batch_size,
-        "optimizer": phase.optimizer,
-        "learning_rate": phase.learning_rate,
+        **{name: getattr(phase, name) for name in _AS_THEY_ARE},
+        "momentum": phase.momentum,
+        "weight_decay": phase.weight_decay if phase.optimizer == "adamw" else USUAL_WEIGHT_DECAY,
+        **{f"stop.{name}": value for name, value in dict(phase.early_stopping or EarlyStopping()).items()},
+        "stop.watch": "never" if phase.early_stopping is None else phase.early_stopping.watch,
+        "schedule": phase.schedule.kind,
+        "augmentation": [change.kind for change in phase.augmentation],
+        **_option_fields([phase.schedule, *phase.augmentation]),
     }
+
+
+_AS_THEY_ARE = (
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "block_rate_factor",
+    "clip_norm",
+    "label_smoothing",
+    "class_weights",
+)
+USUAL_WEIGHT_DECAY = 0.004  # Keras's, to begin with: without any, AdamW would be Adam
+_KINDS: tuple[type[Record], ...] = (Constant, Steps, Exponential, Cosine, Plateau, Flip, Crop, Cutout, Colour, Mixup)
+_OPTIONS = {
+    kind.model_fields["kind"].default: {name: field.default for name, field in kind.model_fields.items()}
+    for kind in _KINDS
+}
+"""The fields of every schedule and of every change to images, with what they are to begin with."""
+
+
+def _option_fields(chosen: Sequence[Schedule | Augmentation]) -> dict[str, Any]:
+    """The options of all schedules and changes, `<kind>.<option>`: of those not chosen, as they would begin."""
+    known = _OPTIONS | {each.kind: dict(each) for each in chosen}
+    options = {f"{kind}.{name}": value for kind, own in known.items() for name, value in own.items() if name != "kind"}
+    milestones = known["steps"]["milestones"]
+    return options | {"steps.milestones": _as_text(milestones) if "steps" in [each.kind for each in chosen] else ""}
+
+
+def _as_text(milestones: Sequence[Milestone]) -> str:
+    return ", ".join(f"{milestone.after_epochs}: {milestone.factor}" for milestone in milestones)
+
+
+def _milestones(text: str, epochs: int) -> list[dict[str, float]]:
+    """Return the milestones that a person typed: "10: 0.1, 20: 0.01". Nothing means a tenth from halfway on."""
+    try:
+        pairs = [pair.split(":") for pair in (text.strip() or f"{max(1, epochs // 2)}: 0.1").split(",")]
+        return [{"after_epochs": int(after), "factor": float(factor)} for after, factor in pairs]
+    except ValueError:
+        raise ExperimentError(
+            'Steps of the learning rate: expected epochs and factors such as "10: 0.1, 20: 0.01", '
+            f"received {shown(text)}."
+        ) from None
 
 
 def _has_fields(layers: Sequence[Layer]) -> bool:
@@ -110,21 +190,38 @@ def _has_fields(layers: Sequence[Layer]) -> bool:
 
 
 def draft(values: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return what the widgets say, as plain data for `Experiment.parse`."""
+    """Return what the widgets say, as plain data for `Experiment.parse`.
+
+    Raises:
+        ExperimentError: where something is missing, or typed so that nothing can be read from it.
+    """
+    if values["form.weights"] == "file" and not values["form.weights_path"]:
+        raise ExperimentError("Initial weights from a file: name the file.")
     return {
-        "data": {
-            "name": values["form.data"],
-            "location": values["form.location"] or None,
-            "per_class": values["form.per_class"],
-        },
+        "data": data(values),
         "split": {"source": values["form.source"], "target": values["form.target"]},
         "backbone": values["form.backbone"],
-        "validation": {"on": values["form.validation"], "share": values["form.share"]},
+        "initial_weights": {
+            "source": values["form.weights"],
+            "path": values["form.weights_path"] if values["form.weights"] == "file" else None,
+            "run": values["form.weights_run"] if values["form.weights"] == "run" else None,
+        },
+        "input_side": values["form.input_side"],
+        "pixels": values["form.pixels"] or None,
+        "validation": {"on": values["form.validation"], "share": values["form.share"], "drawn": values["form.drawn"]},
         "phases": [
             _phase({name: values[f"form.{index}.{name}"] for name in _PHASE_FIELDS})
             for index in range(values["form.phases"])
         ],
     }
+
+
+def data(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return what the widgets say about the images, as plain data for `Data.parse`."""
+    chosen = {"name": values["form.data"], "location": values["form.location"] or None}
+    if not DATASETS[values["form.data"]].classes:
+        chosen |= {"classes": values["form.classes"], "image_side": values["form.image_side"]}
+    return chosen | {"per_class": values["form.per_class"]}
 
 
 _PHASE_FIELDS = tuple(_phase_fields(Phase(name="any", train_on="source")))
@@ -137,6 +234,7 @@ def _phase(values: Mapping[Any, Any]) -> dict[str, Any]:
         "last": {"rule": "all_but_last_layers", "count": values["last"]},
         "only": {"rule": "all_but_block", "block": values["only"]},
     }[values["rule"]]
+    own = OWN_OPTION.get(values["optimizer"])
     layers: list[dict[str, Any]] = []
     if values["head"] == "layers":
         layers = values["as_loaded"] or [
@@ -153,13 +251,60 @@ def _phase(values: Mapping[Any, Any]) -> dict[str, Any]:
         "train_on": values["train_on"],
         "freeze": freeze,
         "head": None if values["head"] == "keep" else head,
-        **{name: values[name] for name in ("epochs", "batch_size", "optimizer", "learning_rate")},
+        **{name: values[name] for name in _AS_THEY_ARE},
+        **({own: values[own]} if own else {}),
+        "early_stopping": None
+        if values["stop.watch"] == "never"
+        else {name: values[f"stop.{name}"] for name in EarlyStopping.model_fields},
+        "schedule": _chosen(values["schedule"], values),
+        "augmentation": [_chosen(kind, values) for kind in values["augmentation"]],
     }
+
+
+def _chosen(kind: str, values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a schedule or a change to images with its options."""
+    if kind == "steps":
+        return {"kind": kind, "milestones": _milestones(values["steps.milestones"], values["epochs"])}
+    return {"kind": kind} | {name: values[f"{kind}.{name}"] for name in _OPTIONS[kind] if name != "kind"}
+
+
+def options_of(kind: str) -> list[str]:
+    """Return the names of the fields that a schedule or a change to images has in a phase."""
+    return [f"{kind}.{name}" for name in _OPTIONS[kind] if name != "kind"]
+
+
+def network_input(data: Data, values: Mapping[Any, Any]) -> Experiment:
+    """Return the simplest experiment whose network sees these images as the form says: for what is said about it."""
+    return Experiment.parse(
+        {
+            "data": data,
+            "split": {"source": [0, 1], "target": [0, 1]},
+            "backbone": values["form.backbone"],
+            "input_side": values["form.input_side"],
+            "pixels": values["form.pixels"] or None,
+            "phases": [{"name": "any", "train_on": "source"}],
+        }
+    )
 
 
 def without_freezing(plain: dict[str, Any]) -> dict[str, Any]:
     """Return a draft with nothing frozen: its networks say how far a freeze depth can go."""
     return plain | {"phases": [phase | {"freeze": {}} for phase in plain["phases"]]}
+
+
+def weights_for(row: Backbone) -> list[str]:
+    """Return the sources of initial weights that a backbone has."""
+    learned = row.application is not None and bool(row.application.imagenet)
+    return [source for source in WEIGHTS if source != "imagenet" or learned]
+
+
+def shorten(values: MutableMapping[Any, Any]) -> None:
+    """Bring what would wait for later epochs than its phase has back into reach."""
+    for index in range(values["form.phases"]):
+        last = values[f"form.{index}.epochs"] - 1
+        for name, most in {"cosine.warm_up": last, "plateau.patience": last or 1, "stop.patience": last or 1}.items():
+            if values[f"form.{index}.{name}"] > most:
+                values[f"form.{index}.{name}"] = most
 
 
 def clamp(values: MutableMapping[Any, Any], shape: Experiment) -> None:

@@ -4,6 +4,8 @@ from itertools import count
 
 import streamlit as st
 
+from cifar_core.experiment.applications import BaseLayer
+from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.ui import form, reads
@@ -45,9 +47,24 @@ def remember(experiment: Experiment, seed: int) -> None:
 def restart() -> None:
     """Fill the form from the chosen start; without CIFAR-10 on this computer, on the sample."""
     experiment = form.start_from(state["form.start"])
-    if reads.where_images_are(experiment.data.name, experiment.data.location) is None:
+    if reads.where_images_are(experiment.data) is None:
         experiment = experiment.model_copy(update={"data": Data(name="sample")})
     fill(state["form.start"], experiment, state["form.seed"])
+
+
+def other_backbone() -> None:
+    """Another backbone was chosen: what it does not have, or was chosen for the one before, begins anew."""
+    row = BACKBONES[state["form.backbone"]]
+    if state["form.weights"] != "imagenet" or "imagenet" not in form.weights_for(row):
+        state["form.weights"] = "random"
+    if (side := state["form.input_side"]) is not None and side < max(row.smallest_input):
+        state["form.input_side"] = None
+    state["form.pixels"] = ""
+    starts = {layer.name for layer, _ in row.layers() if not isinstance(layer, BaseLayer)} | {"output"}
+    for key in [f"form.{index}" for index in range(state["form.phases"])]:
+        if state[f"{key}.from_layer"] not in starts:
+            state.update({f"{key}.from_layer": "output", f"{key}.as_loaded": None})
+            state[f"{key}.head"] = "keep" if state[f"{key}.head"] == "keep" else "output"
 
 
 def open_file() -> None:

@@ -36,8 +36,17 @@ def network_picture(
     st.caption(trained_share(experiment, phase))
 
 
+_ROWS_SHOWN = 20
+
+
 def layer_table(experiment: Experiment, phase: int) -> pd.DataFrame:
-    """Return a phase's layers with output shape, parameters, and whether they train."""
+    """Return a phase's layers with output shape, parameters, and whether they train.
+
+    Where some of a trainable layer's parameters are measured and not trained, as batch normalization's, how many are
+    trained stands there too.
+    """
+    layers = experiment.networks[phase].layers
+    differ = any(layer.trainable and layer.trained < layer.params for layer in layers)
     return pd.DataFrame(
         [
             {
@@ -45,9 +54,10 @@ def layer_table(experiment: Experiment, phase: int) -> pd.DataFrame:
                 "type": layer.layer.keras_type,
                 "output shape": " × ".join(map(str, layer.output_shape)),
                 "parameters": layer.params,
+                **({"trained": layer.trained} if differ else {}),
                 "state": "trainable" if layer.trainable else "frozen",
             }
-            for layer in experiment.networks[phase].layers
+            for layer in layers
         ]
     )
 
@@ -58,8 +68,8 @@ def show_layers(experiment: Experiment, phase: int) -> None:
     st.dataframe(
         layer_table(experiment, phase),
         hide_index=True,
-        height="content",
-        column_config={"parameters": st.column_config.NumberColumn(format="localized")},
+        height="content" if len(network.layers) <= _ROWS_SHOWN else 35 * (_ROWS_SHOWN + 1),
+        column_config={name: st.column_config.NumberColumn(format="localized") for name in ("parameters", "trained")},
         alt=f"Layers of the phase {experiment.phases[phase].name}",
     )
     st.markdown(

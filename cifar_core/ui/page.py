@@ -3,6 +3,7 @@
 import logging
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cifar_core.data.errors import DataError
 from cifar_core.experiment.record import ExperimentError
@@ -33,6 +34,12 @@ def set_up(title: str) -> None:
     with st.container(horizontal=True, gap="small", key="navigation"):
         for path, label, icon in _PAGES:
             st.page_link(path, label=label, icon=f":material/{icon}:")
+
+
+def unfolded(label: str, *, key: str) -> DeltaGenerator | None:
+    """Draw a fold, and return it when it is open: what nobody looks at is neither computed nor sent."""
+    fold = st.expander(label, key=key, on_change="rerun")
+    return fold if fold.open else None
 
 
 def is_dark() -> bool:

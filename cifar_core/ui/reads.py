@@ -1,4 +1,8 @@
-"""What pages read: the store, runs and histories, shared by all viewers for a moment."""
+"""What pages read: the store, runs and histories, shared by all viewers for a moment.
+
+All are kept as resources and none is ever changed: the copy for each look, which Streamlit makes of data, would cost
+more than the look.
+"""
 
 from pathlib import Path
 
@@ -8,12 +12,23 @@ from numpy.typing import NDArray
 
 from cifar_core.analysis.predictions import Predictions, load
 from cifar_core.data.arrays import Images
-from cifar_core.data.catalogue import find_images, open_images
+from cifar_core.data.catalogue import find_images, open_images, path_of
 from cifar_core.data.errors import DataError
-from cifar_core.experiment.experiment import Data
+from cifar_core.data.folders import FolderContents, look
+from cifar_core.data.sources import keras_cache
+from cifar_core.experiment.backbones import Application
+from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.measured import PhaseHistory, Run
 from cifar_core.home import home
+from cifar_core.runs import inspect
 from cifar_core.runs.store import Store
+
+# Of a run in a chart: a point every two pixels of a wide screen. More could not be told apart.
+_POINTS_DRAWN = 1000
+# Of a user's folder, bytes that a page reads, a file counting as ten thousand at least: a few seconds.
+_PREPARED_BY_A_PAGE = 100_000_000
+_LEAST_OF_A_FILE = 10_000
+_PIXELS_OF_AN_EXAMPLE = 64
 
 
 def store() -> Store:
@@ -26,18 +41,18 @@ def _store(folder: str) -> Store:
     return Store(Path(folder))
 
 
-@st.cache_data(ttl=0.8, show_spinner=False)
-def runs(*, archived: bool = False) -> list[Run]:
+@st.cache_resource(ttl=0.8, show_spinner=False)
+def runs(*, archived: bool = False) -> tuple[Run, ...]:
     """Return all runs, newest first."""
-    return store().runs(archived=archived)
+    return tuple(store().runs(archived=archived))
 
 
 def history(run: str) -> tuple[PhaseHistory, ...]:
-    """Return what a run measured so far; read anew only when there is more."""
+    """Return what a run measured so far, points thinned to what a chart has room for; read anew when there is more."""
     version, kept = store().version(run), _kept(run)
     found = kept.get(version)
     if found is None:
-        found = store().history(run)
+        found = store().history(run, points=_POINTS_DRAWN)
         kept.clear()
         kept[version] = found
     return found
@@ -45,50 +60,111 @@ def history(run: str) -> tuple[PhaseHistory, ...]:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _kept(run: str) -> dict[int, tuple[PhaseHistory, ...]]:
-    # A resource, since it does not change once read: a copy for each look would cost more than the look.
     return {}
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+def runs_to_start_from(experiment: Experiment) -> dict[str, str]:
+    """Return the names of finished runs, by id, whose model has the backbone of `experiment` at its input size."""
+    return {
+        run.id: run.name
+        for run in runs()
+        if run.state.is_finished
+        and run.experiment.backbone == experiment.backbone
+        and run.experiment.input_shape == experiment.input_shape
+        and (store().artifacts(run.id) / "model.keras").exists()
+    }
+
+
+def imagenet_weights(application: Application) -> Path:
+    """Return where Keras keeps the ImageNet weights of a network, once it has downloaded them."""
+    return keras_cache().parent / "models" / application.imagenet
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
 def predictions(run: str, split: str) -> Predictions | None:
     """Return a finished run's predictions on "test" or "validation", or None where it kept none."""
     path = store().artifacts(run) / f"{split}.npz"
     return load(path) if path.exists() else None
 
 
-@st.cache_data(ttl=5, show_spinner=False)
-def where_images_are(name: str, location: str | None) -> str | None:
-    """Return where a data set is, or None where it is not on this computer."""
-    found = find_images(name, location, home=home())
-    return None if found is None else str(found)
+def _place_of(data: Data) -> str:
+    """What of an experiment's data says which files are meant: all but how many of them to take."""
+    return data.model_dump_json(exclude={"per_class"})
 
 
-@st.cache_resource(max_entries=4, show_spinner="Preparing the images …")
-def images(name: str, location: str | None, found_at: str) -> Images:
-    """Return an open data set. `found_at` makes a change of place open it anew."""
-    return open_images(name, location=location, home=home())
+@st.cache_resource(ttl=5, show_spinner=False, hash_funcs={Data: _place_of})
+def where_images_are(data: Data) -> Path | None:
+    """Return where an experiment's images are, or None where they are not on this computer."""
+    return find_images(data, home=home())
+
+
+@st.cache_resource(ttl=5, max_entries=16, show_spinner=False)
+def folder(location: str) -> FolderContents | DataError:
+    """Return what is in a user's folder of images per class, or why it holds none."""
+    try:
+        return look(path_of(location))
+    except DataError as error:
+        return error
+
+
+@st.cache_resource(ttl=60, max_entries=4, show_spinner="Preparing the images …", hash_funcs={Data: _place_of})
+def _opened(data: Data, found_at: Path) -> Images | DataError:
+    # `found_at` makes a change of place open it anew; an error is kept for a while, as finding it may take seconds.
+    try:
+        return open_images(data, home=home())
+    except DataError as error:
+        return error
+
+
+def images_or_error(data: Data) -> Images | DataError | None:
+    """Return the images an experiment names, why they cannot be read, or None where a page has none to show.
+
+    That is where they are not on this computer, or wait for the first run (`wait_for_a_run`).
+    """
+    found_at = where_images_are(data)
+    return None if found_at is None or wait_for_a_run(data) else _opened(data, found_at)
 
 
 def images_of(data: Data) -> Images | None:
-    """Return the images an experiment names, or None where they are not on this computer or cannot be read."""
-    found_at = where_images_are(data.name, data.location)
-    try:
-        return None if found_at is None else images(data.name, data.location, found_at)
-    except DataError:
-        return None  # the panel in which images are chosen says why
+    """Return the images an experiment names, or None; the panel in which they are chosen says why."""
+    found = images_or_error(data)
+    return found if isinstance(found, Images) else None
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def examples(data_json: str, classes: tuple[int, ...], count: int = 8) -> NDArray[np.uint8] | None:
+def wait_for_a_run(data: Data) -> bool:
+    """Whether the images are a folder of so many files that the first run prepares them, and no page does."""
+    found_at = where_images_are(data)
+    if data.image_side is None or found_at is None or found_at.exists():
+        return False
+    contents = folder(data.location or "")
+    if not isinstance(contents, FolderContents):
+        return False
+    return sum(max(file.size, _LEAST_OF_A_FILE) for file in contents.files(data.classes)) > _PREPARED_BY_A_PAGE
+
+
+def augmented(experiment: Experiment, phase: int, seed: int, classes: int = 4) -> NDArray[np.uint8]:
+    """Return the first image of some classes, a row a class, and behind each what a phase's augmentation makes of it.
+
+    Raises:
+        InspectionFailed: saying why there are none.
+    """
+    found = inspect.augmented(home(), experiment, phase, seed)
+    rows = np.concatenate([found.images[:classes, None], found.changed[:classes]], axis=1)
+    padded = np.pad(rows, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)))
+    count, across, height, width, channels = padded.shape
+    return padded.transpose(0, 2, 1, 3, 4).reshape(count * height, across * width, channels)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={Images: lambda images: images.fingerprint})
+def examples(images: Images, classes: tuple[int, ...], count: int = 8) -> NDArray[np.uint8]:
     """Return the first training images of each class, a row a class: uint8 (rows * height, count * width, 3).
 
-    One picture for all, since every picture on a page is a request of its own.
+    One picture for all, since every picture on a page is a request of its own. Large images are thinned out.
     """
-    opened = images_of(Data.parse_json(data_json))
-    if opened is None:
-        return None
+    step = -(-images.dataset.image_shape[0] // _PIXELS_OF_AN_EXAMPLE)
     rows = []
     for index in classes:
-        chosen = np.flatnonzero(opened.train_labels == index)[:count]
-        rows.append(np.concatenate([np.pad(opened.train_images[i], ((0, 1), (0, 1), (0, 0))) for i in chosen], axis=1))
+        chosen = np.flatnonzero(images.train_labels == index)[:count]
+        small = np.pad(images.train_images[chosen, ::step, ::step], ((0, count - len(chosen)), (0, 1), (0, 1), (0, 0)))
+        rows.append(np.concatenate(list(small), axis=1))
     return np.concatenate(rows)

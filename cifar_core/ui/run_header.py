@@ -1,5 +1,7 @@
 """The top of a page about one run: which one, how it stands, and its own settings."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from cifar_core.analysis.labels import labels
@@ -8,10 +10,11 @@ from cifar_core.experiment.measured import Run
 from cifar_core.runs.errors import UnknownRun
 from cifar_core.ui import form, reads
 from cifar_core.ui.network_picture import network_picture, show_layers
+from cifar_core.ui.page import unfolded
 from cifar_core.ui.text import plain
 
 
-def chosen_run(candidates: list[Run]) -> str | None:
+def chosen_run(candidates: Sequence[Run]) -> str | None:
     """Choose a run among candidates; `?run=…` in the address names it, and keeps naming it."""
     known = {run.id: run for run in candidates}
     wanted = st.query_params.get("run", "")
@@ -64,8 +67,9 @@ def settings(run: Run, *, key: str) -> None:
             f"batch size {phase.batch_size} · {phase.optimizer} at {phase.learning_rate:g}"
         )
         network_picture(experiment, index, key=f"{key}.{index}")
-        with st.expander("Layers"):
-            show_layers(experiment, index)
+        if layers := unfolded("Layers", key=f"{key}.layers.{index}"):
+            with layers:
+                show_layers(experiment, index)
     st.page_link(
         "pages/1_Experiment.py",
         label="Open these settings in the form",

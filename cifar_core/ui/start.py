@@ -3,16 +3,19 @@
 import secrets
 import shutil
 import time
+from pathlib import Path
 
 import streamlit as st
 
 from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.settings import smoke
 from cifar_core.experiment.wording import run_name
 from cifar_core.home import home
 from cifar_core.ui import reads
 from cifar_core.ui.text import plain
 
 SPARE_BYTES = 200e6
+KERAS_FILES = "storage.googleapis.com/tensorflow/keras-applications"
 SECONDS_OF_ONE_CLICK = 2.0
 
 
@@ -27,7 +30,7 @@ def start_panel(experiment: Experiment, seed: int) -> None:
     """Show what the run will take and a button that queues it; then show the run."""
     with st.container(border=True):
         data = experiment.data
-        here = reads.images_of(data) is not None
+        here = reads.images_of(data) is not None or reads.wait_for_a_run(data)
         existing = next(parent for parent in (home(), *home().parents) if parent.exists())
         needed, free = bytes_needed(experiment), shutil.disk_usage(existing).free
         room = free > needed + SPARE_BYTES
@@ -41,8 +44,43 @@ def start_panel(experiment: Experiment, seed: int) -> None:
             st.warning("The images are not here: get CIFAR-10 under Images, or choose the built-in sample.")
         if not room:
             st.warning("There is too little room on the disk: delete old runs on the Results page first.")
-        if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not (here and room), key="start"):
-            start(experiment, seed)
+        possible = _weights_can_be_had(experiment) and here and room
+        with st.container(horizontal=True):
+            if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not possible, key="start"):
+                start(experiment, seed)
+            small = smoke(experiment)
+            if st.button(
+                "Try it small",
+                disabled=not possible,
+                key="start.small",
+                help=f"A quick look, marked as such: {small.data.per_class} images per class, one epoch a phase. It "
+                "shows whether the settings work, not how good they are.",
+            ):
+                start(small, seed)
+
+
+def _weights_can_be_had(experiment: Experiment) -> bool:
+    """Say what is to know about initial weights that are not here, and return whether a run may start with them."""
+    initial, application = experiment.initial_weights, experiment.backbone_row.application
+    if initial.source == "file" and not Path(initial.path or "").expanduser().is_file():
+        st.warning(f"There is no file {plain(initial.path or '')} on the computer that runs the app.")
+        return False
+    if initial.source == "imagenet" and application is not None:
+        file = reads.imagenet_weights(application)
+        if not file.exists():
+            size = 4e-6 * sum(layer.params for layer in experiment.networks[0].layers if layer.layer.kind == "base")
+            st.warning(
+                f"The ImageNet weights of {experiment.backbone_row.title} are not on this computer. With internet, "
+                f"Keras downloads them at Start, about {size:.0f} MB from {KERAS_FILES}. Without, put the file "
+                f"{plain(file.name)} into {plain(str(file.parent))}, or start from random weights: the run's name will "
+                "say so."
+            )
+            st.button("Use random weights instead", on_click=_use_random_weights)
+    return True
+
+
+def _use_random_weights() -> None:
+    st.session_state["form.weights"] = "random"
 
 
 def start(experiment: Experiment, seed: int) -> None:

@@ -9,6 +9,7 @@ from cifar_core.analysis import comparison
 from cifar_core.analysis.figures import (
     accuracy_figure,
     change_figure,
+    change_sentence,
     change_table,
     confusion_figure,
     confusion_figures,
@@ -90,6 +91,23 @@ def test_frozen_layers_stand_at_exactly_zero() -> None:
 
 def test_a_frozen_layer_that_moved_is_called_out() -> None:
     assert change_table([LayerChange("conv_1", True, 0.5, 5.0)])["text"].tolist() == ["moved by 10.0 % although frozen"]
+
+
+@pytest.mark.parametrize(
+    ("frozen", "moved", "said"),
+    [
+        (0, [], "nothing was frozen; 3 layers trained."),
+        (2, [], "2 frozen layers, moved by exactly 0; 1 layer trained."),
+        (2, [1], "layer 1 moved although frozen; 1 layer trained."),
+        (3, [0, 2], "layer 0 and layer 2 moved although frozen; 0 layers trained."),
+    ],
+)
+def test_the_proof_of_freezing_is_said_in_a_sentence(frozen: int, moved: list[int], said: str) -> None:
+    layers = [
+        LayerChange(f"layer {place}", place < frozen, float(place >= frozen or place in moved), 5.0)
+        for place in range(3)
+    ]
+    assert change_sentence(layers) == said
 
 
 def test_weights_that_started_at_zero_have_no_relative_change() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from cifar_core.analysis.metrics import (
     METRICS,
@@ -49,6 +49,24 @@ def test_accuracy_is_scikit_learns_and_the_diagonal_of_the_confusion_matrix(pred
     accuracy = measure(predictions)["accuracy"]
     assert accuracy == accuracy_score(predictions.labels, predictions.predicted)
     assert accuracy == pytest.approx(np.trace(counts.to_numpy()) / predictions.n)
+
+
+@given(anything)
+def test_the_confusion_matrix_and_the_report_are_scikit_learns(predictions: Predictions) -> None:
+    truth, guess = predictions.labels, predictions.predicted
+    present = np.union1d(truth, guess)
+    every = confusion_matrix(truth, guess, labels=range(len(predictions.class_names)))
+    assert confusion(predictions).to_numpy().tolist() == every[np.ix_(present, present)].tolist()
+    expected = precision_recall_fscore_support(truth, guess, zero_division=0)
+    for column, values in zip(("precision", "recall", "f1", "n"), expected, strict=True):
+        assert per_class(predictions)[column].tolist() == pytest.approx(values.tolist())
+
+
+@given(anything)
+def test_what_was_measured_before_is_not_measured_again(predictions: Predictions) -> None:
+    found = measure(predictions)
+    invented_since = {name: value for name, value in found.items() if name != "macro_f1"} | {"accuracy": 0.125}
+    assert measure(predictions, invented_since) == found | {"accuracy": 0.125}
 
 
 @given(anything)

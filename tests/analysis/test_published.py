@@ -1,16 +1,30 @@
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cifar_core.analysis.history import Measured
-from cifar_core.analysis.published import Badge, Claim, claims, table
-from cifar_core.experiment.measured import Epoch, PhaseHistory
-from cifar_core.experiment.recipes import RECIPES
-from cifar_core.experiment.settings import apply
+from cifar_core.analysis.metrics import METRICS
+from cifar_core.analysis.published import (
+    Badge,
+    Claim,
+    claims,
+    document,
+    from_random_weights,
+    runs_of,
+    table,
+    worth_running,
+)
+from cifar_core.experiment.measured import Epoch, PhaseHistory, State
+from cifar_core.experiment.recipes import RECIPES, with_random_weights
+from cifar_core.experiment.settings import apply, smoke
 from tests.analysis.made_up import make_run
 
 
-def run_of(recipe: str, *accuracies: float, changes: tuple[str, ...] = ()) -> Measured:
+def run_of(
+    recipe: str, *accuracies: float, changes: tuple[str, ...] = (), test: Mapping[str, Any] | None = None
+) -> Measured:
     """A run of a recipe whose phases end at the given validation accuracies."""
     run, _ = make_run(recipe)
     experiment = apply(RECIPES[recipe].experiment, changes)
@@ -26,16 +40,21 @@ def run_of(recipe: str, *accuracies: float, changes: tuple[str, ...] = ()) -> Me
         )
         for index, accuracy in enumerate(accuracies)
     )
-    return replace(run, experiment=experiment), histories
+    return replace(run, experiment=experiment, metrics={"test": test} if test else {}), histories
 
 
 def claim(runs: list[Measured], title: str) -> Claim:
     return next(found for found in claims(runs) if found.title.endswith(title))
 
 
-def test_each_published_accuracy_stands_once() -> None:
-    titles = [(found.recipe.id, found.phase) for found in claims([])]
-    assert titles == [("a-initial", 0), ("a-ft1", 1), ("a-ft2", 2), ("e", 0), ("e", 1)]
+def test_everything_published_stands_once() -> None:
+    rows = [(found.recipe.id, found.phase) for found in claims([])]
+    assert rows == [
+        *(("a-initial", 0), ("a-ft1", 1), ("a-ft2", 2), ("b", 0), ("b", 1), ("c1", 0), ("c2a", 0), ("c2b", 0)),
+        *(("c2c", 0), ("c2d", 0), ("c2e", 0), ("c2e-frozen", 0), ("c3", 0), ("c3", 1), ("d1", 0), ("d2", 0)),
+        *(("e", 0), ("e", 1)),
+    ]
+    assert len({found.title for found in claims([])}) == len(rows)
 
 
 def test_without_runs_nothing_is_claimed() -> None:
@@ -45,7 +64,7 @@ def test_without_runs_nothing_is_claimed() -> None:
 
 def test_a_longer_run_counts_for_every_figure_it_passes() -> None:
     runs = [run_of("a-ft2", 0.86, 0.61, 0.70)]
-    assert [len(found.runs) for found in claims(runs)] == [1, 1, 1, 0, 0]
+    assert {found.recipe.id for found in claims(runs) if found.runs} == {"a-initial", "a-ft1", "a-ft2"}
 
 
 @pytest.mark.parametrize(
@@ -62,25 +81,103 @@ def test_the_badge_follows_the_range_over_seeds_and_the_published_interval(
     accuracies: tuple[float, ...], badge: Badge
 ) -> None:
     runs = [run_of("a-initial", accuracy) for accuracy in accuracies]
-    assert claim(runs, "initial").badge is badge
+    assert claim(runs, "initial training").badge is badge
 
 
 @pytest.mark.parametrize("change", ["data.per_class=100", "data.name=sample", "phases.0.batch_size=32"])
 def test_runs_under_other_conditions_do_not_count(change: str) -> None:
-    assert claim([run_of("a-initial", 0.86, changes=(change,))], "initial").runs == ()
+    assert claim([run_of("a-initial", 0.86, changes=(change,))], "initial training").runs == ()
 
 
 def test_an_unfinished_phase_does_not_count() -> None:
     run, (history,) = run_of("a-initial", 0.86)
-    assert claim([(run, (replace(history, epochs=history.epochs[:-1]),))], "initial").runs == ()
+    assert claim([(run, (replace(history, epochs=history.epochs[:-1]),))], "initial training").runs == ()
 
 
 def test_the_table_gives_mean_spread_and_number_of_runs() -> None:
     shown = table(claims([run_of("a-initial", 0.85), run_of("a-initial", 0.87)])).iloc[0]
-    assert (shown["measured here"], shown["published"]) == ("86.0 % ± 1.4 (n = 2)", "86.1 %")
+    assert (shown["measured here"], shown["published"]) == ("86.0 ± 1.4 % (n = 2)", "86.1 %")
     assert shown["time here"] == "20.0 s"
 
 
-def test_the_images_behind_a_figure_are_those_it_was_validated_on() -> None:
-    assert claim([], "initial").images == 5000
-    assert claim([], "stage 1").images == 5000
+@pytest.mark.parametrize(("recipe", "images"), [("a-initial", 5000), ("b", 7000), ("c1", 10_000), ("e", 5000)])
+def test_the_images_behind_a_figure_are_those_it_was_measured_on(recipe: str, images: int) -> None:
+    assert next(found for found in claims([]) if found.recipe.id == recipe).images == images
+
+
+def test_a_published_test_accuracy_stands_beside_that_of_finished_runs_and_not_their_validation() -> None:
+    run, histories = run_of("c1", 0.60, test={"accuracy": 0.745})
+    stopped = replace(run, state=State.STOPPED)
+    found = claim([(run, histories), (stopped, histories), run_of("c1", 0.745)], "BatchNorm CNN")
+    assert (found.accuracies, found.badge) == ((0.745,), Badge.REPRODUCED)
+
+
+def test_without_its_imagenet_weights_a_recipe_needs_them_until_it_has_run() -> None:
+    title = "strategy 1"
+    badges = [
+        next(found.badge for found in claims(runs, ["d1"]) if found.title.endswith(title))
+        for runs in ([], [run_of("d1", 0.93)])
+    ]
+    assert badges == [Badge.NEEDS_WEIGHTS, Badge.REPRODUCED]
+
+
+def test_a_row_without_a_published_accuracy_shows_what_ours_took() -> None:
+    row = table([claim([run_of("c2e-frozen", 0.6)], "base frozen")]).iloc[0]
+    assert (row["published"], row["difference"], row["verdict"]) == ("–", "–", Badge.NO_ACCURACY)
+    assert row["published time"].startswith("given up: over 48 h")
+    assert (row["measured here"], row["time here"]) == ("60.0 % (n = 1)", "20.0 s")
+
+
+def test_runs_from_random_weights_are_compared_with_nothing_and_listed_apart() -> None:
+    run, histories = run_of("d1", 0.55)
+    run = replace(run, experiment=with_random_weights(run.experiment))
+    assert not any(found.runs for found in claims([(run, histories)]))
+    (found,) = from_random_weights([(run, histories)])
+    assert (found.recipe.id, found.accuracies) == ("d1", (0.55,))
+    assert runs_of(found.recipe, [run]) == [run]
+    assert runs_of(RECIPES["d1"], [run]) == []
+
+
+def test_a_quick_look_counts_for_nothing() -> None:
+    run, histories = run_of("a-initial", 0.86)
+    quick = (replace(run, experiment=smoke(run.experiment)), histories)
+    assert not any(found.runs for found in claims([quick]))
+
+
+def test_the_details_say_which_kind_of_score_was_published() -> None:
+    scores = {"thresholded_precision": 0.87, "thresholded_recall": 0.79, "macro_f1": 0.84, "macro_precision": 0.5}
+    assert scores.keys() <= {metric.name for metric in METRICS}
+    details = claim([run_of("b", 0.73, 0.84, test=scores)], "stage 2").details().set_index("quantity")
+    assert list(details.loc["precision, at a probability of 0.5"]) == ["86.88 %", "87.00 % (n = 1)"]
+    assert list(details.loc["F1, macro average"]) == ["83.74 %", "84.00 % (n = 1)"]
+    macro = claim([run_of("c2a", 0.78, test=scores)], "ResNet18").details().set_index("quantity")
+    assert macro.loc["precision, macro average", "here"] == "50.00 % (n = 1)"
+
+
+def test_scores_of_the_final_model_stand_beside_no_earlier_phase() -> None:
+    details = claim([run_of("c3", 0.58, 0.73, test={"macro_f1": 0.74})], "feature extraction").details()
+    assert details.set_index("quantity").loc["F1, macro average", "here"] == "–"
+
+
+def test_the_details_give_the_best_the_first_and_the_last_epoch() -> None:
+    details = claim([run_of("a-initial", 0.85), run_of("a-initial", 0.87)], "initial training").details()
+    rows = details.set_index("quantity")["here"]
+    assert rows["validation accuracy, last epoch"] == "86.00 ± 1.41 % (n = 2)"
+    assert rows["validation loss"] == "1.0000 ± 0.0000 (n = 2)"
+
+
+def test_a_recipe_that_a_longer_one_begins_with_is_not_worth_a_run_of_its_own() -> None:
+    worth = [recipe.id for recipe in worth_running(list(RECIPES.values()))]
+    assert [name for name in RECIPES if name not in worth] == ["a-initial", "a-ft1"]
+    assert [recipe.id for recipe in worth_running([RECIPES["a-initial"], RECIPES["e"]])] == ["a-initial", "e"]
+
+
+def test_a_claim_as_plain_data_keeps_shares_and_names_its_runs() -> None:
+    plain = document(claim([run_of("a-initial", 0.85)], "initial training"))
+    assert (plain["recipe"], plain["phase"], plain["accuracies"], plain["runs"]) == (
+        "a-initial",
+        0,
+        (0.85,),
+        ["a-initial"],
+    )
+    assert plain["difference"] == pytest.approx(-0.0114)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from cifar_core.experiment.measured import State
+from cifar_core.ui.glossary import TERMS, help_for
 from tests.browser.server import Server
 from tests.browser.visitor import TRAINING, Visitor
 
@@ -97,6 +98,27 @@ def test_a_phone_needs_no_scrolling_sideways(visit: Come, page: str) -> None:
 def test_a_dark_browser_gets_dark_pages_and_a_light_one_light_pages(visit: Come) -> None:
     assert visit(color_scheme="dark").open("Experiment").brightness() < 60
     assert visit(color_scheme="light").open("Experiment").brightness() > 200
+
+
+@pytest.mark.parametrize(
+    ("page", "widgets"),
+    [
+        ("", ["Start the sample experiment", "Choose your own"]),
+        ("Experiment", ["Start from", "Open an experiment file"]),
+    ],
+)
+def test_tab_goes_through_the_navigation_and_then_down_the_page(visit: Come, page: str, widgets: list[str]) -> None:
+    visitor, stops = visit().open(page), [""]
+    while stops[-1] != widgets[-1] and len(stops) < 40:
+        stops.append(visitor.tab())
+    places = [stops.index(name) for name in ("Transfer Lab", *PAGES[1:], *widgets)]
+    assert places == sorted(places)
+
+
+def test_every_term_is_where_its_help_text_links_to(visit: Come) -> None:
+    glossary = visit().open("Glossary")
+    anchors = {help_for(term).rpartition("#")[2].rstrip(")") for term in TERMS}
+    assert anchors <= set(glossary.main.locator("[id]").evaluate_all("found => found.map(each => each.id)"))
 
 
 def test_an_unknown_run_is_named(visit: Come) -> None:

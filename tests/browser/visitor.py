@@ -105,6 +105,13 @@ class Visitor:
             self.page.wait_for_timeout(200)
         raise AssertionError("waited in vain")
 
+    def tab(self) -> str:
+        """Press Tab, and return the name of what has the focus then."""
+        self.page.keyboard.press("Tab")
+        words = self.page.evaluate("document.activeElement.ariaLabel || document.activeElement.innerText")
+        lines = (line.strip() for line in words.splitlines())
+        return next((line for line in lines if not re.fullmatch("[a-z_]*", line)), "")  # an icon is a word, too
+
     def is_wider_than_the_window(self) -> bool:
         """Whether the page would have to be scrolled sideways."""
         return bool(

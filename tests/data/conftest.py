@@ -11,6 +11,7 @@ import pytest
 from cifar_core.data import Images, open_images
 from cifar_core.data.sources import keras_cache
 from cifar_core.experiment.datasets import DATASETS
+from cifar_core.experiment.experiment import Data
 
 REAL_KERAS_CACHE = keras_cache()
 REAL_CIFAR10 = DATASETS["cifar10"]
@@ -39,4 +40,4 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     """The built-in sample, drawn once for all tests."""
-    yield open_images("sample", home=tmp_path_factory.mktemp("sample"))
+    yield open_images(Data(name="sample"), home=tmp_path_factory.mktemp("sample"))

@@ -10,8 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cifar_core.experiment.experiment import Data
+
 ROWS = 10
 NAMES = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
+
+
+def cifar10(location: Path | str | None = None) -> Data:
+    return Data(name="cifar10", location=None if location is None else str(location))
 
 
 def pixels(position: int, rows: int = ROWS) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -19,8 +20,19 @@ from cifar_core.data.download import ARCHIVE, downloads
 from cifar_core.data.errors import DataDamagedError, DataNotFoundError, DataNotStoredError
 from cifar_core.data.sources import keras_cache
 from cifar_core.experiment.datasets import DATASETS
+from cifar_core.experiment.experiment import Data
 from tests.data.conftest import REAL_CIFAR10, REAL_KERAS_CACHE, skip
-from tests.data.makers import NAMES, archive, binary_files, expected_images, fill, labels, pickled, python_files
+from tests.data.makers import (
+    NAMES,
+    archive,
+    binary_files,
+    cifar10,
+    expected_images,
+    fill,
+    labels,
+    pickled,
+    python_files,
+)
 
 
 def other_files() -> dict[str, bytes]:
@@ -49,21 +61,18 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def test_every_official_form_opens_to_the_same_arrays(tmp_path: Path, home: Path, form: str) -> None:
     files = binary_files() if "binary" in form else python_files()
     place = archive(tmp_path / "a", files) if "archive" in form else fill(tmp_path / "a", files)
-    images = open_images("cifar10", location=place, home=home)
+    images = open_images(cifar10(place), home=home)
     assert images.dataset is DATASETS["cifar10"]
     np.testing.assert_array_equal(images.train_images, np.concatenate([expected_images(n) for n in range(5)]))
     np.testing.assert_array_equal(images.test_images, expected_images(5))
     assert images.train_labels.tolist() == [label for n in range(5) for label in labels(n)]
     assert images.test_labels.tolist() == labels(5)
-    assert (
-        images.fingerprint
-        == open_images("cifar10", location=fill(tmp_path / "b", python_files()), home=home).fingerprint
-    )
+    assert images.fingerprint == open_images(cifar10(fill(tmp_path / "b", python_files())), home=home).fingerprint
     assert len(conversions(home)) == 1
 
 
 def test_images_are_mapped_and_nothing_can_be_written_to_them(tmp_path: Path, home: Path) -> None:
-    images = open_images("cifar10", location=fill(tmp_path / "a", python_files()), home=home)
+    images = open_images(cifar10(fill(tmp_path / "a", python_files())), home=home)
     assert isinstance(images.train_images, np.memmap)
     assert isinstance(images.test_images, np.memmap)
     for array in (images.train_images, images.test_images, images.train_labels, images.test_labels):
@@ -75,18 +84,18 @@ def test_images_are_mapped_and_nothing_can_be_written_to_them(tmp_path: Path, ho
 
 def test_a_second_opening_reads_only_what_was_converted(tmp_path: Path, home: Path, reads: list[Path]) -> None:
     place = fill(tmp_path / "a", python_files())
-    first = open_images("cifar10", location=place, home=home)
-    second = open_images("cifar10", location=str(place), home=home)
+    first = open_images(cifar10(place), home=home)
+    second = open_images(cifar10(str(place)), home=home)
     assert reads == [place]
     assert second.fingerprint == first.fingerprint
 
 
 def test_a_source_that_changed_is_converted_again(tmp_path: Path, home: Path, reads: list[Path]) -> None:
     place = fill(tmp_path / "a", python_files())
-    first = open_images("cifar10", location=place, home=home)
+    first = open_images(cifar10(place), home=home)
     fill(place, other_files())
     os.utime(place / "test_batch", (1, 1))
-    second = open_images("cifar10", location=place, home=home)
+    second = open_images(cifar10(place), home=home)
     assert len(reads) == 2
     assert first.fingerprint != second.fingerprint
     np.testing.assert_array_equal(second.test_images, expected_images(7))
@@ -95,7 +104,7 @@ def test_a_source_that_changed_is_converted_again(tmp_path: Path, home: Path, re
 
 def test_two_copies_are_not_mixed_up(tmp_path: Path, home: Path) -> None:
     one, two = fill(tmp_path / "one", python_files()), fill(tmp_path / "two", other_files())
-    opened = [open_images("cifar10", location=place, home=home).fingerprint for place in (one, two, one, two)]
+    opened = [open_images(cifar10(place), home=home).fingerprint for place in (one, two, one, two)]
     assert opened[:2] == opened[2:]
     assert opened[0] != opened[1]
     assert len(conversions(home)) == 2
@@ -104,7 +113,7 @@ def test_two_copies_are_not_mixed_up(tmp_path: Path, home: Path) -> None:
 def test_progress_ends_at_all_images(tmp_path: Path, home: Path) -> None:
     heard: list[tuple[int, int]] = []
     place = fill(tmp_path / "a", python_files())
-    open_images("cifar10", location=place, home=home, progress=lambda done, total: heard.append((done, total)))
+    open_images(cifar10(place), home=home, progress=lambda done, total: heard.append((done, total)))
     assert heard == [(done, 60) for done in range(10, 61, 10)]
 
 
@@ -112,11 +121,11 @@ def test_provenance_tells_official_other_and_unverified_files_apart(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python, binary = fill(tmp_path / "p", python_files()), fill(tmp_path / "b", binary_files())
-    assert open_images("cifar10", location=binary, home=tmp_path / "h").provenance == UNVERIFIED
-    assert open_images("cifar10", location=python, home=home).provenance == NOT_OFFICIAL
+    assert open_images(cifar10(binary), home=tmp_path / "h").provenance == UNVERIFIED
+    assert open_images(cifar10(python), home=home).provenance == NOT_OFFICIAL
     for name, content in python_files().items():
         monkeypatch.setitem(sources.PYTHON, name, hashlib.md5(content).hexdigest())
-    official = open_images("cifar10", location=python, home=tmp_path / "other")
+    official = open_images(cifar10(python), home=tmp_path / "other")
     assert (official.provenance, official.official) == (OFFICIAL, True)
 
 
@@ -124,76 +133,71 @@ def test_official_files_vouch_for_the_same_images_from_elsewhere(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     binary = fill(tmp_path / "b", binary_files())
-    assert not open_images("cifar10", location=binary, home=home).official
+    assert not open_images(cifar10(binary), home=home).official
     for name, content in python_files().items():
         monkeypatch.setitem(sources.PYTHON, name, hashlib.md5(content).hexdigest())
-    assert open_images("cifar10", location=fill(tmp_path / "p", python_files()), home=home).official
-    assert open_images("cifar10", location=binary, home=home).provenance == OFFICIAL
+    assert open_images(cifar10(fill(tmp_path / "p", python_files())), home=home).official
+    assert open_images(cifar10(binary), home=home).provenance == OFFICIAL
 
 
 def test_without_a_location_keras_comes_first_then_our_download_then_what_was_kept(tmp_path: Path, home: Path) -> None:
-    named = open_images("cifar10", location=fill(tmp_path / "named", other_files()), home=home)
-    assert open_images("cifar10", home=home).fingerprint == named.fingerprint
-    assert find_images("cifar10", home=home) == conversions(home)[0]
+    named = open_images(cifar10(fill(tmp_path / "named", other_files())), home=home)
+    assert open_images(cifar10(), home=home).fingerprint == named.fingerprint
+    assert find_images(cifar10(), home=home) == conversions(home)[0]
 
     fetched = archive(downloads(home) / ARCHIVE, {**python_files(), "test_batch": pickled(8, 4)})
-    assert find_images("cifar10", home=home) == fetched
-    np.testing.assert_array_equal(open_images("cifar10", home=home).test_images, expected_images(8))
+    assert find_images(cifar10(), home=home) == fetched
+    np.testing.assert_array_equal(open_images(cifar10(), home=home).test_images, expected_images(8))
 
     cached = fill(keras_cache() / "cifar-10-batches-py-target" / "cifar-10-batches-py", python_files())
-    assert find_images("cifar10", home=home) == cached
-    np.testing.assert_array_equal(open_images("cifar10", home=home).test_images, expected_images(5))
+    assert find_images(cifar10(), home=home) == cached
+    np.testing.assert_array_equal(open_images(cifar10(), home=home).test_images, expected_images(5))
 
 
 def test_a_damaged_keras_cache_does_not_hide_a_good_download(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     fill(keras_cache() / "cifar-10-batches-py", dict(list(python_files().items())[:2]))
     archive(downloads(home) / ARCHIVE, python_files())
-    assert find_images("cifar10", home=home) == downloads(home) / ARCHIVE
-    np.testing.assert_array_equal(open_images("cifar10", home=home).test_images, expected_images(5))
+    assert find_images(cifar10(), home=home) == downloads(home) / ARCHIVE
+    np.testing.assert_array_equal(open_images(cifar10(), home=home).test_images, expected_images(5))
     assert "only a part of CIFAR-10" in caplog.text
 
 
 def test_a_damaged_keras_cache_alone_is_named(home: Path) -> None:
     fill(keras_cache() / "cifar-10-batches-py", dict(list(python_files().items())[:2]))
-    assert find_images("cifar10", home=home) is None
+    assert find_images(cifar10(), home=home) is None
     with pytest.raises(DataDamagedError, match=r"data_batch_3, data_batch_4, data_batch_5, test_batch missing"):
-        open_images("cifar10", home=home)
+        open_images(cifar10(), home=home)
 
 
 def test_without_any_copy_a_sentence_says_what_to_do(home: Path) -> None:
-    assert find_images("cifar10", home=home) is None
+    assert find_images(cifar10(), home=home) is None
     with pytest.raises(DataNotFoundError, match=r"not on this computer yet\. Start the download.*kriz/cifar\.html"):
-        open_images("cifar10", home=home)
+        open_images(cifar10(), home=home)
     assert not home.exists()
 
 
 def test_looking_for_a_named_place_converts_nothing(tmp_path: Path, home: Path) -> None:
     place = fill(tmp_path / "a" / "cifar-10-batches-py", python_files())
-    assert find_images("cifar10", tmp_path / "a", home=home) == place
-    assert find_images("cifar10", tmp_path / "nowhere", home=home) is None
+    assert find_images(cifar10(tmp_path / "a"), home=home) == place
+    assert find_images(cifar10(tmp_path / "nowhere"), home=home) is None
     assert not home.exists()
-
-
-def test_an_unknown_name_suggests_a_known_one(home: Path) -> None:
-    with pytest.raises(DataNotFoundError, match=r"no data set 'cifar-10'\. Known: cifar10, sample\. .*'cifar10'\?"):
-        open_images("cifar-10", home=home)
 
 
 def test_the_sample_takes_no_location(tmp_path: Path, home: Path) -> None:
     with pytest.raises(DataNotFoundError, match="takes no location"):
-        open_images("sample", location=tmp_path, home=home)
+        open_images(Data(name="sample", location=str(tmp_path)), home=home)
     with pytest.raises(DataNotFoundError, match="No folder or archive was named"):
-        open_images("cifar10", location="", home=home)
+        open_images(cifar10(""), home=home)
 
 
 @pytest.mark.parametrize("broken", NAMES)
 def test_a_damaged_batch_leaves_nothing_behind(tmp_path: Path, home: Path, broken: str) -> None:
     place = fill(tmp_path / "a", {**python_files(), broken: b"damaged"})
     with pytest.raises(DataDamagedError, match=broken):
-        open_images("cifar10", location=place, home=home)
+        open_images(cifar10(place), home=home)
     assert [path.name for path in (home / "data").iterdir()] == ["lock"]
     fill(place, python_files())
-    assert len(open_images("cifar10", location=place, home=home).test_labels) == 10
+    assert len(open_images(cifar10(place), home=home).test_labels) == 10
 
 
 def test_an_interrupted_conversion_leaves_nothing_behind(tmp_path: Path, home: Path) -> None:
@@ -201,7 +205,7 @@ def test_an_interrupted_conversion_leaves_nothing_behind(tmp_path: Path, home: P
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        open_images("cifar10", location=fill(tmp_path / "a", python_files()), home=home, progress=interrupt)
+        open_images(cifar10(fill(tmp_path / "a", python_files())), home=home, progress=interrupt)
     assert [path.name for path in (home / "data").iterdir()] == ["lock"]
 
 
@@ -212,15 +216,17 @@ def test_what_a_killed_process_left_is_removed_and_never_opened(tmp_path: Path, 
         from pathlib import Path
         from cifar_core.data import open_images
         from cifar_core.experiment.datasets import DATASETS
+        from cifar_core.experiment.experiment import Data
 
         DATASETS["cifar10"] = dataclasses.replace(DATASETS["cifar10"], train_per_class=5, test_per_class=1)
-        open_images("cifar10", location=sys.argv[1], home=Path(sys.argv[2]), progress=lambda *_: os._exit(9))
+        named = Data(name="cifar10", location=sys.argv[1])
+        open_images(named, home=Path(sys.argv[2]), progress=lambda *_: os._exit(9))
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(place), str(home)]
     assert subprocess.run(command, check=False, cwd=Path(__file__).parents[2]).returncode == 9
     assert list((home / "data").glob("unfinished-*"))
-    assert find_images("cifar10", home=home) is None
-    open_images("cifar10", location=place, home=home)
+    assert find_images(cifar10(), home=home) is None
+    open_images(cifar10(place), home=home)
     assert not list((home / "data").glob("unfinished-*"))
 
 
@@ -230,7 +236,7 @@ def test_many_openings_at_once_convert_once(tmp_path: Path, home: Path, reads: l
 
     def work() -> None:
         start.wait()
-        opened.append(open_images("cifar10", location=place, home=home).fingerprint)
+        opened.append(open_images(cifar10(place), home=home).fingerprint)
 
     threads = [threading.Thread(target=work) for _ in range(6)]
     for thread in threads:
@@ -248,7 +254,7 @@ def test_too_little_room_is_said_before_anything_is_written(
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(DataNotStoredError, match=r"CIFAR-10 takes .* MB as arrays, but only 0 MB are free"):
-        open_images("cifar10", location=fill(tmp_path / "a", python_files()), home=home)
+        open_images(cifar10(fill(tmp_path / "a", python_files())), home=home)
 
 
 def test_a_disk_that_fills_up_leaves_nothing_behind(
@@ -259,14 +265,14 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(
 
     monkeypatch.setattr(Writer, "finish", full)
     with pytest.raises(DataNotStoredError, match=r"No space left on device\. Free some room"):
-        open_images("cifar10", location=fill(tmp_path / "a", python_files()), home=home)
+        open_images(cifar10(fill(tmp_path / "a", python_files())), home=home)
     assert [path.name for path in (home / "data").iterdir()] == ["lock"]
 
 
 def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataNotStoredError, match=r"Nothing could be written to .*TRANSFER_LAB_HOME"):
-        open_images("cifar10", location=fill(tmp_path / "a", python_files()), home=tmp_path / "file")
+        open_images(cifar10(fill(tmp_path / "a", python_files())), home=tmp_path / "file")
 
 
 def _truncate(folder: Path) -> None:
@@ -293,37 +299,47 @@ def _remove(folder: Path) -> None:
 @pytest.mark.parametrize("spoil", [_truncate, _reshape, _object, _garble, _remove])
 def test_spoilt_arrays_are_never_opened_but_made_again(tmp_path: Path, home: Path, spoil: Any) -> None:
     place = fill(tmp_path / "a", python_files())
-    first = open_images("cifar10", location=place, home=home)
+    first = open_images(cifar10(place), home=home)
     (folder,) = conversions(home)
     spoil(folder)
-    again = open_images("cifar10", location=place, home=home)
+    again = open_images(cifar10(place), home=home)
     assert again.fingerprint == first.fingerprint
     np.testing.assert_array_equal(again.test_images, expected_images(5))
     assert conversions(home) == [folder]
 
 
+def test_arrays_kept_before_sizes_were_written_down_still_open(tmp_path: Path, home: Path) -> None:
+    first = open_images(cifar10(fill(tmp_path / "a", python_files())), home=home)
+    about = conversions(home)[0] / "about.json"
+    known = json.loads(about.read_text())
+    names = "dataset", "fingerprint", "provenance", "official"
+    about.write_text(json.dumps({name: known[name] for name in names} | {"format": 1}))
+    shutil.rmtree(tmp_path / "a")
+    assert open_images(cifar10(), home=home).fingerprint == first.fingerprint
+
+
 def test_spoilt_arrays_without_their_source_are_not_used(tmp_path: Path, home: Path) -> None:
     place = fill(tmp_path / "a", python_files())
-    open_images("cifar10", location=place, home=home)
+    open_images(cifar10(place), home=home)
     shutil.rmtree(place)
-    assert open_images("cifar10", home=home)
+    assert open_images(cifar10(), home=home)
     _truncate(conversions(home)[0])
     with pytest.raises(DataNotFoundError):
-        open_images("cifar10", home=home)
+        open_images(cifar10(), home=home)
 
 
 def test_a_spoilt_memory_of_locations_only_costs_a_conversion(tmp_path: Path, home: Path, reads: list[Path]) -> None:
     place = fill(tmp_path / "a", python_files())
-    open_images("cifar10", location=place, home=home)
+    open_images(cifar10(place), home=home)
     for memory in (home / "data" / "locations").iterdir():
         memory.write_text("[]")
-    open_images("cifar10", location=place, home=home)
+    open_images(cifar10(place), home=home)
     assert len(reads) == 2
 
 
 def test_every_error_about_data_is_one_kind(home: Path) -> None:
     with pytest.raises(DataError):
-        open_images("cifar10", location="/dev/null", home=home)
+        open_images(cifar10("/dev/null"), home=home)
 
 
 def test_the_copy_of_cifar10_on_this_computer_opens_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +348,7 @@ def test_the_copy_of_cifar10_on_this_computer_opens_whole(tmp_path: Path, monkey
     except DataError as error:
         skip(f"needs CIFAR-10 in Keras's cache: {error}")
     monkeypatch.setitem(DATASETS, "cifar10", REAL_CIFAR10)
-    images: Images = open_images("cifar10", location=REAL_KERAS_CACHE, home=tmp_path)
+    images: Images = open_images(cifar10(REAL_KERAS_CACHE), home=tmp_path)
     assert images.train_images.shape == (50_000, 32, 32, 3)
     assert images.test_images.shape == (10_000, 32, 32, 3)
     assert np.bincount(images.train_labels).tolist() == [5000] * 10

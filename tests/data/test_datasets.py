@@ -7,13 +7,13 @@ from cifar_core.home import home
 
 
 @pytest.mark.parametrize("row", DATASETS.values(), ids=DATASETS.keys())
-def test_every_row_is_complete(row: DataSet) -> None:
+def test_every_row_is_complete_or_leaves_everything_to_the_experiment(row: DataSet) -> None:
     assert row.name in DATASETS
-    assert len(set(row.classes)) == len(row.classes) >= 2
-    assert row.train_per_class > 0
-    assert row.test_per_class > 0
     assert row.title
     assert row.description
+    assert len(set(row.classes)) == len(row.classes)
+    counts = len(row.classes), row.train_per_class, row.test_per_class
+    assert min(counts) >= 1 or max(counts) == 0
 
 
 def test_home_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from cifar_core.data import download as module
 from cifar_core.data import download_cifar10, open_images
 from cifar_core.data.download import ARCHIVE, downloads
 from cifar_core.data.errors import DataNotStoredError, DownloadCancelledError, DownloadError
-from tests.data.makers import archive, python_files
+from tests.data.makers import archive, cifar10, python_files
 
 PIECE = 1 << 12
 
@@ -102,7 +102,7 @@ def test_the_archive_arrives_is_checked_and_opens(server: Server, home: Path) ->
     assert heard[-1] == (len(server.content), len(server.content))
     assert [done for done, _ in heard] == sorted(done for done, _ in heard)
     assert only_the_archive(home)
-    assert len(open_images("cifar10", home=home).train_labels) == 50
+    assert len(open_images(cifar10(), home=home).train_labels) == 50
 
 
 def test_a_server_that_does_not_say_the_size_is_no_trouble(server: Server, home: Path) -> None:

@@ -8,6 +8,7 @@ from cifar_core.data import Images, open_images
 from cifar_core.data import sample as drawn
 from cifar_core.data.objects import OBJECTS
 from cifar_core.experiment.datasets import DATASETS
+from cifar_core.experiment.experiment import Data
 
 FINGERPRINT = "09f63a3fe8e04784a0e12b7f83718f3bed4b090a4310505b82d4a1a16fdd2bc2"
 
@@ -39,11 +40,11 @@ def test_drawing_again_gives_the_same_bytes(sample: Images) -> None:
 
 def test_it_is_drawn_once_and_then_opened(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started, heard = time.process_time(), []
-    first = open_images("sample", home=home, progress=lambda done, total: heard.append((done, total)))
+    first = open_images(Data(name="sample"), home=home, progress=lambda done, total: heard.append((done, total)))
     assert time.process_time() - started < 5
     assert heard[-1] == (12_000, 12_000)
     monkeypatch.delattr(drawn, "draw")
-    assert open_images("sample", home=home).fingerprint == first.fingerprint
+    assert open_images(Data(name="sample"), home=home).fingerprint == first.fingerprint
     assert isinstance(first.train_images, np.memmap)
 
 

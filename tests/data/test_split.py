@@ -1,5 +1,5 @@
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from cifar_core.data import Images, select
 from cifar_core.data.errors import DataError, SelectionError
 from cifar_core.experiment.datasets import DATASETS
+
+Drawn = Literal["random", "last"]
 
 
 def images(train_per_class: int = 20, test_per_class: int = 6) -> Images:
@@ -83,6 +85,39 @@ def test_validating_on_the_test_images_sets_nothing_apart() -> None:
     np.testing.assert_array_equal(chosen.validation, chosen.test)
 
 
+@given(share=st.floats(0.05, 0.5), seed=st.integers(0, 2**32), drawn=st.sampled_from(["random", "last"]))
+def test_a_share_of_all_images_is_as_large_however_it_is_drawn(share: float, seed: int, drawn: Drawn) -> None:
+    chosen = select(images(), [1, 2, 3], validation_share=share, seed=seed, drawn=drawn)
+    assert abs(len(chosen.validation) - share * 60) <= 1
+    together = np.sort(np.concatenate([chosen.train, chosen.validation]))
+    np.testing.assert_array_equal(together, np.flatnonzero(np.isin(images().train_labels, [1, 2, 3])))
+    assert chosen.train.dtype == chosen.validation.dtype == np.int64
+
+
+def test_a_random_share_follows_the_seed_and_not_the_order_of_the_classes() -> None:
+    first, again, other = (
+        select(images(), classes, seed=seed, validation_share=0.3, drawn="random")
+        for classes, seed in (([1, 2], 5), ([2, 1], 5), ([1, 2], 6))
+    )
+    np.testing.assert_array_equal(first.validation, again.validation)
+    assert not np.array_equal(first.validation, other.validation)
+    counts = np.bincount(images().train_labels[first.validation])
+    assert counts[1] != counts[2]
+
+
+def test_the_last_share_is_what_keras_takes() -> None:
+    chosen = select(images(), [4, 9, 2], validation_share=0.3, drawn="last")
+    known = np.flatnonzero(np.isin(images().train_labels, [4, 9, 2]))
+    np.testing.assert_array_equal(chosen.train, known[: int(60 * (1 - 0.3))])
+    np.testing.assert_array_equal(chosen.validation, known[int(60 * (1 - 0.3)) :])
+
+
+def test_a_last_share_that_takes_a_whole_class_is_refused() -> None:
+    in_order = replace(images(), train_labels=np.repeat(np.arange(10), 20))
+    with pytest.raises(SelectionError, match=r"20 training images of truck, 20 would be for validation.*of each class"):
+        select(in_order, [8, 9], validation_share=0.5, drawn="last")
+
+
 @pytest.mark.parametrize(
     ("classes", "options", "words"),
     [
@@ -96,6 +131,9 @@ def test_validating_on_the_test_images_sets_nothing_apart() -> None:
         ([0], {"validation_share": 1.0}, "between 0 and 1"),
         ([0], {"validation_share": 0.99}, "none would be left to train on"),
         ([0], {"validation_share": float("nan")}, "between 0 and 1"),
+        ([0], {"validation_share": 1e-20, "drawn": "last"}, "not one image to validate on"),
+        ([0], {"validation_share": 0.99, "drawn": "last"}, "none would be left to train on"),
+        ([0], {"validation_share": 0.99, "drawn": "random"}, "none would be left to train on"),
         ([0], {"seed": -1}, "A seed is a whole number from 0 on"),
     ],
 )

@@ -12,6 +12,14 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.name for path in (ROOT / "pages").glob("*.py"))
 FILES = {"Home": "app.py"} | {page.partition("_")[2].removesuffix(".py"): f"pages/{page}" for page in PAGES}
 READABLE = ("value", "label", "message", "caption")
+# All of them unfolded: tests read what is inside.
+FOLDS = (
+    "settings",
+    *(f"{fold}.{phase}" for fold in ("layers", "options") for phase in range(12)),
+    *(f"settings.layers.{phase}" for phase in range(12)),
+    *(f"fold.{part}" for part in ("epochs", "changes", "mistakes", "seconds", "settings")),
+    *(f"fold.{part}.{split}" for part in ("matrix", "metrics") for split in ("test", "validation")),
+)
 
 
 class App:
@@ -19,8 +27,8 @@ class App:
 
     def __init__(self) -> None:
         self.test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-        for phase in range(12):  # with the layer tables of all phases unfolded
-            self.test.session_state[f"layers.{phase}"] = True
+        for fold in FOLDS:
+            self.test.session_state[fold] = True
 
     def run(self) -> "App":
         """Run the page again, as a click would, a second later."""

@@ -8,6 +8,7 @@ import pytest
 import streamlit as st
 
 from cifar_core.data.catalogue import open_images
+from cifar_core.experiment.experiment import Data
 from cifar_core.runs.store import Store
 from tests.filled_store import fill
 from tests.pages.app import App
@@ -17,7 +18,7 @@ from tests.pages.app import App
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home where the sample has been drawn."""
     home = tmp_path_factory.mktemp("drawn")
-    open_images("sample", home=home)
+    open_images(Data(name="sample"), home=home)
     return home
 
 
@@ -42,7 +43,6 @@ def bring_images(drawn: Path, home: Path) -> None:
 
 
 def forget() -> None:
-    st.cache_data.clear()
     st.cache_resource.clear()
 
 

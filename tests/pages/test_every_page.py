@@ -5,7 +5,7 @@ import pytest
 from cifar_core.runs.store import Store
 from cifar_core.ui.glossary import TERMS
 from tests.filled_store import LOG, NASTY_NAME, finished
-from tests.pages.app import FILES, App
+from tests.pages.app import FILES, FOLDS, App
 
 EVERY_STATE = ("done", "failed", "diverged", "stopped", "interrupted", "training", "queued", "nasty", "whole data set")
 ENDED = ("done", "failed", "diverged", "stopped", "interrupted", "nasty", "whole data set")
@@ -94,6 +94,22 @@ def test_a_name_is_shown_as_it_was_typed(app: App, store: Store, page: str) -> N
         assert NASTY_NAME not in each.value
     shown = [*app.links(), app.text(), *(str(each.options) for each in (*app.test.selectbox, *app.test.multiselect))]
     assert any(NASTY_NAME in words for words in shown)
+
+
+def test_what_nobody_has_unfolded_is_not_sent(app: App, runs: dict[str, str]) -> None:
+    for fold in FOLDS:
+        app.state[fold] = False
+    app.open("Results", run=runs["done"])
+    assert [next(iter(table)) for table in app.tables()] == ["class"]  # the report per class, in view
+    assert not app.test.get("imgs")
+    assert "2 frozen layers, moved by exactly 0; 3 layers trained." in app.text()
+
+
+def test_results_show_one_split_at_a_time(app: App, runs: dict[str, str]) -> None:
+    assert "of the test images given their right class" in app.open("Results", run=runs["done"]).text()
+    app.state["split"] = "Validation images"
+    said = app.run().text()
+    assert "of the validation images" in said and "of the test images given" not in said
 
 
 def test_the_glossary_explains_every_term(app: App) -> None:

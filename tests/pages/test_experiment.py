@@ -1,13 +1,19 @@
 """The experiment form: what it shows follows every change at once, and only what can work can be started."""
 
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
+from cifar_core.data.errors import DownloadCancelledError
 from cifar_core.experiment.experiment import Freeze
 from cifar_core.runs.store import Store
+from cifar_core.ui import data_panel
 from tests.pages.app import App
+from tests.runs.helpers import wait_for
 
 COUNTS = {
     "a-initial": [(949_029, 0)],
@@ -129,6 +135,23 @@ def test_without_its_images_an_experiment_cannot_start_and_says_how_to_get_them(
     assert app.has_button("Download CIFAR-10 (170 MB)")
 
 
+def test_a_download_says_how_far_it_is_and_can_be_cancelled(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half_of_it(home: Path, *, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
+        progress(85_000_000, 170_000_000)
+        while not cancelled():
+            time.sleep(0.01)
+        raise DownloadCancelledError("cancelled")
+
+    monkeypatch.setattr(data_panel, "download_cifar10", half_of_it)
+    app.open("Experiment", start="a-ft1").click("Download CIFAR-10 (170 MB)")
+    wait_for(lambda: data_panel.the_download().done, "the first half")
+    assert [bar.proto.text for bar in app.run().test.get("progress")] == ["85 of 170 MB"]
+    app.click("Cancel the download")
+    wait_for(lambda: not data_panel.the_download().is_running, "the end")
+    assert "What has arrived is kept; starting again continues there." in app.run().text()
+    assert app.has_button("Download CIFAR-10 (170 MB)")
+
+
 def test_phases_can_be_added_and_removed_again(form: App) -> None:
     form.click("Add a phase")
     assert (len(form.tables()), form.has_button("Start")) == (3, True)
@@ -195,3 +218,27 @@ def test_settings_of_a_run_open_again_in_the_form(app: App, runs: dict[str, str]
 
 def test_a_run_validated_on_the_test_images_is_flagged_in_the_form(app: App) -> None:
     assert "Flagged beside every number" in app.open("Experiment", start="a-ft1").text()
+
+
+def uploaded(form: App, content: bytes) -> App:
+    """The form, after somebody has opened a file in it."""
+    form.test.file_uploader[0].set_value(("mine.json", content, "application/json"))
+    return form.run()
+
+
+def test_an_experiment_file_fills_the_form_and_keeps_its_seed(app: App, runs: dict[str, str], store: Store) -> None:
+    meant = store.run(runs["whole data set"]).experiment
+    uploaded(app.open("Experiment").set(seed=4), meant.to_json().encode()).click("Start")
+    started = store.run(app.query["run"])
+    assert (started.experiment, started.seed) == (meant, 4)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"[1, 2]", b'{"phases": 3}', b'{"name": "<b>**x**</b>"}'])
+def test_a_file_that_is_no_experiment_is_named_and_changes_nothing(form: App, content: bytes) -> None:
+    before = form.set(phases_1_blocks=3).query
+    assert "mine.json does not hold an experiment." in uploaded(form, content).text()
+    assert (form.query, len(form.test.error), form.has_button("Start")) == (before, 1, True)
+
+
+def test_a_problem_with_a_file_is_told_once(form: App) -> None:
+    assert not uploaded(form, b"{").set(seed=1).test.error

@@ -20,6 +20,7 @@ WRITES: list[Callable[[Store, str], None]] = [
     lambda store, run: store.add_points(run, "late", 0, [Point(0.5, 1, 0.1, 1)]),
     lambda store, run: store.add_epoch(run, "late", 0, epoch(1)),
     lambda store, run: store.record_changes(run, "late", 0, [LayerChange("conv", True, 0, 1)]),
+    lambda store, run: store.record_kept(run, "late", 0, 1),
     lambda store, run: store.finish(run, "late", State.DONE),
 ]
 

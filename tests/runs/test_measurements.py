@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,6 +49,7 @@ def claimed(store: Store) -> str:
     st.lists(st.lists(st.builds(Point), max_size=3), max_size=3),
     st.lists(st.builds(LayerChange), max_size=3),
     st.none() | st.builds(Before),
+    st.none() | counts,
     st.text(),
 )
 def test_a_history_comes_back_as_it_was_measured(
@@ -56,6 +58,7 @@ def test_a_history_comes_back_as_it_was_measured(
     batches: list[list[Point]],
     changes: list[LayerChange],
     before: Before | None,
+    kept: int | None,
     name: str,
 ) -> None:
     run = claimed(shared)
@@ -67,9 +70,11 @@ def test_a_history_comes_back_as_it_was_measured(
     for points in batches:
         shared.add_points(run, "owner", 0, points)
     shared.record_changes(run, "owner", 0, changes)
+    if kept is not None:
+        shared.record_kept(run, "owner", 0, kept)
     in_order = tuple(sorted(epochs, key=lambda epoch: epoch.epoch))
     all_points = tuple(point for points in batches for point in points)
-    expected = (PhaseHistory(0, name, before, in_order, all_points, tuple(changes)),)
+    expected = (PhaseHistory(0, name, before, in_order, all_points, tuple(changes), kept),)
     assert exactly(shared.history(run)) == exactly(expected)
 
 
@@ -111,6 +116,26 @@ def test_phases_keep_apart_what_they_measured(store: Store) -> None:
         store.begin_phase(run, "owner", index, name)
         store.add_epoch(run, "owner", index, epoch(1, loss=index))
     assert [(phase.name, phase.epochs[0].loss) for phase in store.history(run)] == [("base", 0), ("fine-tune", 1)]
+
+
+@pytest.mark.parametrize("counts", [[4], [100], [1, 250], [99, 0, 2, 1]])
+@pytest.mark.parametrize("most", [10, 50, 1000])
+def test_many_points_are_thinned_evenly_and_keep_both_ends_of_each_phase(
+    store: Store, counts: list[int], most: int
+) -> None:
+    run = claimed(store)
+    for index, count in enumerate(counts):
+        store.begin_phase(run, "owner", index, "base")
+        store.add_points(run, "owner", index, [Point(place, 1.0, 0.5, place) for place in range(count)])
+    thinned = [[int(point.at) for point in phase.points] for phase in store.history(run, points=most)]
+    assert sum(map(len, thinned)) <= most
+    if sum(counts) <= most - 2 * len(counts):
+        assert thinned == [list(range(count)) for count in counts]
+    for count, places in zip(counts, thinned, strict=True):
+        steps = {later - earlier for earlier, later in pairwise(places[:-1])}
+        assert places[:1] + places[-1:] == [0, count - 1][: 2 * count]
+        assert len(steps) <= 1
+    assert [len(phase.points) for phase in store.history(run)] == counts
 
 
 def test_states_carry_words_and_times(store: Store) -> None:

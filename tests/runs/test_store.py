@@ -179,6 +179,28 @@ def test_a_store_from_another_version_says_what_to_do(store: Store) -> None:
         Store(store.home)
 
 
+def test_a_store_of_the_first_version_is_opened_with_all_it_has(store: Store) -> None:
+    run = submit(store)
+    store.claim("owner")
+    store.begin_phase(run, "owner", 0, "base")
+    store.add_epoch(run, "owner", 0, epoch(1))
+    before = store.run(run), store.history(run)
+    store.close()
+    with sqlite3.connect(store.home / "store.sqlite") as connection:
+        for table, column in (("phases", "kept_epoch"), ("phases", "reused_from"), ("runs", "resumed")):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("DROP TABLE checkpoints")
+        connection.execute("UPDATE schema SET version = 1")
+    connection.close()
+    for _ in range(2):
+        again = Store(store.home)
+        assert (again.run(run), again.history(run)) == before
+        again.close()
+    again.record_kept(run, "owner", 0, 1)
+    assert again.history(run)[0].kept_epoch == 1
+    again.close()
+
+
 def test_a_store_that_is_kept_locked_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     impatient = Store(store.home)

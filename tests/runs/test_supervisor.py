@@ -167,10 +167,9 @@ def test_two_supervisors_run_nothing_twice(store: Store, supervise: Supervise) -
 
 
 def test_a_run_is_given_to_the_spare_that_was_waiting(store: Store, supervise: Supervise) -> None:
-    supervisor = supervise(spare=True)
+    supervise(spare=True)
     wait_for(lambda: spare_logs(store), "a spare")
     run = submit(store)
-    supervisor.nudge()
     assert ended(store, run).state is State.DONE
     born = float((store.artifacts(run) / "born.txt").read_text())
     assert born < store.run(run).created.timestamp()

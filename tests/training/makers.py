@@ -73,7 +73,11 @@ class Notes:
         self.epochs: dict[int, list[Epoch]] = {}
         self.curves: dict[int, list[Point]] = {}
         self.moved: dict[int, dict[str, LayerChange]] = {}
+        self.kepts: dict[int, int] = {}
         self.progresses: list[Progress] = []
+
+    def preparing(self, step: str) -> None:
+        self.events.append((step, -1))
 
     def phase(self, index: int, name: str) -> None:
         self.events.append((name, index))
@@ -93,6 +97,9 @@ class Notes:
     def changes(self, phase: int, changes: list[LayerChange]) -> None:
         self.events.append(("changes", phase))
         self.moved[phase] = {change.layer: change for change in changes}
+
+    def kept(self, phase: int, epoch: int) -> None:
+        self.kepts[phase] = epoch
 
     def progress(self, progress: Progress) -> None:
         self.progresses.append(progress)

@@ -1,8 +1,13 @@
+from typing import Any
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_sample_weight
 
 from cifar_core.data.errors import SelectionError
+from cifar_core.experiment.augmentation import Mixup
 from cifar_core.experiment.experiment import ClassSplit, Data, Validation
 from cifar_core.training.feeding import Examples, Shuffled, feed
 from tests.training.makers import experiment, images, phase, tuning
@@ -63,14 +68,14 @@ def test_too_few_images_are_refused_in_a_sentence() -> None:
 
 def test_an_epoch_shows_every_image_once_the_last_batch_short() -> None:
     chosen = feed(experiment(), 0, images(), seed=0).train
-    batches = Shuffled(chosen, 10)
+    batches = Shuffled(chosen, phase(batch_size=10), 3)
     batches.shuffle(0, 0, 1)
     assert [len(labels) for _, labels in batches.batches] == [10, 10, 7]
     assert sorted(epoch_of(batches).sum((1, 2, 3))) == sorted(everything(chosen)[0].sum((1, 2, 3)))
 
 
 def test_the_order_follows_from_seed_phase_and_epoch_alone() -> None:
-    batches = Shuffled(feed(experiment(), 0, images(), seed=0).train, 10)
+    batches = Shuffled(feed(experiment(), 0, images(), seed=0).train, phase(batch_size=10), 3)
     orders = []
     for address in ((0, 0, 1), (0, 0, 2), (0, 1, 1), (1, 0, 1), (0, 0, 1)):
         batches.shuffle(*address)
@@ -83,3 +88,38 @@ def test_evaluation_keeps_the_order() -> None:
     chosen = feed(experiment(), 0, images(), seed=0).test
     pixels = np.concatenate([pixels.numpy() for pixels, _ in chosen.in_order()])
     assert np.array_equal(pixels, everything(chosen)[0])
+
+
+def imbalanced(**fields: Any) -> tuple[NDArray[np.int32], NDArray[Any], NDArray[np.float32]]:
+    """Ten images of three of five outputs, and the labels and weights of one batch of them."""
+    right = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 3], np.int32)
+    made = Examples(tf.zeros((10, 8, 8, 3), tf.uint8), tf.constant(right), np.arange(10))
+    batches = Shuffled(made, phase(class_weights="balanced", batch_size=10, **fields), 5)
+    _, labels, weights = next(batches.batches.as_numpy_iterator())
+    return right, labels, weights
+
+
+def test_balanced_weights_are_those_of_scikit_learn() -> None:
+    right, labels, weights = imbalanced()
+    expected = compute_sample_weight("balanced", right)
+    assert np.array_equal(labels, right)
+    assert weights == pytest.approx(expected)
+    assert weights.sum() == pytest.approx(10)
+
+
+def test_one_hot_labels_weigh_as_numbers_do() -> None:
+    right, labels, weights = imbalanced(label_smoothing=0.1)
+    assert np.array_equal(labels, np.eye(5)[right])  # the loss smooths them
+    assert weights == pytest.approx(compute_sample_weight("balanced", right))
+
+
+def test_a_mixed_image_has_a_mixed_weight() -> None:
+    _, labels, weights = imbalanced(augmentation=(Mixup(alpha=1.0),))
+    of_class = {0: 10 / (3 * 6), 1: 10 / (3 * 3), 3: 10 / 3}
+    assert weights == pytest.approx(sum(labels[:, output] * weight for output, weight in of_class.items()))
+
+
+def test_validation_is_one_hot_where_the_loss_wants_it_and_never_weighed() -> None:
+    chosen = feed(experiment(), 0, images(), seed=0).validation
+    _, labels = next(chosen.in_order(one_hot=4).as_numpy_iterator())
+    assert np.array_equal(labels, np.eye(4)[chosen.labels])

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 
 from cifar_core import worker
 from cifar_core.data.errors import DataNotFoundError
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Run, State
+from cifar_core.runs.inspect import augmented
 from cifar_core.runs.store import Store
 from tests.training.makers import experiment, images, phase, small
 
@@ -125,6 +128,43 @@ def test_a_lost_claim_ends_the_job_without_a_word_in_the_store(store: Store, mon
     run = claimed(store, small())
     store.finish(run, OWNER, State.INTERRUPTED, reason="taken over")
     assert do(store, run).reason == "taken over"
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_phase_that_ended_early_says_which_epochs_weights_it_kept(store: Store) -> None:
+    ends_early = phase(epochs=9, early_stopping={"patience": 1, "smallest_gain": 1.0}, block_rate_factor=0.5)
+    run = do(store, claimed(store, experiment(ends_early)))
+    (measured,) = store.history(run.id)
+    assert (run.state, len(measured.epochs), measured.kept_epoch) == (State.DONE, 2, 1)
+    assert run.progress is not None
+    assert run.progress.fraction == 1
+    assert run.metrics["validation"]["accuracy"] == pytest.approx(measured.epochs[0].val_accuracy)
+    model = keras.models.load_model(store.artifacts(run.id) / worker.MODEL)
+    assert model.output.shape == (None, 3)
+    assert not model.compiled  # no file needs the optimizer, which may be a class of ours
+
+
+FLIPPED = {"kind": "flip"}
+
+
+def test_a_page_is_shown_what_augmentation_does(tmp_path: Path) -> None:
+    asked = experiment(phase(), phase("again", "target", augmentation=[FLIPPED]))
+    found = augmented(tmp_path, asked, 1, seed=3)
+    assert found.images.shape == (3, 32, 32, 3)
+    for image, copies in zip(found.images, found.changed, strict=True):
+        assert all(np.array_equal(copy, image) or np.array_equal(copy, image[:, ::-1]) for copy in copies)
+    assert len(np.unique(found.changed, axis=1)) > 1
+
+
+def test_a_page_is_told_why_it_is_shown_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise DataNotFoundError("There are no images.")
+
+    monkeypatch.setattr(worker, "open_images", fail)
+    question = {"home": str(tmp_path), "experiment": small().to_json(), "phase": 0, "seed": 0}
+    worker.inspect({"inspect": "augmentation", "result": str(tmp_path / "answer.npz"), **question})
+    with np.load(tmp_path / "answer.npz") as answer:
+        assert str(answer["error"]) == "There are no images."
 
 
 def test_the_end_of_input_interrupts_the_run_and_ends_the_process(store: Store) -> None:

@@ -11,7 +11,7 @@ from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import apply
 from cifar_core.ui import form
-from tests.experiment.strategies import experiments
+from tests.experiment.strategies import WORDS, experiments
 
 A_FT1 = RECIPES["a-ft1"].experiment
 SEEDS = st.integers(0, 2**31 - 1)
@@ -25,6 +25,22 @@ def sent(parameters: dict[str, str | list[str]]) -> tuple[str, list[str], str]:
 @given(experiments())
 def test_the_form_shows_every_experiment_without_changing_it(experiment: Experiment) -> None:
     assert Experiment.parse(form.draft(form.fields(experiment))) == experiment
+
+
+@given(st.sampled_from(sorted(form.DRAWN)), st.integers(16, 512), WORDS)
+def test_the_form_and_its_link_keep_a_folder_of_images(drawn: str, side: int, name: str) -> None:
+    own = {
+        "name": "folder",
+        "location": "/pets, mine=all",
+        "classes": (name, f"{name}2", f"{name}, 3"),
+        "image_side": side,
+    }
+    split = {"source": (0, 2), "target": (1, 2)}
+    phases = ({"name": "only", "train_on": "target"},)
+    changed = {"data": own, "split": split, "validation": {"drawn": drawn}, "phases": phases}
+    meant = Experiment.parse(changed)
+    assert Experiment.parse(form.draft(form.fields(meant))) == meant
+    assert form.read_link(*sent(form.link("scratch", meant, 0)))[1] == meant
 
 
 @given(experiments())

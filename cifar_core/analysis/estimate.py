@@ -1,0 +1,125 @@
+"""How long an experiment will take here: an estimate from what has run here, and from nothing else.
+
+What a phase computes is counted in multiply-adds: a layer uses each of its weights once at every place of its output.
+How fast they go here is taken from the measured phase that computes most nearly as much for an image, since small
+networks reach fewer of them a second than large ones. For a phase that has run before, that is its own pace.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from cifar_core.analysis.history import Measured
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.measured import PhaseHistory, Run, State
+from cifar_core.experiment.network import Network
+
+_FEWEST_IMAGES = 1000
+"""Epochs of fewer training images tell how long an epoch takes to begin and end, not how fast it is."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds that an experiment will probably take. `measured`: the same has run here before."""
+
+    seconds: float
+    measured: bool
+
+
+class Estimates:
+    """How long experiments will take on the computer that the latest of these runs was computed on.
+
+    `hardware` names it: this one, as far as the runs can tell.
+    """
+
+    def __init__(self, runs: Sequence[Measured]):
+        newest_first = sorted(runs, key=lambda measured: measured[0].created, reverse=True)
+        named = [str(run.environment["hardware"]) for run, _ in newest_first if run.environment.get("hardware")]
+        self.hardware = named[0] if named else ""
+        here = [(run, phases) for run, phases in newest_first if run.environment.get("hardware") == self.hardware]
+        self._done = [run for run, _ in here if run.state is State.DONE and run.started and run.finished]
+        self._paces = [pace for run, phases in here for pace in _paces(run, phases)]
+
+    def of(self, experiment: Experiment) -> Estimate | None:
+        """Return what the experiment took the last time, else an estimate from other phases; None without any."""
+        for run in self._done:
+            if run.experiment == experiment and run.started and run.finished:
+                return Estimate((run.finished - run.started).total_seconds(), measured=True)
+        if not self._paces:
+            return None
+        seconds = 0.0
+        for index, phase in enumerate(experiment.phases):
+            _, for_an_image = multiply_adds(experiment.networks[index])
+            in_an_epoch = _epoch(experiment, index, _training_images(experiment, index))
+            seconds += phase.epochs * in_an_epoch * self._pace(for_an_image)
+        return Estimate(seconds, measured=False)
+
+    def _pace(self, for_an_image: float) -> float:
+        _, seconds = min(self._paces, key=lambda known: abs(math.log(known[0] / for_an_image)))
+        return seconds
+
+
+def multiply_adds(network: Network) -> tuple[float, float]:
+    """Return the multiply-adds that one image takes in validation and in training.
+
+    Training goes back as well: from the output to the first layer that trains, and once more for the weights that do.
+    """
+    uses = [(layer.params - layer.statistics) * math.prod(layer.output_shape[:-1]) for layer in network.layers]
+    trains = [layer.trained > 0 for layer in network.layers]
+    back = sum(uses[trains.index(True) + 1 :])
+    return sum(uses), sum(uses) + back + sum(use for use, trained in zip(uses, trains, strict=True) if trained)
+
+
+def work(experiment: Experiment) -> float:
+    """Return the multiply-adds of all epochs of all phases."""
+    return sum(
+        phase.epochs * _epoch(experiment, index, _training_images(experiment, index))
+        for index, phase in enumerate(experiment.phases)
+    )
+
+
+def length(estimate: Estimate | None) -> str:
+    """Return how long something will take, no more exactly than it is known."""
+    if estimate is None:
+        return "time unknown"
+    minutes = estimate.seconds / 60
+    time = "1 min" if minutes < 1 else f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+    return f"{'about' if estimate.measured else 'roughly'} {time}"
+
+
+def in_words(estimate: Estimate | None) -> str:
+    """Return how long something will take, and how that is known."""
+    if estimate is None:
+        return "how long it takes is unknown until something has run here"
+    return f"{length(estimate)}, {'as it took here' if estimate.measured else 'estimated from what has run here'}"
+
+
+def _paces(run: Run, histories: Sequence[PhaseHistory]) -> Iterator[tuple[float, float]]:
+    """For each phase, the multiply-adds of a training image and the seconds of one multiply-add.
+
+    The first epoch of a phase is left out, which also compiles; so are runs on stored features, which skip work.
+    """
+    for history in histories if "extract" not in run.seconds else ():
+        steady = [epoch for epoch in history.epochs[1:] if epoch.images >= _FEWEST_IMAGES]
+        if steady:
+            _, for_an_image = multiply_adds(run.experiment.networks[history.index])
+            in_an_epoch = _epoch(run.experiment, history.index, steady[0].images)
+            yield for_an_image, median(epoch.seconds for epoch in steady) / in_an_epoch
+
+
+def _training_images(experiment: Experiment, phase: int) -> float:
+    per_class = experiment.data.per_class or experiment.dataset.train_per_class
+    images = per_class * len(experiment.classes_of(experiment.phases[phase]))
+    return images if experiment.validation.on == "test" else images * (1 - experiment.validation.share)
+
+
+def _epoch(experiment: Experiment, phase: int, images: float) -> float:
+    """Multiply-adds of an epoch of so many training images, validation included."""
+    if experiment.validation.on == "test":
+        per_class = experiment.data.per_class or experiment.dataset.test_per_class
+        validated = float(per_class * len(experiment.classes_of(experiment.phases[phase])))
+    else:
+        validated = images * experiment.validation.share / (1 - experiment.validation.share)
+    validation, training = multiply_adds(experiment.networks[phase])
+    return images * training + validated * validation

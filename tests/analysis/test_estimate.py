@@ -1,0 +1,105 @@
+"""Estimates follow from what has run, and say when nothing has."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cifar_core.analysis.estimate import Estimate, Estimates, in_words, multiply_adds, work
+from cifar_core.analysis.history import Measured
+from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.measured import Epoch, PhaseHistory
+from cifar_core.experiment.recipes import RECIPES
+from cifar_core.experiment.settings import apply, smoke
+from tests.analysis.made_up import make_run
+
+BEGAN = datetime(2026, 11, 21, tzinfo=UTC)
+A = RECIPES["a-initial"].experiment
+
+
+def ran(experiment: Experiment, *, epoch: float = 20.0, images: int = 25_000, **fields: Any) -> Measured:
+    """A run whose epochs each took `epoch` seconds, the first, which compiles, ten times as many."""
+    run, _ = make_run()
+    histories = tuple(
+        PhaseHistory(
+            index,
+            phase.name,
+            epochs=tuple(
+                Epoch(number, 1.0, 0.5, 1.0, 0.5, 1e-3, epoch * (10 if number == 1 else 1), 1.0, images, 1.0)
+                for number in range(1, phase.epochs + 1)
+            ),
+        )
+        for index, phase in enumerate(experiment.phases)
+    )
+    return replace(run, experiment=experiment, **fields), histories
+
+
+def test_multiply_adds_are_those_of_the_layers() -> None:
+    (network,) = A.networks
+    # Two convolutions and three dense layers, biases counted like weights.
+    forward = 896 * 32 * 32 + 9_248 * 30 * 30 + 921_728 + 16_512 + 645
+    assert multiply_adds(network) == (forward, 3 * forward - 896 * 32 * 32)
+
+
+def test_a_frozen_network_is_only_computed_forward_up_to_its_head() -> None:
+    network = RECIPES["a-ft1"].experiment.networks[1]
+    forward, training = multiply_adds(network)
+    assert training == forward + 645
+
+
+def test_the_multiply_adds_of_inception_are_those_of_its_publication() -> None:
+    # Szegedy et al. 2015 give InceptionV3 at 299 pixels 5.7 billion multiply-adds, its top included.
+    forward, _ = multiply_adds(apply(RECIPES["d1"].experiment, ["input_side=299"]).networks[0])
+    assert forward == pytest.approx(5.7e9, rel=0.02)
+
+
+def test_where_nothing_has_run_nothing_is_estimated() -> None:
+    assert Estimates([]).of(A) is None
+    assert "unknown" in in_words(None)
+
+
+def test_a_phase_that_ran_before_takes_as_long_again_whatever_its_images_and_first_epoch() -> None:
+    on_fewer = apply(A, ["data.name=sample", "phases.0.epochs=3"])
+    found = Estimates([ran(on_fewer, epoch=4.0, images=5000)]).of(A)
+    assert found is not None
+    assert found.seconds == pytest.approx(10 * 4.0 * 5)
+    assert not found.measured
+
+
+def test_the_pace_is_that_of_the_phase_that_computes_most_nearly_as_much() -> None:
+    known = [ran(A, epoch=20.0), ran(RECIPES["c2a"].experiment, epoch=1000.0, images=50_000)]
+    found = Estimates(known).of(RECIPES["c2a"].experiment)
+    assert found is not None
+    assert found.seconds == pytest.approx(50 * 1000.0)
+
+
+def test_the_same_experiment_done_before_is_the_best_estimate() -> None:
+    took = ran(A, started=BEGAN, finished=BEGAN + timedelta(minutes=7))
+    assert Estimates([took]).of(A) == Estimate(420.0, measured=True)
+
+
+def test_quick_looks_other_hardware_and_stored_features_tell_nothing_about_the_pace() -> None:
+    quick = ran(smoke(apply(A, ["phases.0.epochs=3"])), images=100)
+    features = ran(A, seconds={"extract": 3.0})
+    assert Estimates([quick, features]).of(A) is None
+    elsewhere = ran(A, environment={"hardware": "a GPU"}, created=BEGAN - timedelta(days=1))
+    here = ran(Experiment(data=Data(), phases=A.phases), images=10, environment={"hardware": "2 cores"}, created=BEGAN)
+    assert Estimates([elsewhere, here]).of(A) is None
+    assert Estimates([elsewhere, here]).hardware == "2 cores"
+
+
+def test_there_is_always_an_order_by_what_there_is_to_compute() -> None:
+    assert work(A) < work(RECIPES["a-ft2"].experiment) < work(RECIPES["c2a"].experiment)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "measured", "words"),
+    [
+        (20, True, "about 1 min, as it took here"),
+        (720, False, "roughly 12 min, estimated from what has run here"),
+        (3 * 3600 + 1000, False, "roughly 3.3 h, estimated from what has run here"),
+    ],
+)
+def test_estimates_are_told_no_more_exactly_than_they_are_known(seconds: float, measured: bool, words: str) -> None:
+    assert in_words(Estimate(seconds, measured)) == words

@@ -1,0 +1,94 @@
+"""Runs that go on after they were cut off, and runs that begin where another one has been."""
+
+import pytest
+
+from cifar_core.experiment.measured import Before, LayerChange, Point, State
+from cifar_core.runs.errors import NotResumable
+from cifar_core.runs.store import Store
+from tests.runs.helpers import epoch, submit
+
+
+def point(at: float) -> Point:
+    return Point(epoch=at, loss=1.0, accuracy=0.5, at=at)
+
+
+def two_phases(store: Store, epochs: int = 2) -> str:
+    """A claimed run with two phases measured."""
+    run = submit(store)
+    store.claim("owner", run=run)
+    for phase in (0, 1):
+        store.begin_phase(run, "owner", phase, f"phase {phase}")
+        store.record_before(run, "owner", phase, Before(1.0, 0.5, 0.0))
+        for number in range(1, epochs + 1):
+            store.add_points(run, "owner", phase, [point(number - 0.5), point(number)])
+            store.add_epoch(run, "owner", phase, epoch(number))
+        store.record_changes(run, "owner", phase, [LayerChange("conv_1", False, 1.0, 2.0)])
+    return run
+
+
+@pytest.mark.parametrize("state", [State.INTERRUPTED, State.STOPPED])
+def test_a_run_that_was_cut_off_queues_again_behind_the_others_with_all_it_measured(store: Store, state: State) -> None:
+    run = two_phases(store)
+    store.finish(run, "owner", state, reason="cut off")
+    before = store.history(run)
+    other = submit(store)
+    store.resume(run)
+    assert [each.id for each in store.queue()] == [other, run]
+    resumed = store.run(run)
+    assert (resumed.state, resumed.reason, resumed.finished, resumed.resumed) == (State.QUEUED, "", None, 1)
+    assert store.history(run) == before
+
+
+@pytest.mark.parametrize("state", [State.DONE, State.FAILED])
+def test_a_run_that_has_ended_by_itself_cannot_go_on(store: Store, state: State) -> None:
+    run = two_phases(store)
+    store.finish(run, "owner", state)
+    with pytest.raises(NotResumable, match=f"is {state.value}; only an interrupted or stopped one can go on"):
+        store.resume(run)
+
+
+def test_rewinding_forgets_what_came_behind_the_epoch_but_no_epoch_of_the_phase(store: Store) -> None:
+    run = two_phases(store)
+    store.rewind(run, "owner", 0, 1)
+    (phase,) = store.history(run)
+    assert [row.epoch for row in phase.epochs] == [1, 2]
+    assert [row.epoch for row in phase.points] == [0.5, 1]
+    assert phase.changes == ()
+    assert phase.before is not None
+
+
+def test_a_continued_phase_and_its_epochs_can_be_measured_again(store: Store) -> None:
+    run = two_phases(store)
+    store.begin_phase(run, "owner", 1, "phase 1")
+    store.add_epoch(run, "owner", 1, epoch(2))
+    assert [row.epoch for row in store.history(run)[1].epochs] == [1, 2]
+
+
+def test_an_offered_checkpoint_is_found_by_its_key_until_its_run_is_deleted(store: Store) -> None:
+    run, other = two_phases(store), submit(store)
+    store.record_checkpoint(run, "owner", 0, "key")
+    store.claim("somebody", run=other)
+    store.record_checkpoint(other, "somebody", 1, "key")
+    assert store.checkpoint("key") == (run, 0)
+    assert store.checkpoint("another key") is None
+    store.finish(run, "owner", State.DONE)
+    store.delete(run)
+    assert store.checkpoint("key") is None
+
+
+def test_reused_phases_come_with_all_they_measured_and_say_whose_they_are(store: Store) -> None:
+    source, run, third = two_phases(store), submit(store), submit(store)
+    store.claim("me", run=run)
+    store.reuse(run, "me", source, 0)
+    (phase,) = store.history(run)
+    own = store.history(source)[0]
+    assert phase.reused_from == source
+    assert (phase.epochs, phase.points, phase.changes, phase.before) == (
+        own.epochs,
+        own.points,
+        own.changes,
+        own.before,
+    )
+    store.claim("you", run=third)
+    store.reuse(third, "you", run, 0)
+    assert store.history(third)[0].reused_from == source
