@@ -194,7 +194,7 @@ st.title("Published")
 st.markdown(
     "What was published beside the runs of this server that did the same: the same network, phases and images. "
     "*Reproduced* means that the published accuracy lies within the range of these runs, widened by the 95 % interval "
-    "that its own number of images allows. Accuracies are those of the last epoch's validation; C1's is measured on the "
+    "that its own number of images allows. Accuracies are of the last epoch's validation, C1's of the "
     "test images. The seconds depend on the machine."
 )
 images_here = reads.where_images_are(CIFAR10) is not None

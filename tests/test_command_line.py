@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cifar_core.experiment.recipes import RECIPES
+from cifar_core.experiment.settings import SMOKE_PER_CLASS
 from cifar_core.runs.store import Store
 from tests.data.own import fill
 
@@ -125,6 +126,23 @@ def test_a_failed_run_says_why_and_exits_with_1(home: Path) -> None:
     ended = call(home, "run", "a-initial", *TINY, *diverging, "--json")
     assert ended.returncode == 1
     assert "learning rate 100 is probably too high" in json.loads(ended.stdout)["reason"]
+
+
+def test_a_smoke_run_is_the_recipe_with_one_epoch_of_few_images_and_counts_for_nothing_published(home: Path) -> None:
+    experiment = document(home, "run", "c2c", "--smoke", "--data", "sample")["experiment"]
+    assert experiment["data"]["per_class"] == SMOKE_PER_CLASS
+    assert [phase["epochs"] for phase in experiment["phases"]] == [1]
+    assert experiment["initial_weights"]["source"] == "random"
+    assert not any(claim["runs"] for claim in document(home, "published"))
+
+
+def test_published_lists_every_claim_with_its_verdict(home: Path) -> None:
+    claims = {claim["title"]: claim for claim in document(home, "published")}
+    assert claims["E, stage 2"]["accuracy"] == 0.7606
+    assert claims["E, stage 2"]["verdict"] == "not run yet"
+    assert claims["D, strategy 1"]["verdict"] == "needs ImageNet weights"
+    lines = call(home, "published").stdout.splitlines()
+    assert len(lines) == 1 + len(claims)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ The tables are written by `python -m cifar_core.training.applications` and ship 
 form can show any network at any input size without Keras; a test compares them with the networks that Keras builds.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+
+from pydantic import TypeAdapter
 
 from cifar_core.experiment.layers import Shape
 
@@ -63,7 +64,4 @@ class BaseLayer:
 def base_layers(backbone: str) -> tuple[BaseLayer, ...]:
     """Return the layers of a backbone's table, in Keras's order, without the input."""
     table = files("cifar_core.experiment").joinpath("applications_data", f"{backbone}.json")
-    return tuple(
-        BaseLayer(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
-        for row in json.loads(table.read_text(encoding="utf-8"))
-    )
+    return TypeAdapter(tuple[BaseLayer, ...]).validate_json(table.read_bytes())

@@ -64,9 +64,9 @@ class Backbone:
         if self.application is not None:
             ends = iter(self.application.blocks)
             block, last = next(ends)
-            for layer in base_layers(self.name):
-                yield layer, block
-                if layer.name == last:
+            for tabled in base_layers(self.name):
+                yield tabled, block
+                if tabled.name == last:
                     block, last = next(ends, (block, ""))
         for own in self.blocks:
             for layer in own.layers:

@@ -23,8 +23,8 @@ from cifar_core.home import home
 from cifar_core.runs import inspect
 from cifar_core.runs.store import Store
 
-# Of a run in a chart: a point every two pixels of a wide screen. More could not be told apart.
-_POINTS_DRAWN = 1000
+# Of a run in a chart, which is half a page wide: a point every two pixels. More could not be told apart.
+_POINTS_DRAWN = 400
 # Of a user's folder, bytes that a page reads, a file counting as ten thousand at least: a few seconds.
 _PREPARED_BY_A_PAGE = 100_000_000
 _LEAST_OF_A_FILE = 10_000

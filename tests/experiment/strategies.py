@@ -1,12 +1,28 @@
 """Hypothesis strategies: experiments that are valid, and JSON that may be anything."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from cifar_core.experiment.applications import BaseLayer
+from cifar_core.experiment.augmentation import Augmentation, Colour, Crop, Cutout, Flip, Mixup
+from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.datasets import DATASETS
-from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Freeze, Head, Phase, Validation
+from cifar_core.experiment.experiment import (
+    ClassSplit,
+    Data,
+    EarlyStopping,
+    Experiment,
+    Freeze,
+    Head,
+    InitialWeights,
+    Phase,
+    Validation,
+)
 from cifar_core.experiment.layers import Conv, Dense, Dropout, Flatten, Layer, MaxPool
 from cifar_core.experiment.network import Network
+from cifar_core.experiment.pixels import PIXEL_SCALES
+from cifar_core.experiment.schedules import Constant, Cosine, Exponential, Milestone, Plateau, Schedule, Steps
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 SHARES = st.floats(0.01, 0.99)
@@ -28,6 +44,8 @@ def class_splits(count: int) -> st.SearchStrategy[ClassSplit]:
 def experiments(draw: st.DrawFn) -> Experiment:
     """Valid experiments of one to three phases, with every kind of head and freeze depth."""
     dataset = draw(st.sampled_from(["cifar10", "sample"]))
+    backbone = draw(st.sampled_from(["two-conv", "three-conv", "bn-conv", "mobilenet", "inception-v3"]))
+    application = BACKBONES[backbone].application
     experiment = Experiment(
         data=Data(
             name=dataset,
@@ -35,8 +53,22 @@ def experiments(draw: st.DrawFn) -> Experiment:
             location=draw(st.none() | WORDS),
         ),
         split=draw(class_splits(len(DATASETS[dataset].classes))),
-        backbone=draw(st.sampled_from(["two-conv", "three-conv", "bn-conv", "mobilenet", "inception-v3"])),
-        validation=draw(st.builds(Validation, on=st.sampled_from(["train share", "test"]), share=SHARES)),
+        backbone=backbone,
+        initial_weights=draw(
+            st.just(InitialWeights(source="imagenet" if application else "random"))
+            | st.builds(InitialWeights, source=st.just("file"), path=WORDS)
+            | st.builds(InitialWeights, source=st.just("run"), run=WORDS)
+        ),
+        input_side=draw(st.none() | st.integers(max(BACKBONES[backbone].smallest_input), 160)),
+        pixels=draw(st.none() | st.sampled_from(list(PIXEL_SCALES))),
+        validation=draw(
+            st.builds(
+                Validation,
+                on=st.sampled_from(["train share", "test"]),
+                share=SHARES,
+                drawn=st.sampled_from(["stratified", "random", "last"]),
+            )
+        ),
         phases=(Phase(name="first", train_on="source"),),
     )
     phases: tuple[Phase, ...] = ()
@@ -57,25 +89,74 @@ def _phases(draw: st.DrawFn, experiment: Experiment, before: tuple[Phase, ...], 
     earlier = _with(experiment, before).networks[-1] if before else None
     head = None
     if (earlier is not None and earlier.outputs < kept) or draw(st.booleans()):
-        head = draw(_heads(earlier or experiment.networks[0]))
-    phase = Phase(
-        name=name,
-        train_on=side,
-        head=head,
-        epochs=draw(st.integers(1, 10_000)),
-        batch_size=draw(st.integers(1, 65_536)),
-        optimizer=draw(st.sampled_from(["rmsprop", "adam", "sgd"])),
-        learning_rate=draw(st.floats(1e-9, 100)),
-    )
+        head = draw(_heads(earlier or experiment.networks[0], experiment.input_shape))
+    phase = Phase(name=name, train_on=side, head=head, **draw(_training_options()))
     network = _with(experiment, (*before, phase)).networks[-1]
     return phase.model_copy(update={"freeze": draw(_freezes(network))})
 
 
 @st.composite
-def _heads(draw: st.DrawFn, network: Network) -> Head:
+def _training_options(draw: st.DrawFn) -> dict[str, Any]:
+    epochs = draw(st.integers(1, 10_000))
+    waits = st.integers(1, max(1, min(1000, epochs - 1)))
+    optimizer = draw(st.sampled_from(["rmsprop", "adam", "adamw", "sgd"]))
+    return {
+        "epochs": epochs,
+        "batch_size": draw(st.integers(1, 65_536)),
+        "optimizer": optimizer,
+        "learning_rate": draw(st.floats(1e-9, 100)),
+        "momentum": draw(SHARES) if optimizer in ("sgd", "rmsprop") else 0.0,
+        "weight_decay": draw(SHARES) if optimizer == "adamw" else 0.0,
+        "block_rate_factor": draw(SHARES),
+        "clip_norm": draw(st.none() | st.floats(1e-3, 1e3)),
+        "schedule": draw(_schedules(epochs, waits)),
+        "early_stopping": draw(
+            st.none()
+            | st.builds(
+                EarlyStopping,
+                watch=st.sampled_from(["val_loss", "val_accuracy"]),
+                patience=waits,
+                smallest_gain=st.floats(0, 1),
+            )
+        ),
+        "label_smoothing": draw(SHARES),
+        "class_weights": draw(st.sampled_from(["equal", "balanced"])),
+        "augmentation": tuple(draw(st.lists(AUGMENTATION, max_size=5, unique_by=lambda change: change.kind))),
+    }
+
+
+AUGMENTATION: st.SearchStrategy[Augmentation] = st.one_of(
+    st.just(Flip()),
+    st.builds(Crop, padding=st.integers(1, 128)),
+    st.builds(Cutout, size=st.integers(1, 512)),
+    st.builds(Colour, strength=SHARES),
+    st.builds(Mixup, alpha=SHARES),
+)
+
+
+def _schedules(epochs: int, waits: st.SearchStrategy[int]) -> st.SearchStrategy[Schedule]:
+    plans: list[st.SearchStrategy[Schedule]] = [
+        st.just(Constant()),
+        st.builds(Exponential, factor=SHARES),
+        st.builds(Cosine, warm_up=st.integers(0, epochs - 1), final=SHARES),
+        st.builds(Plateau, factor=SHARES, patience=waits),
+    ]
+    if epochs > 1:
+        milestones = st.lists(
+            st.builds(Milestone, after_epochs=st.integers(1, epochs - 1), factor=st.floats(1e-6, 100)),
+            min_size=1,
+            max_size=4,
+            unique_by=lambda milestone: milestone.after_epochs,
+        ).map(lambda drawn: tuple(sorted(drawn, key=lambda milestone: milestone.after_epochs)))
+        plans.append(st.builds(Steps, milestones=milestones))
+    return st.one_of(plans)
+
+
+@st.composite
+def _heads(draw: st.DrawFn, network: Network, image: tuple[int, ...]) -> Head:
     first = sum(isinstance(layer.layer, BaseLayer) for layer in network.layers)
     place = draw(st.integers(first, len(network.layers) - 1))
-    shape = network.layers[place - 1].output_shape if place else (32, 32, 3)
+    shape = network.layers[place - 1].output_shape if place else image
     layers: list[Layer] = []
     if len(shape) == 3:
         if min(shape[:2]) >= 3 and draw(st.booleans()):

@@ -20,7 +20,7 @@ def wanting(source: str, backbone: str = SMALL, **weights: str) -> Experiment:
     return Experiment.parse(
         {
             "backbone": backbone,
-            "initial_weights": {"source": source, **weights},
+            "initial_weights": weights | {"source": source},
             "phases": [{"name": "a", "train_on": "source"}],
         }
     )

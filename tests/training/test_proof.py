@@ -1,5 +1,7 @@
 """Proof of freezing, on networks made by hand where the backbones have no such layer."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +9,8 @@ import pytest
 from cifar_core.experiment.layers import Dense
 from cifar_core.experiment.measured import LayerChange
 from cifar_core.experiment.network import Network, NetworkLayer
-from cifar_core.training import networks
-from cifar_core.training.networks import keras_layer
+from cifar_core.training import trainer
+from cifar_core.training.networks import build
 from cifar_core.training.proof import FrozenLayerMovedError, changes, snapshot
 from tests.training.makers import done, experiment, run
 
@@ -24,7 +26,7 @@ def normalizing(*, frozen: bool) -> tuple[Network, keras.Model]:
     )
     model.compile("sgd", "mse")
     rows = [
-        NetworkLayer(Dense(name=name, units=2), "a", 0, (2,), 1, trainable)
+        NetworkLayer(Dense(name=name, units=2), "a", 0, (2,), 1, trainable=trainable)
         for name, trainable in (("norm", not frozen), ("output", True))
     ]
     return Network(tuple(rows)), model
@@ -97,6 +99,13 @@ def test_frozen_layers_do_not_move_and_the_others_do() -> None:
 
 
 def test_a_run_whose_frozen_layer_moves_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "keras_layer", lambda layer, trainable: keras_layer(layer))
+    def thawed(*arguments: Any, **options: Any) -> keras.Model:
+        model = build(*arguments, **options)
+        for layer in model.layers:
+            layer.trainable = True
+        model.compile("sgd", model.loss, metrics=["accuracy"])
+        return model
+
+    monkeypatch.setattr(trainer, "build", thawed)
     with pytest.raises(FrozenLayerMovedError, match="conv_1"):
         run(experiment())

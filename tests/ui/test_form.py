@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.experiment import EarlyStopping, Experiment, Phase
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError
+from cifar_core.experiment.schedules import Cosine, Plateau, Steps
 from cifar_core.experiment.settings import apply
 from cifar_core.ui import form
+from cifar_core.ui.rate_curve import rates
 from tests.experiment.strategies import WORDS, experiments
 
 A_FT1 = RECIPES["a-ft1"].experiment
@@ -43,9 +45,16 @@ def test_the_form_and_its_link_keep_a_folder_of_images(drawn: str, side: int, na
     assert form.read_link(*sent(form.link("scratch", meant, 0)))[1] == meant
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_goes_through_the_form(recipe: str) -> None:
+    experiment = RECIPES[recipe].experiment
+    assert Experiment.parse(form.draft(form.fields(experiment))) == experiment
+
+
 @given(experiments())
 def test_clamping_changes_nothing_that_fits(experiment: Experiment) -> None:
     values = form.fields(experiment)
+    form.shorten(values)
     form.clamp(values, Experiment.parse(form.without_freezing(form.draft(values))))
     assert Experiment.parse(form.draft(values)) == experiment
 
@@ -118,3 +127,73 @@ def test_a_phase_frozen_all_over_the_form_keeps_its_counts() -> None:
     frozen = apply(form.FIRST, ['phases.1.freeze={"rule":"all_but_block","block":"conv_1"}'])
     again = Experiment.parse(form.draft(form.fields(frozen)))
     assert again.networks[1].trainable == frozen.networks[1].trainable == 896
+
+
+OPTIONS = ("optimizer", "schedule", "augmentation", "stop.watch", "class_weights")
+TITLES = (form.OPTIMIZERS, form.SCHEDULES, form.AUGMENTATION, form.WATCHED, form.CLASS_WEIGHTS)
+
+
+@given(experiments(), st.data())
+def test_every_switch_of_options_gives_an_experiment(experiment: Experiment, data: st.DataObject) -> None:
+    values = form.fields(experiment)
+    values["form.0.epochs"] = data.draw(st.integers(2, 20))
+    values["form.0.steps.milestones"] = ""
+    for option, titles in zip(OPTIONS, TITLES, strict=True):
+        chosen = st.sampled_from(list(titles))
+        values[f"form.0.{option}"] = data.draw(st.lists(chosen, unique=True) if option == "augmentation" else chosen)
+    form.shorten(values)
+    assert Experiment.parse(form.draft(values)).networks == experiment.networks
+
+
+def a_phase(**values: Any) -> Phase:
+    fields = form.fields(A_FT1) | {f"form.0.{name.replace('__', '.')}": value for name, value in values.items()}
+    form.shorten(fields)
+    return Experiment.parse(form.draft(fields)).phases[0]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "typed", "meant"),
+    [
+        (40, "10: 0.1, 20:0.01", [(10, 0.1), (20, 0.01)]),
+        (40, "28: 2e-1", [(28, 0.2)]),
+        (40, "", [(20, 0.1)]),
+        (3, " ", [(1, 0.1)]),
+    ],
+)
+def test_steps_of_the_learning_rate_are_typed(epochs: int, typed: str, meant: list[tuple[int, float]]) -> None:
+    plan = a_phase(epochs=epochs, schedule="steps", steps__milestones=typed).schedule
+    assert isinstance(plan, Steps)
+    assert [(each.after_epochs, each.factor) for each in plan.milestones] == meant
+
+
+@pytest.mark.parametrize("typed", ["ten", "10", "10: x", "10: 0.1,", "10: 0.1: 3", "0: 0.5", "10: nan", "99: 0.1"])
+def test_steps_that_cannot_be_meant_are_refused_in_words(typed: str) -> None:
+    with pytest.raises(ExperimentError):
+        a_phase(epochs=20, schedule="steps", steps__milestones=typed)
+
+
+def test_fewer_epochs_shorten_what_waits_for_later_ones() -> None:
+    assert a_phase(epochs=2, schedule="cosine", cosine__warm_up=5).schedule == Cosine(warm_up=1)
+    assert a_phase(epochs=1, schedule="plateau", plateau__patience=9).schedule == Plateau(patience=1)
+    assert a_phase(epochs=3, stop__watch="val_loss", stop__patience=9).early_stopping == EarlyStopping(patience=2)
+
+
+def test_momentum_is_left_behind_by_an_optimizer_that_has_none() -> None:
+    assert a_phase(optimizer="sgd", momentum=0.9).momentum == 0.9
+    assert a_phase(optimizer="adam", momentum=0.9).momentum == 0.0
+
+
+def test_a_weights_file_without_a_name_is_asked_for() -> None:
+    with pytest.raises(ExperimentError, match="name the file"):
+        form.draft(form.fields(A_FT1) | {"form.weights": "file"})
+
+
+@given(experiments())
+def test_the_curve_of_the_learning_rate_reaches_from_the_first_step_to_the_last(experiment: Experiment) -> None:
+    for phase in experiment.phases:
+        drawn = rates(phase)
+        epochs = [place["epoch"] for place in drawn]
+        assert (epochs[0], epochs[-1]) == (0, phase.epochs)
+        assert epochs == sorted(epochs)
+        assert len(drawn) <= 256
+        assert all(0 <= place["rate"] <= 100 * phase.learning_rate for place in drawn)
