@@ -5,6 +5,7 @@ The server listens before it imports the rest of Transfer Lab: a browser needs a
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,10 @@ if __name__ == "__main__":  # as a page; the server imports this file, too
     from cifar_core.ui.page import set_up
     from cifar_core.ui.start import start
     from cifar_core.ui.text import plain
+
+
+RESUMES = "TRANSFER_LAB_RESUMES"
+"""Set in the environment to how often an interrupted run goes on without being asked; 0 without."""
 
 
 @asynccontextmanager
@@ -33,11 +38,11 @@ def supervise() -> Callable[[], None]:
     """Import what the first page needs, start the supervisor, and return what stops it."""
     from cifar_core.home import home
     from cifar_core.runs.errors import StoreError
-    from cifar_core.runs.supervisor import Supervisor
+    from cifar_core.runs.supervisor import Policy, Supervisor
     from cifar_core.ui import start  # noqa: F401
 
     try:
-        supervisor = Supervisor(home())
+        supervisor = Supervisor(home(), policy=Policy(resumes=int(os.environ.get(RESUMES, "0"))))
     except StoreError as error:
         logging.getLogger(__name__).error("Nothing will run: %s", error)
         return lambda: None  # the pages say the same

@@ -89,7 +89,7 @@ def _ours(experiment: Experiment, images: Images, seed: int) -> tuple[list[Momen
         Watched.job, trainer.Measure = job, Watched  # type: ignore[attr-defined]
         moments = [_now()]
         job.moments = moments
-        trainer.train(experiment, images, seed, job, Ledger())
+        trainer.train(experiment, images, seed, job, Ledger(), folder=job.folder)
         moments.append(_now())
         over.set()
         job.end()

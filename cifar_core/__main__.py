@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the run failed, 2 bad arguments or experiment, 130 stopped
 
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from cifar_core.data.catalogue import IMAGE_SIDE, data_at, find_images, open_images
 from cifar_core.data.errors import DataError
+from cifar_core.data.feature_store import KEPT
 from cifar_core.data.folders import halves
 from cifar_core.data.weights import missing_weights
 from cifar_core.experiment.datasets import DATASETS
@@ -146,12 +148,35 @@ def describe(meant: Experiment, chosen: bool, as_json: bool) -> None:
     help=f"Only a quick look: every phase, one epoch of {SMOKE_PER_CLASS} images of each class, from random weights "
     "where ImageNet's are not on this computer.",
 )
-def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool) -> None:
+@click.option(
+    "--no-stored-features",
+    "ordinary",
+    is_flag=True,
+    help="Compute frozen layers again in every epoch, instead of keeping what they make of the images.",
+)
+def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool, ordinary: bool) -> None:
     """Run an experiment now, in this terminal; the app shows it too. Ctrl-C stops it and keeps what it has."""
+    if ordinary:
+        os.environ[KEPT] = "off"  # for the worker
     meant = _available(_quick_look(meant) if quick else meant, chosen=chosen)
     store = Store(home())
     run_id = store.submit(meant, seed, run_name(meant, seed))
     click.echo(f"Run {run_id}: {run_name(meant, seed)}", err=True)
+    _run_to_its_end(store, run_id, as_json=as_json)
+
+
+@main.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+def resume(run_id: str, as_json: bool) -> None:
+    """Go on with an interrupted or stopped run, from its last finished epoch."""
+    store = Store(home())
+    store.resume(run_id)
+    _run_to_its_end(store, run_id, as_json=as_json)
+
+
+def _run_to_its_end(store: Store, run_id: str, *, as_json: bool) -> None:
+    """Run a queued run here, print what it measured, and exit with the code of its end."""
     ended = _follow(store, run_id)
     if as_json:
         _print_json(_document(ended, store.history(run_id)))
@@ -295,7 +320,7 @@ def _follow(store: Store, run_id: str) -> Run:
 
 def _draw(bar: "tqdm[Any]", current: Run) -> None:
     progress = current.progress
-    if progress is not None:
+    if progress is not None and current.state is not State.PREPARING:
         bar.n = progress.fraction
         phase = current.experiment.phases[progress.phase - 1]
         bar.set_description_str(f"{phase.name}, epoch {progress.epoch} of {phase.epochs}", refresh=False)
@@ -357,6 +382,7 @@ def _document(found: Run, history: tuple[PhaseHistory, ...]) -> dict[str, Any]:
                 "before": asdict(phase.before) if phase.before else None,
                 "epochs": [asdict(epoch) for epoch in phase.epochs],
                 "changes": [asdict(change) for change in phase.changes],
+                "features": phase.features,
             }
             for phase in history
         ],

@@ -8,8 +8,10 @@ A line with "inspect" is a page's question instead (`cifar_core.runs.inspect`), 
 """
 
 import errno
+import hashlib
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -29,12 +31,15 @@ from cifar_core.analysis.predictions import Predictions, PredictionsError
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import open_images
 from cifar_core.data.errors import DataError
+from cifar_core.data.feature_store import feature_store
+from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Before, Epoch, LayerChange, Point, Progress, State
 from cifar_core.runs.errors import ClaimLost, StoreError, UnknownRun
 from cifar_core.runs.store import Store
 from cifar_core.training.augmenting import examples
 from cifar_core.training.callbacks import StopRequested, TrainingDivergedError
+from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, end_of_phase, standing
 from cifar_core.training.feeding import Examples, feed
 from cifar_core.training.hardware import hardware, share_graphics_cards, versions
 from cifar_core.training.initial_weights import WeightsError
@@ -45,7 +50,17 @@ from cifar_core.training.trainer import Trained, probabilities, train
 SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_TO_SAVE = 8.0
 TRIES_TO_FINISH = 5
-EXPLAINED = (DataError, PredictionsError, TrainingDivergedError, FrozenLayerMovedError, WeightsError, UnknownRun)
+EXPLAINED = (
+    DataError,
+    PredictionsError,
+    TrainingDivergedError,
+    FrozenLayerMovedError,
+    WeightsError,
+    CheckpointError,
+    UnknownRun,
+)
+REUSE = "TRANSFER_LAB_REUSE"
+"""Set to "off" in the environment to train every phase anew."""
 MODEL, TEST, VALIDATION = "model.keras", "test.npz", "validation.npz"
 
 
@@ -56,12 +71,14 @@ class Job:
         self.home, self.id, self.owner = home, run, owner
         self.store = Store(home)
         self.run = self.store.run(run)
+        self.folder = self.store.artifacts(run)
         self.ledger = Ledger()
         self.ledger.seconds |= {
             "queue": max(0.0, claimed_at - self.run.created.timestamp()),
             "start": max(0.0, time.time() - claimed_at),
         }
         self._end: State | None = None
+        self._keys: list[str] = []
         threading.Thread(target=self._watch_supervisor, daemon=True).start()
         threading.Thread(target=self._watch_stop_flag, daemon=True).start()
 
@@ -108,12 +125,31 @@ class Job:
                 "official": images.official,
                 "fingerprint": images.fingerprint,
             }
+            weights = self._weights()
+            self._keys = self._beginnings(environment, weights)
+            if self.run.resumed:
+                position = standing(self.folder)
+                self.store.rewind(self.id, self.owner, position.phase, position.epoch)
+            elif reused := self._reuse():
+                environment["reused"] = reused
             self.store.set_environment(self.id, self.owner, environment)
-            trained = train(self.run.experiment, images, self.run.seed, self, self.ledger, self._weights())
+            trained = train(
+                self.run.experiment,
+                images,
+                self.run.seed,
+                self,
+                self.ledger,
+                weights=weights,
+                features=feature_store(self.home),
+                folder=self.folder,
+                seconds_before=self._seconds_before(),
+            )
             self.ledger.switch("saving")
             self._save(trained)
             if not trained.stopped:
-                return State.DONE, "", self._evaluate(trained)
+                metrics = self._evaluate(trained)
+                (self.folder / CHECKPOINT).unlink(missing_ok=True)  # nothing is left to go on with
+                return State.DONE, "", metrics
         except StopRequested:
             print("Ended between two steps; what was measured until then is in the store.", file=sys.stderr)
         if self._end is State.INTERRUPTED:
@@ -141,13 +177,46 @@ class Job:
             )
         return path
 
+    def _beginnings(self, environment: dict[str, Any], weights: Path | None) -> list[str]:
+        """For every phase, a key of all that decides the network's state at its end."""
+        experiment = self.run.experiment
+        decides = {
+            "seed": self.run.seed,
+            **{name: environment[name] for name in ("fingerprint", "hardware", "versions")},
+            "weights": None if weights is None else file_hash(weights),
+        }
+        return [
+            hashlib.sha256(json.dumps(decides | beginning(experiment, phase), sort_keys=True).encode()).hexdigest()
+            for phase in range(len(experiment.phases))
+        ]
+
+    def _reuse(self) -> dict[str, Any] | None:
+        """Begin where another run ended a phase, if one began alike; the last phase is always trained."""
+        if os.environ.get(REUSE) == "off":
+            return None
+        for phase in reversed(range(len(self._keys) - 1)):
+            if (found := self.store.checkpoint(self._keys[phase])) is None:
+                continue
+            source, their_phase = found
+            ends = [self.store.artifacts(source) / end_of_phase(each) for each in range(their_phase + 1)]
+            if their_phase == phase and all(end.exists() for end in ends):
+                for end in ends:
+                    shutil.copyfile(end, self.folder / end.name)
+                self.store.reuse(self.id, self.owner, source, phase)
+                return {"run": source, "phases": phase + 1}
+        return None
+
+    def _seconds_before(self) -> float:
+        """How long this run, or the one that it begins with, had trained already."""
+        history = self.store.history(self.id)
+        return max((epoch.at for phase in history for epoch in phase.epochs), default=0.0)
+
     def _save(self, trained: Trained) -> None:
-        folder = self.store.artifacts(self.id)
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"part-{MODEL}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f"part-{MODEL}"
         # Without the optimizer, which nothing goes on with: a smaller file, and plain Keras loads it.
         keras.Model(trained.model.input, trained.model.output, name=trained.model.name).save(part)
-        part.replace(folder / MODEL)
+        part.replace(self.folder / MODEL)
 
     def _evaluate(self, trained: Trained) -> dict[str, dict[str, float]]:
         feed, metrics = trained.feed, {}
@@ -165,7 +234,7 @@ class Job:
         experiment = self.run.experiment
         outputs = experiment.output_classes(len(experiment.phases) - 1)
         predictions = Predictions(
-            probabilities=probabilities(trained.model, examples),
+            probabilities=probabilities(trained, examples),
             labels=examples.labels.numpy(),
             images=examples.indices,
             class_names=tuple(
@@ -173,7 +242,7 @@ class Job:
                 for position, index in enumerate(outputs)
             ),
         )
-        predictions.save(self.store.artifacts(self.id) / file)
+        predictions.save(self.folder / file)
         return measure(predictions)
 
     def _say(self, state: State, step: str) -> None:
@@ -208,6 +277,10 @@ class Job:
         self.store.begin_phase(self.id, self.owner, index, name)
         self._say(State.TRAINING, "compiling the first step")
 
+    def features(self, phase: int, sentence: str) -> None:
+        """Whether a phase trains on stored features, and why."""
+        self.store.record_features(self.id, self.owner, phase, sentence)
+
     def before(self, phase: int, before: Before) -> None:
         """Validation before any step of a phase."""
         self.store.record_before(self.id, self.owner, phase, before)
@@ -228,6 +301,10 @@ class Job:
         """A phase with early stopping has ended with the weights of this epoch."""
         self.store.record_kept(self.id, self.owner, phase, epoch)
 
+    def phase_ended(self, index: int) -> None:
+        """A phase that others follow has ended, and its end is kept."""
+        self.store.record_checkpoint(self.id, self.owner, index, self._keys[index])
+
     def progress(self, progress: Progress) -> None:
         """How far the run has come."""
         self.store.set_progress(self.id, self.owner, progress)
@@ -235,6 +312,15 @@ class Job:
     def should_stop(self) -> bool:
         """Whether a stop was asked for, or the supervisor is gone."""
         return self._end is not None
+
+
+def file_hash(path: Path) -> str:
+    """Return a hash of a file's content; of nothing where it cannot be read, which is told when it is needed."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _in_words(error: Exception) -> str:
@@ -259,7 +345,7 @@ def _augmented(question: dict[str, Any]) -> dict[str, Any]:
     images = open_images(experiment.data, home=Path(question["home"]))
     trained_on = feed(experiment, question["phase"], images, question["seed"]).train
     first_of_each_class = np.unique(trained_on.labels, return_index=True)[1]
-    shown = tf.gather(trained_on.images, first_of_each_class).numpy()
+    shown = tf.gather(trained_on.values[0], first_of_each_class).numpy()
     augmentation = experiment.phases[question["phase"]].augmentation
     return {"images": shown, "changed": examples(shown, augmentation, question["seed"])}
 

@@ -5,12 +5,12 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from cifar_core.experiment.backbones import BACKBONES
+from cifar_core.experiment.backbones import BACKBONES, Backbone
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.pixels import PIXEL_SCALES
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError
-from cifar_core.experiment.wording import network_input
+from cifar_core.experiment.wording import how_it_trains, network_input
 from cifar_core.runs.inspect import InspectionFailed
 from cifar_core.ui import form, form_state, reads
 from cifar_core.ui.data_panel import data_panel
@@ -39,9 +39,9 @@ NUMBERS: dict[str, tuple[str, float, float, float, str]] = {
     "stop.patience": ("Patience, epochs", 1, 1000, 1, "early stopping"),
     "stop.smallest_gain": ("Smallest gain", 0.0, 1.0, 0.001, "early stopping"),
     "label_smoothing": ("Label smoothing", 0.0, 1.0, 0.05, "label smoothing"),
-    "crop.padding": ("Shift, up to pixels", 1, 128, 1, "augmentation"),
+    "crop.padding": ("Crop, pixels of shift", 1, 128, 1, "crop"),
     "cutout.size": ("Cutout, pixels a side", 1, 512, 1, "cutout"),
-    "colour.strength": ("Colour, strength", 0.0, 1.0, 0.05, "colour"),
+    "colour.strength": ("Colour jitter, strength", 0.0, 1.0, 0.05, "colour jitter"),
     "mixup.alpha": ("Mixup, alpha", 0.0, 10.0, 0.1, "mixup"),
 }
 # The choices among them: label, names of the choices, term.
@@ -88,8 +88,17 @@ def choose_network(data: Data) -> None:
         help=f"{row.title}: {row.source}. Images of {row.smallest_input[0]}×{row.smallest_input[1]} pixels or more; "
         f"{params:,} parameters without the output layer. {help_for('backbone')}",
     )
-    with weights:
-        choose_weights(seen)
+    sources = form.weights_for(row)
+    runs = reads.runs_to_start_from(seen)
+    if not runs and state["form.weights"] != "run":
+        sources.remove("run")
+    weights.selectbox(
+        "Initial weights",
+        sources,
+        format_func=form.WEIGHTS.__getitem__,
+        key="form.weights",
+        help=help_for("initial weights"),
+    )
     size.number_input(
         "Input size, pixels a side",
         max(row.smallest_input),
@@ -107,25 +116,18 @@ def choose_network(data: Data) -> None:
         help=help_for("pixel values"),
     )
     st.caption(network_input(form.network_input(data, state)))
+    show_weights(row, runs)
 
 
-def choose_weights(seen: Experiment) -> None:
-    """What the backbone knows at the beginning."""
-    row, runs = seen.backbone_row, reads.runs_to_start_from(seen)
-    sources = form.weights_for(row)
-    if not runs and state["form.weights"] != "run":
-        sources.remove("run")
-    st.selectbox(
-        "Initial weights",
-        sources,
-        format_func=form.WEIGHTS.__getitem__,
-        key="form.weights",
-        help=help_for("initial weights"),
-    )
+def show_weights(row: Backbone, runs: dict[str, str]) -> None:
+    """Where the initial weights come from."""
     match state["form.weights"]:
         case "imagenet" if row.application is not None:
             here = reads.imagenet_weights(row.application).exists()
-            st.caption("On this computer." if here else "Not on this computer yet.", help=help_for("ImageNet weights"))
+            st.caption(
+                f"ImageNet weights of {row.title}: {'on this computer' if here else 'not on this computer yet'}.",
+                help=help_for("ImageNet weights"),
+            )
         case "file":
             st.text_input(
                 "Weights file on the computer that runs the app",
@@ -135,7 +137,7 @@ def choose_weights(seen: Experiment) -> None:
         case "run":
             chosen = state["form.weights_run"] = state["form.weights_run"] or next(iter(runs))
             st.selectbox(
-                "The run whose final model it takes them from",
+                "Initial weights from the final model of",
                 list(runs | {chosen: ""}),
                 format_func=lambda run: plain(runs.get(run, f"run {run}, which has no such model here")),
                 key="form.weights_run",
@@ -222,6 +224,7 @@ def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
     if layers := unfolded("Layers", key=f"layers.{index}"):
         with layers:
             show_layers(frozen, index)
+    st.caption(plain(how_it_trains(frozen.phases[index])))
     if options := unfolded("Training options", key=f"options.{index}"):
         with options:
             choose_options(frozen, index)

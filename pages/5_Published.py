@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import streamlit as st
 
@@ -31,21 +32,22 @@ COLOURS = {
     Badge.NEEDS_WEIGHTS: "violet",
     Badge.NO_ACCURACY: "gray",
 }
+NUMBERS = ("published", "measured here", "difference", "time here", "trainable parameters")
 NO_IMAGES = "CIFAR-10 is not on this computer; the Experiment page downloads it, or takes a folder or archive of yours."
 
 
 @st.cache_resource(max_entries=10_000, show_spinner=False)
-def epochs_of(run: str) -> tuple[PhaseHistory, ...]:
-    """What the phases of a finished run measured by epoch: it stays as it is, and thousands of them fit into memory."""
+def epochs_of(run: str, finished: datetime | None) -> tuple[PhaseHistory, ...]:
+    """What the phases of a run had measured by epoch when it finished: thousands of them fit into memory."""
     return tuple(replace(phase, points=(), changes=()) for phase in reads.store().history(run, points=0))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def judged(
-    finished: tuple[tuple[str, str], ...], lacking: frozenset[str], _runs: Sequence[Run]
+    finished: tuple[tuple[str, str, datetime | None], ...], lacking: frozenset[str], _runs: Sequence[Run]
 ) -> tuple[list[Claim], list[Claim], Estimates]:
     """The claims, those without ImageNet weights, and the estimates: anew when a run ended, was renamed or deleted."""
-    measured: list[Measured] = [(run, epochs_of(run.id)) for run in _runs]
+    measured: list[Measured] = [(run, epochs_of(run.id, run.finished)) for run in _runs]
     return claims(measured, lacking), from_random_weights(measured), Estimates(measured)
 
 
@@ -200,13 +202,14 @@ st.markdown(
 images_here = reads.where_images_are(CIFAR10) is not None
 lacking = frozenset(recipe.id for recipe in RECIPES.values() if missing_weights(recipe.experiment))
 finished = [run for run in reads.runs(archived=True) if run.state.is_finished]
-found, random, estimates = judged(tuple((run.id, run.name) for run in finished), lacking, finished)
+found, random, estimates = judged(tuple((run.id, run.name, run.finished) for run in finished), lacking, finished)
 rows = table(found)
 st.dataframe(
     rows.assign(verdict=rows["verdict"].map(lambda verdict: [verdict])),
     hide_index=True,
     height="content",
     column_config={
+        **dict.fromkeys(NUMBERS, st.column_config.TextColumn(alignment="right")),
         "verdict": st.column_config.MultiselectColumn(options=list(COLOURS), color=list(COLOURS.values())),
         "recipe": st.column_config.TextColumn(width=190),
         "published time": st.column_config.TextColumn(width="medium"),

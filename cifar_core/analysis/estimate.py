@@ -38,7 +38,7 @@ class Estimates:
         named = [str(run.environment["hardware"]) for run, _ in newest_first if run.environment.get("hardware")]
         self.hardware = named[0] if named else ""
         here = [(run, phases) for run, phases in newest_first if run.environment.get("hardware") == self.hardware]
-        self._done = [run for run, _ in here if run.state is State.DONE and run.started and run.finished]
+        self._done = [run for run, _ in here if run.state is State.DONE and not run.resumed]
         self._paces = [pace for run, phases in here for pace in _paces(run, phases)]
 
     def of(self, experiment: Experiment) -> Estimate | None:
@@ -98,14 +98,16 @@ def in_words(estimate: Estimate | None) -> str:
 def _paces(run: Run, histories: Sequence[PhaseHistory]) -> Iterator[tuple[float, float]]:
     """For each phase, the multiply-adds of a training image and the seconds of one multiply-add.
 
-    The first epoch of a phase is left out, which also compiles; so are runs on stored features, which skip work.
+    The first epoch of a phase is left out, which also compiles; so are frozen phases of runs that stored features: they
+    skip work. An estimate therefore takes stored features into account only where the same experiment is done.
     """
-    for history in histories if "extract" not in run.seconds else ():
+    for history in histories:
+        network = run.experiment.networks[history.index]
+        frozen = any(layer.params and not layer.trainable for layer in network.layers)
         steady = [epoch for epoch in history.epochs[1:] if epoch.images >= _FEWEST_IMAGES]
-        if steady:
-            _, for_an_image = multiply_adds(run.experiment.networks[history.index])
+        if steady and not (frozen and "extract" in run.seconds):
             in_an_epoch = _epoch(run.experiment, history.index, steady[0].images)
-            yield for_an_image, median(epoch.seconds for epoch in steady) / in_an_epoch
+            yield multiply_adds(network)[1], median(epoch.seconds for epoch in steady) / in_an_epoch
 
 
 def _training_images(experiment: Experiment, phase: int) -> float:

@@ -26,6 +26,10 @@ def labels(run: Run) -> list[str]:
         found.append(f"quick look: {count(experiment.data.per_class, 'image')} per class")
     if experiment.validation.on == "test":
         found.append("validated on the test images")
+    if reused := run.environment.get("reused"):
+        found.append(f"{count(reused['phases'], 'phase')} reused from run {reused['run']}")
+    if run.resumed:
+        found.append("resumed after an interruption")
     if run.state in _UNFINISHED:
         found.append(_UNFINISHED[run.state])
     return found

@@ -28,6 +28,8 @@ from cifar_core.data.errors import DataDamagedError, DataNotStoredError
 FORMAT = 1
 SECONDS_BETWEEN_MARKS = 2.0
 SECONDS_BETWEEN_ASKS = 0.2
+KEPT, GIGABYTES = "TRANSFER_LAB_FEATURES", "TRANSFER_LAB_FEATURES_GB"
+MOST_BYTES = 10_000_000_000
 _ABOUT = "about.json"
 _MARK = "mark.json"
 _UNFINISHED = "unfinished-"
@@ -117,7 +119,8 @@ class Writer:
         Written as a file and not through a memory map: a full disk is then an error instead of a crash.
 
         Raises:
-            ValueError: for other shapes than announced, and for values that are too large for their type.
+            DataNotStoredError: for values that are too large for their type.
+            ValueError: for other shapes than announced.
         """
         for file, header, spec, part in zip(self._files, self._headers, self._specs, values, strict=True):
             if part.shape[1:] != spec.shape or len(part) != len(values[0]):
@@ -142,10 +145,17 @@ class Writer:
 
 
 class FeatureStore:
-    """The features under one folder, at most `budget` bytes of them: the least recently used give way."""
+    """The features under one folder, at most `budget` bytes of them: the least recently used give way.
 
-    def __init__(self, folder: Path, budget: int):
-        self._folder, self.budget = folder, budget
+    `half` says how new ones are wanted: float32 values in half the size.
+    """
+
+    def __init__(self, folder: Path, budget: int, half: bool = False):
+        self._folder, self.budget, self.half = folder, budget, half
+
+    def holds(self, key: str) -> bool:
+        """Whether there are complete features of a key; they may be damaged, or gone in a moment."""
+        return (self._folder / key).exists()
 
     def open(self, key: str, specs: Sequence[Spec], images: int) -> Features | None:
         """Return the features of a key, or None where there are none.
@@ -273,6 +283,33 @@ class FeatureStore:
         return ReadWriteLock(locks / f"{key}.db", is_singleton=False)
 
 
+def feature_store(home: Path) -> FeatureStore | None:
+    """Return the features under `home`, as the environment wants them; None where they are switched off.
+
+    `TRANSFER_LAB_FEATURES` is "full" (the default), "half" or "off"; `TRANSFER_LAB_FEATURES_GB` is how much room they
+    may take: by default 10 GB, or a fifth of what is free where that is less.
+
+    Raises:
+        DataNotStoredError: naming the variable that says something else.
+    """
+    kept = os.environ.get(KEPT, "full")
+    if kept not in ("full", "half", "off"):
+        raise DataNotStoredError(f'{KEPT}: expected full, half or off, received "{kept}".')
+    if kept == "off":
+        return None
+    store = FeatureStore(home / "features", 0, half=kept == "half")
+    if (allowed := os.environ.get(GIGABYTES)) is not None:
+        try:
+            store.budget = int(float(allowed) * 1e9)
+        except (ValueError, OverflowError):
+            raise DataNotStoredError(f'{GIGABYTES}: expected a number of gigabytes, received "{allowed}".') from None
+    else:
+        existing = next(folder for folder in (home, *home.parents) if folder.exists())
+        taken = sum(entry.bytes for entry in store.entries())
+        store.budget = min(MOST_BYTES, (shutil.disk_usage(existing).free + taken) // 5)
+    return store
+
+
 def _held_alone(held: ExitStack, lock: ReadWriteLock, give_up: Callable[[], bool]) -> bool:
     while True:
         try:
@@ -304,7 +341,6 @@ def _read(folder: Path, specs: Sequence[Spec], images: int) -> tuple[tuple[NDArr
         raise DataDamagedError(
             f"Stored features in {folder} are damaged ({error}). They are computed again."
         ) from error
-    return arrays, about
 
 
 def _mapped(path: Path, spec: Spec, images: int) -> NDArray[Any]:
@@ -327,7 +363,7 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 def _relative_error(values: NDArray[Any], kept: NDArray[Any]) -> float:
     if not np.isfinite(kept).all():
-        raise ValueError(
+        raise DataNotStoredError(
             f"Features of up to {np.abs(values).max():g} do not fit into {kept.dtype}, which ends at "
             f"{np.finfo(kept.dtype).max:g}. Store them in full size."
         )

@@ -95,7 +95,8 @@ class PhaseHistory:
     """All that one phase measured so far.
 
     `kept_epoch` (from 1) is the epoch whose weights a phase with early stopping ended with. It is None until then,
-    when the phase was stopped, and without early stopping: the weights are those of the last step.
+    when the phase was stopped, and without early stopping: the weights are those of the last step. `features` says in
+    a sentence whether the phase was trained on stored features, and why.
     """
 
     index: int
@@ -106,6 +107,7 @@ class PhaseHistory:
     changes: tuple[LayerChange, ...] = ()
     kept_epoch: int | None = None
     reused_from: str | None = None
+    features: str = ""
 
     @property
     def result(self) -> Epoch | None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.experiment import Experiment, Phase
 from cifar_core.experiment.recipes import recipe_of
+from cifar_core.experiment.schedules import Cosine, Exponential, Plateau, Schedule, Steps
 
 
 def class_list(experiment: Experiment, classes: Sequence[int]) -> str:
@@ -67,11 +68,58 @@ def _initially_learned_on(experiment: Experiment) -> str:
     }[initial.source]
 
 
+def initial_weights(experiment: Experiment) -> str:
+    """Return what the backbone knows before the first phase."""
+    initial = experiment.initial_weights
+    return {
+        "random": "Random initial weights.",
+        "imagenet": "Initial weights learned on ImageNet.",
+        "file": f"Initial weights from the file {PurePath(initial.path or '').name}.",
+        "run": f"Initial weights from run {initial.run}.",
+    }[initial.source]
+
+
 def network_input(experiment: Experiment) -> str:
     """Return what the network sees of the images: their size, and the scale of their pixels."""
     images, seen = ("×".join(map(str, shape[:2])) for shape in (experiment.image_shape, experiment.input_shape))
     size = f"Images of {images} pixels" + (f" are brought to {seen} (bilinear)" if seen != images else "")
     return f"{size}; pixel values: {experiment.pixel_scale.title}."
+
+
+def how_it_trains(phase: Phase) -> str:
+    """Return a phase's training options in one line: the usual ones, and whatever else is not left at nothing."""
+    stopping = phase.early_stopping
+    changes = [" ".join(map(str, dict(change).values())) for change in phase.augmentation]
+    parts = [
+        f"{phase.epochs} epoch" + "s" * (phase.epochs != 1),
+        f"batch size {phase.batch_size}",
+        f"{phase.optimizer} at {phase.learning_rate:g}",
+        _schedule(phase.schedule),
+        f"momentum {phase.momentum:g}" * bool(phase.momentum),
+        f"weight decay {phase.weight_decay:g}" * bool(phase.weight_decay),
+        f"layer-wise rate factor {phase.block_rate_factor:g}" * (phase.block_rate_factor < 1),
+        f"gradient norm at most {phase.clip_norm:g}" if phase.clip_norm else "",
+        f"early stopping after {stopping.patience} epochs by {stopping.watch.replace('val_', 'validation ')}"
+        if stopping
+        else "",
+        f"label smoothing {phase.label_smoothing:g}" * bool(phase.label_smoothing),
+        "balanced class weights" * (phase.class_weights == "balanced"),
+        f"augmentation: {', '.join(changes)}" * bool(changes),
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def _schedule(schedule: Schedule) -> str:
+    match schedule:
+        case Steps(milestones=milestones):
+            return f"rate {', '.join(f'× {each.factor:g} after {each.after_epochs}' for each in milestones)} epochs"
+        case Exponential(factor=factor):
+            return f"rate × {factor:g} every epoch"
+        case Cosine(warm_up=warm_up, final=final):
+            return f"cosine decay to × {final:g}" + (f" after {warm_up} epochs of warm-up" if warm_up else "")
+        case Plateau(factor=factor, patience=patience):
+            return f"rate × {factor:g} after {patience} epochs without lower validation loss"
+    return ""
 
 
 def run_name(experiment: Experiment, seed: int) -> str:

@@ -77,6 +77,7 @@ def read_history(connection: Connection, run: str, most_points: int | None = Non
             changes=_measured(connection, changes, LayerChange, run, row.phase),
             kept_epoch=row.kept_epoch,
             reused_from=row.reused_from,
+            features=row.features,
         )
         for row in begun
     )

@@ -43,6 +43,8 @@ class Policy:
     """From the start to the first spare: its imports would slow the first page down."""
     warm_up: float = 15.0
     """Into a run before the next spare is started: its imports would slow the first steps down."""
+    resumes: int = 0
+    """How often an interrupted run is continued without being asked."""
 
 
 class Supervisor:
@@ -105,6 +107,17 @@ class Supervisor:
                 # The computer was asleep: all leases have expired, and their holders wake up just now.
                 self._leaving.wait(self._policy.lease)
             reconcile(self._store)
+            self._resume_interrupted()
+
+    def _resume_interrupted(self) -> None:
+        if not self._policy.resumes or self._leaving.is_set():
+            return
+        try:
+            for run in self._store.runs(states=[State.INTERRUPTED]):
+                if run.resumed < self._policy.resumes:
+                    self._store.resume(run.id)
+        except StoreError as error:  # another supervisor was faster, or the store is unusable right now
+            _LOG.error("Interrupted runs could not be continued: %s", error)
 
 
 def run_now(store: Store, run: str, policy: Policy | None = None, leaving: "Leaving | None" = None) -> Run:

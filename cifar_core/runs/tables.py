@@ -29,6 +29,7 @@ UPGRADES = {
     1: (
         "ALTER TABLE phases ADD COLUMN kept_epoch INTEGER",
         "ALTER TABLE phases ADD COLUMN reused_from VARCHAR",
+        "ALTER TABLE phases ADD COLUMN features TEXT DEFAULT '' NOT NULL",
         "ALTER TABLE runs ADD COLUMN resumed INTEGER DEFAULT 0 NOT NULL",
     )
 }
@@ -134,6 +135,8 @@ phases = Table(
     Column("kept_epoch", Integer),
     # The run that trained this phase, where it was not trained again.
     Column("reused_from", String),
+    # Whether it was trained on stored features, and why: a sentence.
+    Column("features", Text, nullable=False, default="", server_default=""),
 )
 
 # Ends of phases that later runs may begin with, by everything that decides them.

@@ -25,6 +25,9 @@ class Reporter(Protocol):
     def phase(self, index: int, name: str) -> None:
         """A phase begins."""
 
+    def features(self, phase: int, sentence: str) -> None:
+        """Whether a phase trains on stored features, and why."""
+
     def before(self, phase: int, before: Before) -> None:
         """Validation before any step of a phase."""
 
@@ -39,6 +42,9 @@ class Reporter(Protocol):
 
     def kept(self, phase: int, epoch: int) -> None:
         """A phase with early stopping has ended with the weights of this epoch, counted from 1."""
+
+    def phase_ended(self, index: int) -> None:
+        """A phase that others follow has ended, and its end is kept."""
 
     def progress(self, progress: Progress) -> None:
         """How far the run has come."""
@@ -56,7 +62,11 @@ class TrainingDivergedError(RuntimeError):
 
 
 class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Measures one phase while Keras fits it. `clock` is `time.perf_counter()` when the first phase began."""
+    """Measures one phase while Keras fits the whole of `network`, or what is behind its frozen layers.
+
+    `clock` is `time.perf_counter()` when the first phase began. Keras may execute several batches at once: what is
+    said of a batch then is true of the last of them.
+    """
 
     def __init__(
         self,
@@ -66,10 +76,11 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         phase: int,
         seed: int,
         batches: Shuffled,
+        network: keras.Model,
         clock: float,
     ):
         super().__init__()
-        self._reporter, self._ledger, self._batches = reporter, ledger, batches
+        self._reporter, self._ledger, self._batches, self._network = reporter, ledger, batches, network
         self._settings, self._phase, self._seed, self._clock = experiment.phases[phase], phase, seed, clock
         self._epochs_before = sum(each.epochs for each in experiment.phases[:phase])
         self._epochs_in_all = sum(each.epochs for each in experiment.phases)
@@ -86,13 +97,13 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         """Put every random stream to its start for this epoch."""
         self._epoch, self._seen, self._sums_at_point = epoch + 1, 0, (0, 0.0, 0.0)
         self._batches.shuffle(self._seed, self._phase, self._epoch)
-        reset_random_layers(self.model, self._seed, self._phase, self._epoch)
+        reset_random_layers(self._network, self._seed, self._phase, self._epoch)
         self._epoch_began = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Report a point now and then; notice a loss that is no number, and a request to stop."""
         assert logs is not None
-        if batch == 0 and self._epoch == 1:
+        if not self._seen:
             self._ledger.switch("steps")
         self._seen = min((batch + 1) * self._settings.batch_size, self._batches.images)
         self._refuse_divergence(logs["loss"])

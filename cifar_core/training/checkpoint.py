@@ -6,7 +6,8 @@ callbacks remember are all there is to keep. Files hold plain arrays; nothing in
 
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+
+CHECKPOINT = "checkpoint.npz"
+"""The file for the last finished epoch."""
 
 REMEMBERED: dict[type, tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("best", "best_epoch", "wait", "best_weights"),
@@ -77,21 +81,52 @@ def _remembered(name: str, value: Any) -> dict[str, Any]:
     return {name: value}
 
 
-def load(path: Path) -> Checkpoint | None:
-    """Read a checkpoint, or return None where there is none.
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint.
 
     Raises:
-        CheckpointError: when the file is damaged.
+        CheckpointError: when the file is damaged or not there.
     """
+    with _told(path), np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+        return Checkpoint(_position(arrays.pop("position")), arrays)
+
+
+def end_of_phase(phase: int) -> str:
+    """Return the name of the file for the end of a phase."""
+    return f"phase-{phase}.npz"
+
+
+def standing(folder: Path) -> Position:
+    """Return where the checkpoints in a folder let training begin: at the start where there is none.
+
+    Raises:
+        CheckpointError: when a checkpoint is damaged.
+    """
+    ended = [int(path.stem.removeprefix("phase-")) for path in folder.glob(end_of_phase(0).replace("0", "*"))]
+    phase = max(ended, default=-1) + 1
+    path = folder / CHECKPOINT
+    if path.exists():
+        with _told(path), np.load(path, allow_pickle=False) as file:
+            position = _position(file["position"])
+        if position.phase == phase:
+            return position
+    return Position(phase, 0)
+
+
+def _position(array: NDArray[Any]) -> Position:
+    phase, epoch = (int(value) for value in array)
+    return Position(phase, epoch)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        phase, epoch = (int(value) for value in arrays.pop("position"))
-    except FileNotFoundError:
-        return None
+        yield
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"The checkpoint {path.name} is damaged ({error}). Start the run again.") from error
-    return Checkpoint(Position(phase, epoch), arrays)
+        raise CheckpointError(
+            f"The checkpoint {path.name} cannot be used ({error}). Start the experiment again as a new run."
+        ) from error
 
 
 def restore_weights(checkpoint: Checkpoint, model: keras.Model) -> None:

@@ -5,21 +5,27 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
+import psutil
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from cifar_core.data.errors import DataDamagedError
 from cifar_core.data.feature_store import Features, FeatureStore, Spec
+from cifar_core.training.cost import largest_values, seconds_for_image
 from cifar_core.training.cut import Cut
 
 BATCH = 256
-TRIAL = 64
-READ_BYTES_PER_SECOND = 1e9
-"""What a batch of features costs to be gathered, roughly: only decides whether features are worth their while."""
+BATCH_BYTES = 1 << 29
+"""What the largest tensor of a batch may take: images of 512 pixels a side would fill the memory otherwise."""
+FROM_MEMORY, FROM_DISK = 1e9, 1e8
+"""Bytes a second that features are gathered at, roughly: where they fit into memory, and where they do not."""
+SECONDS_TO_SET_UP = 0.5
+"""What stored features cost, however few images there are."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +38,15 @@ class Decision:
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """Features to be had: of which cut, of which images, uint8 (n, height, width, channels), kept in which type.
+    """Features to be had: of which cut, of which images, kept in which type.
 
-    `source` says exactly which images these are; equal sources must mean equal images. `label` says it to people.
+    The images are those of `images`, uint8 (m, height, width, channels), at the `places` (n,). `source` says exactly
+    which these are; equal sources must mean equal images. `label` says it to people.
     """
 
     cut: Cut
     images: NDArray[np.uint8]
+    places: NDArray[np.int64]
     source: str
     label: str
     half: bool = False
@@ -54,13 +62,14 @@ class Wanted:
     @property
     def bytes(self) -> int:
         """Size of the features."""
-        return len(self.images) * sum(spec.bytes for spec in self.specs)
+        return len(self.places) * sum(spec.bytes for spec in self.specs)
 
+    @cached_property
     def key(self) -> str:
         """Hash everything that decides the features: images, layers, weights, cut, type, and who computes."""
         total = hashlib.sha256(self.source.encode())
         total.update(json.dumps([self.cut.description, [(spec.shape, spec.dtype) for spec in self.specs]]).encode())
-        total.update(f"{len(self.images)} {keras.__version__} {tf.__version__}".encode())
+        total.update(f"{len(self.places)} {keras.__version__} {tf.__version__}".encode())
         for weight in self.cut.prefix.weights:
             total.update(np.ascontiguousarray(weight.numpy()).data)
         return total.hexdigest()
@@ -72,42 +81,42 @@ def source_of(fingerprint: str, split: str, indices: NDArray[np.int64]) -> str:
 
 
 def decide(
-    cut: Cut | None, images: int, epochs: int, budget: int, *, augmented: bool, seconds_per_image: float = np.inf
+    cut: Cut | None,
+    images: int,
+    epochs: int,
+    budget: int,
+    *,
+    augmented: bool,
+    bytes_per_image: int = 0,
+    missing: int | None = None,
 ) -> Decision:
     """Choose between stored features and the ordinary way, for training and validation images together.
 
-    `seconds_per_image` is what the layers before the cut take for one image: see `seconds_before_cut`.
+    Features of `missing` images, of all where it is None, are still to be computed. `budget` is in bytes;
+    `bytes_per_image` is what features take as they are kept, if not as the network computes them. The sentence of a
+    decision for stored features ends with where they come from: see `Shortcut`.
     """
     if cut is None:
         return Decision(False, "No stored features: no frozen layer stands before the first one that trains or draws.")
-    size = images * cut.bytes_per_image
     if augmented:
         return Decision(False, "No stored features: augmentation makes other images in every epoch.")
+    size = images * (bytes_per_image or cut.bytes_per_image)
     if size > budget:
         return Decision(
             False,
-            f"No stored features: they would take {_megabytes(size)}, and {_megabytes(budget)} are allowed.",
+            f"No stored features: they would take {megabytes(size)}, and {megabytes(budget)} are allowed.",
         )
-    computing = images * seconds_per_image
-    handling = size / READ_BYTES_PER_SECOND
-    saved = (epochs - 1) * computing - (epochs + 1) * handling
-    if saved <= 0:
+    missing = images if missing is None else missing
+    computing = (epochs * images - missing) * seconds_for_image(cut.prefix)
+    passes = epochs + missing / images  # over the features: what is computed is written first
+    handling = passes * size / (FROM_MEMORY if size < psutil.virtual_memory().total / 2 else FROM_DISK)
+    if computing < handling + SECONDS_TO_SET_UP:
         return Decision(
             False,
             f"No stored features: computing and reading them would take longer than they save in {epochs} "
             f"epoch{'s' if epochs > 1 else ''}.",
         )
-    return Decision(True, f"Stored features: {_megabytes(size)} after {cut.layers[-1]}.")
-
-
-def seconds_before_cut(cut: Cut, images: NDArray[np.uint8]) -> float:
-    """Measure what the layers before the cut take for one image, on a few images. Compiling them is not counted."""
-    trial = tf.constant(images[:TRIAL])
-    before = _compiled(cut.prefix)
-    before(trial)
-    began = time.perf_counter()
-    before(trial)
-    return (time.perf_counter() - began) / len(trial)
+    return Decision(True, f"Stored features after {cut.layers[-1]}: {megabytes(size)} for {images:,} images.")
 
 
 def features(
@@ -124,10 +133,10 @@ def features(
     features were damaged, for example. What a stop or a crash left unfinished is continued.
 
     Raises:
-        cifar_core.data.errors.DataNotStoredError: when the disk or the budget has no room.
-        ValueError: when half-size storage cannot hold the values.
+        cifar_core.data.errors.DataNotStoredError: when the disk or the budget has no room, and when half-size storage
+            cannot hold the values.
     """
-    key, count = wanted.key(), len(wanted.images)
+    key, count = wanted.key, len(wanted.places)
     while not should_stop():
         try:
             found = store.open(key, wanted.specs, count)
@@ -139,8 +148,9 @@ def features(
         with store.writing(key, wanted.specs, count, label=wanted.label, should_stop=should_stop) as writer:
             if writer is not None:
                 before, began, first = _compiled(wanted.cut.prefix), time.perf_counter(), writer.done
+                size = max(1, min(BATCH, BATCH_BYTES // (4 * largest_values(wanted.cut.prefix))))
                 while writer.done < count and not should_stop():
-                    batch = wanted.images[writer.done : writer.done + BATCH]
+                    batch = wanted.images[wanted.places[writer.done : writer.done + size]]
                     writer.put([value.numpy() for value in before(tf.constant(batch))])
                     speed = (writer.done - first) / (time.perf_counter() - began)
                     progress(writer.done, count, (count - writer.done) / speed)
@@ -158,5 +168,6 @@ def in_tensorflow(arrays: Sequence[NDArray[Any]]) -> tuple[tf.Tensor, ...]:
     return tuple(tf.experimental.dlpack.from_dlpack(array.__dlpack__()) for array in arrays)
 
 
-def _megabytes(size: int) -> str:
+def megabytes(size: int) -> str:
+    """Return a size for people."""
     return f"{size / 1e6:,.{0 if size >= 1e7 else 1}f} MB"

@@ -1,4 +1,4 @@
-"""Images in memory as uint8, gathered batch by batch: what Keras's fit is fed with.
+"""Images in memory as uint8, or stored features of them, gathered batch by batch: what Keras's fit is fed with.
 
 Bytes are a quarter of float32 and are scaled inside the model; gathering by a given order makes the order of the
 images a stream of its own.
@@ -6,6 +6,7 @@ images a stream of its own.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -22,28 +23,32 @@ EVALUATION_BATCH = 500
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Images uint8 (n, height, width, channels) with labels int32 (n,): the output that is right for each image.
+    """Images with labels int32 (n,): the output that is right for each image.
 
-    `indices` (n,) are the images' places in their split of the data set.
+    `indices` (n,) are the images' places in their `split` of the data set. `values` hold what a model is given: the
+    images themselves, uint8 (m, height, width, channels), or their stored features, (m, …), a tensor for each that
+    crosses the cut. `rows` (n,) says where in them each image is.
     """
 
-    images: tf.Tensor
+    values: tuple[tf.Tensor, ...]
+    rows: NDArray[np.int64]
     labels: tf.Tensor
     indices: NDArray[np.int64]
+    split: Literal["train", "test"]
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.indices)
 
-    def in_order(self, *, one_hot: int | None = None) -> tf.data.Dataset:
-        """Return batches of (images, labels) in the order in which they are kept, for evaluation.
+    def in_order(self, *, one_hot: int | None = None, batch_size: int = EVALUATION_BATCH) -> tf.data.Dataset:
+        """Return batches of (values, labels) in the order of the indices, for evaluation.
 
         Labels are int32 (n,), or float32 (n, one_hot) for a loss that wants so many probabilities.
         """
         return _batches(
             self,
             tf.range(len(self)),
-            EVALUATION_BATCH,
+            batch_size,
             lambda step, images, labels: (images, labels if one_hot is None else tf.one_hot(labels, one_hot)),
         )
 
@@ -70,7 +75,7 @@ class Shuffled:
         self._augmenting = tf.Variable(np.int64(0), trainable=False)
         weights = _balanced(examples.labels.numpy(), outputs) if phase.class_weights == "balanced" else None
 
-        def prepared(step: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def prepared(step: tf.Tensor, images: Any, labels: tf.Tensor) -> tuple[Any, ...]:
             if phase.learns_one_hot:
                 labels = tf.one_hot(labels, outputs)
             if phase.augmentation:
@@ -110,11 +115,12 @@ def feed(experiment: Experiment, phase: int, images: Images, seed: int) -> Feed:
         if index is not None:
             output_of[index] = output
 
-    def examples(split: str, indices: NDArray[np.int64]) -> Examples:
+    def examples(split: Literal["train", "test"], indices: NDArray[np.int64]) -> Examples:
         pixels, labels = (
             (images.train_images, images.train_labels) if split == "train" else (images.test_images, images.test_labels)
         )
-        return Examples(tf.constant(pixels[indices]), tf.constant(output_of[labels[indices]]), indices)
+        values, rows = (tf.constant(pixels[indices]),), np.arange(len(indices))
+        return Examples(values, rows, tf.constant(output_of[labels[indices]]), indices, split)
 
     test = examples("test", chosen.test)
     validation = test if chosen.validation_in == "test" else examples("train", chosen.validation)
@@ -131,13 +137,19 @@ def _batches(
     examples: Examples,
     order: tf.Tensor | tf.Variable,
     size: int,
-    prepared: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]],
+    prepared: Callable[[tf.Tensor, Any, tf.Tensor], tuple[Any, ...]],
 ) -> tf.data.Dataset:
-    images, labels = examples.images, examples.labels
+    rows = tf.constant(examples.rows)
 
-    def batch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def batch(step: tf.Tensor) -> tuple[Any, ...]:
         chosen = order[step * size : (step + 1) * size]
-        return prepared(step, tf.gather(images, chosen), tf.gather(labels, chosen))
+        given = tuple(_gathered(values, tf.gather(rows, chosen)) for values in examples.values)
+        return prepared(step, given if len(given) > 1 else given[0], tf.gather(examples.labels, chosen))
 
     steps = -(-len(examples) // size)
     return tf.data.Dataset.range(steps).map(batch)
+
+
+def _gathered(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    found = tf.gather(values, rows)
+    return tf.cast(found, tf.float32) if found.dtype == tf.float16 else found  # kept in half the size

@@ -4,7 +4,6 @@ Files are read as arrays by layer; nothing in them is ever executed, and no mode
 """
 
 import io
-import os
 import re
 import threading
 import zipfile
@@ -18,6 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cifar_core.data.weights import imagenet_folder
 from cifar_core.experiment.applications import BaseLayer
 from cifar_core.experiment.backbones import Backbone
 from cifar_core.experiment.experiment import Experiment
@@ -157,11 +157,6 @@ def _misfit(model: keras.Model, layer: NetworkLayer, own: LayerWeights | None) -
 
 def _shapes(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join("×".join(map(str, shape)) for shape in shapes)
-
-
-def imagenet_folder() -> Path:
-    """Return the folder in which Keras keeps weights that it downloaded."""
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
 def imagenet_file(backbone: Backbone, say: Callable[[str], None]) -> Path:

@@ -11,9 +11,14 @@ from cifar_core.experiment.network import Network
 from cifar_core.experiment.schedules import Plateau
 
 
-def compile_for(phase: Phase, network: Network, model: keras.Model) -> None:
+def compile_for(phase: Phase, network: Network, model: keras.Model, steps_per_execution: int = 1) -> None:
     """Give a model, or a part of it that ends in its outputs, the phase's loss and a new optimizer."""
-    model.compile(optimizer=optimizer(phase, network, model), loss=loss(phase), metrics=["accuracy"])
+    model.compile(
+        optimizer=optimizer(phase, network, model),
+        loss=loss(phase),
+        metrics=["accuracy"],
+        steps_per_execution=steps_per_execution,
+    )
 
 
 def loss(phase: Phase) -> keras.losses.Loss:

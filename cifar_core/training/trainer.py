@@ -1,6 +1,7 @@
 """Train an experiment: its phases in order, everything reported while it is measured."""
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,24 +10,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifar_core.data.arrays import Images
+from cifar_core.data.errors import DataNotStoredError
+from cifar_core.data.feature_store import FeatureStore
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Before
 from cifar_core.training.callbacks import Measure, Reporter, StopRequested
-from cifar_core.training.feeding import Examples, Feed, Shuffled, feed
+from cifar_core.training.checkpoint import (
+    CHECKPOINT,
+    GoOn,
+    KeepEachEpoch,
+    Position,
+    end_of_phase,
+    load,
+    restore_weights,
+    save,
+    standing,
+)
+from cifar_core.training.executions import steps_per_execution
+from cifar_core.training.feeding import EVALUATION_BATCH, Examples, Feed, Shuffled, feed
 from cifar_core.training.initial_weights import initialize
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.networks import build
-from cifar_core.training.optimizers import early_stopping, schedule
+from cifar_core.training.optimizers import compile_for, early_stopping, schedule
 from cifar_core.training.proof import changes, snapshot
+from cifar_core.training.shortcut import Shortcut, Steps, find_shortcut
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """The model as the last phase left it, with that phase's images. `stopped`: it was ended on request."""
+    """The model as the last phase left it, with that phase's images. `stopped`: it was ended on request.
+
+    `shortcut` leads around the frozen layers where the phase was trained on stored features.
+    """
 
     model: keras.Model
     feed: Feed
     stopped: bool
+    shortcut: Shortcut | None = None
 
 
 def train(
@@ -35,21 +55,35 @@ def train(
     seed: int,
     reporter: Reporter,
     ledger: Ledger,
+    *,
     weights: Path | None = None,
+    features: FeatureStore | None = None,
+    folder: Path | None = None,
+    seconds_before: float = 0.0,
 ) -> Trained:
     """Run the experiment's phases. `weights` is the file of the initial weights, where they come from one.
 
-    The same experiment, seed and machine give the same measurements, bit for bit.
+    The same experiment, seed and machine give the same measurements, bit for bit. With a `folder` for checkpoints,
+    training goes on from where they stand, as if it had not been cut off; `seconds_before` were trained by then.
+
+    Where layers are frozen from the image on, and it saves time, `features` keeps what they make of the images, and
+    the rest trains on that: the same training up to rounding.
 
     Raises:
+        CheckpointError: when a checkpoint is damaged.
         TrainingDivergedError: when a loss is no longer finite.
         FrozenLayerMovedError: when freezing did not hold.
         WeightsError: when the initial weights cannot be had or do not fit.
         cifar_core.data.errors.SelectionError: when there are too few images.
     """
-    clock = time.perf_counter()
-    model, phase_feed = None, None
-    for index, phase in enumerate(experiment.phases):
+    clock = time.perf_counter() - seconds_before
+    begin = Position(0, 0) if folder is None else standing(folder)
+    model, phase_feed, shortcut = None, None, None
+    if folder is not None and begin.phase > 0:
+        ledger.switch("build")
+        model = build(experiment, begin.phase - 1, seed)
+        restore_weights(load(folder / end_of_phase(begin.phase - 1)), model)
+    for index, phase in enumerate(experiment.phases[begin.phase :], begin.phase):
         ledger.switch("data")
         if phase_feed is None or phase.train_on != experiment.phases[index - 1].train_on or phase.head is not None:
             phase_feed = feed(experiment, index, images, seed)
@@ -58,50 +92,100 @@ def train(
         if index == 0:
             initialize(model, experiment, weights, reporter.preparing)
         try:
-            reporter.phase(index, phase.name)
-            _train_phase(experiment, index, model, phase_feed, seed, reporter, ledger, clock)
+            begun = begin.epoch if index == begin.phase else 0
+            shortcut, why = find_shortcut(model, experiment, index, phase_feed, images, features, reporter)
+            with ExitStack() as held:
+                way = model, phase_feed.train, phase_feed.validation
+                if shortcut is not None:
+                    ledger.switch("extract")
+                    try:
+                        progress = Steps(reporter)
+                        stored = shortcut.around(phase_feed.train, phase_feed.validation, progress=progress)
+                        way = shortcut.rest, *held.enter_context(stored)
+                        why = " ".join([why, *shortcut.told])
+                    except DataNotStoredError as error:
+                        shortcut, why = None, f"No stored features: {error}"
+                reporter.phase(index, phase.name)
+                reporter.features(index, why)
+                _train_phase(experiment, index, model, *way, seed, reporter, ledger, clock, folder, begun)
+            if folder is not None and index < len(experiment.phases) - 1:
+                ledger.switch("saving")
+                save(folder / end_of_phase(index), Position(index, phase.epochs), model.layers)
+                reporter.phase_ended(index)
         except StopRequested:
             return Trained(model, phase_feed, stopped=True)
     assert model is not None and phase_feed is not None
-    return Trained(model, phase_feed, stopped=False)
+    return Trained(model, phase_feed, stopped=False, shortcut=shortcut)
 
 
 def _train_phase(
     experiment: Experiment,
     index: int,
     model: keras.Model,
-    phase_feed: Feed,
+    fitted: keras.Model,
+    train: Examples,
+    validation: Examples,
     seed: int,
     reporter: Reporter,
     ledger: Ledger,
     clock: float,
+    folder: Path | None,
+    begun: int,
 ) -> None:
-    phase, outputs = experiment.phases[index], experiment.networks[index].outputs
-    validation = phase_feed.validation.in_order(one_hot=outputs if phase.learns_one_hot else None)
-    ledger.switch("validation")
-    loss, accuracy = model.evaluate(validation, verbose=0)
-    reporter.before(index, Before(loss, accuracy, time.perf_counter() - clock))
+    """Train `fitted`, the model or what of it is behind its frozen layers, on examples made for it."""
+    phase, network = experiment.phases[index], experiment.networks[index]
+    batches = Shuffled(train, phase, network.outputs)
+    steps = len(batches.batches)
+    together = steps_per_execution(fitted, phase.batch_size, steps, by_step=phase.schedule.changes_by == "step")
+    compile_for(phase, network, fitted, together)
+    one_hot = network.outputs if phase.learns_one_hot else None
+    size = min(EVALUATION_BATCH, max(phase.batch_size, EVALUATION_BATCH // together))  # as many come at once
+    judged = validation.in_order(one_hot=one_hot, batch_size=size)
+    if not begun:
+        ledger.switch("validation")
+        loss, accuracy = fitted.evaluate(judged, verbose=0)
+        reporter.before(index, Before(loss, accuracy, time.perf_counter() - clock))
     before = snapshot(model)
-    batches = Shuffled(phase_feed.train, phase, outputs)
     stopping = early_stopping(phase)
-    watching = [Measure(reporter, ledger, experiment, index, seed, batches, clock)]
-    watching += schedule(phase, len(batches.batches)) + ([stopping] if stopping else [])
+    watching = [Measure(reporter, ledger, experiment, index, seed, batches, model, clock)]
+    remembering = schedule(phase, steps) + ([stopping] if stopping else [])
+    watching += remembering
+    if folder is not None:
+        layers = [model.get_layer(layer.name) for layer in network.layers if layer.trainable]
+        watching.append(KeepEachEpoch(folder / CHECKPOINT, index, phase.epochs, layers, remembering))
+        if begun:
+            checkpoint = load(folder / CHECKPOINT)
+            restore_weights(checkpoint, model)
+            watching.append(GoOn(checkpoint, remembering))
     try:
-        model.fit(
+        fitted.fit(
             batches.batches,
+            initial_epoch=begun,
             epochs=phase.epochs,
-            validation_data=validation,
+            validation_data=judged,
             callbacks=watching,
             shuffle=False,  # the batches have an order of their own
             verbose=0,
         )
     finally:  # a phase that was stopped is to show the proof of its freezing too
-        reporter.changes(index, changes(experiment.networks[index], before, snapshot(model)))
+        reporter.changes(index, changes(network, before, snapshot(model)))
     if stopping is not None:
         reporter.kept(index, stopping.best_epoch + 1)
 
 
-def probabilities(model: keras.Model, examples: Examples) -> NDArray[np.float32]:
-    """Return the model's probabilities, float32 (n, outputs), in the order of the examples."""
-    predicted: NDArray[np.float32] = model.predict(examples.in_order(), verbose=0)
+def probabilities(trained: Trained, examples: Examples) -> NDArray[np.float32]:
+    """Return the model's probabilities, float32 (n, outputs), in the order of the examples of its feed.
+
+    Raises:
+        StopRequested: when a stop was asked for while features were computed.
+    """
+    predicted: NDArray[np.float32]
+    if trained.shortcut is not None:
+        try:
+            with trained.shortcut.around(examples) as (around,):
+                predicted = trained.shortcut.rest.predict(around.in_order(), verbose=0)
+                return predicted
+        except DataNotStoredError:
+            pass  # the images themselves need no room
+    predicted = trained.model.predict(examples.in_order(), verbose=0)
     return predicted

@@ -53,14 +53,20 @@ OWN_OPTION = {"rmsprop": "momentum", "sgd": "momentum", "adamw": "weight_decay"}
 """The option that only some optimizers have."""
 SCHEDULES = {
     "constant": "Constant",
-    "steps": "In steps",
+    "steps": "Step decay",
     "exponential": "Exponential decay",
-    "cosine": "Half a cosine",
-    "plateau": "When validation stalls",
+    "cosine": "Cosine decay",
+    "plateau": "Reduce on plateau",
 }
 WATCHED = {"never": "Never", "val_loss": "By validation loss", "val_accuracy": "By validation accuracy"}
-CLASS_WEIGHTS = {"equal": "Every image alike", "balanced": "Every class alike"}
-AUGMENTATION = {"flip": "Mirror", "crop": "Shift", "cutout": "Cutout", "colour": "Colour", "mixup": "Mixup"}
+CLASS_WEIGHTS = {"equal": "Equal", "balanced": "Balanced"}
+AUGMENTATION = {
+    "flip": "Horizontal flip",
+    "crop": "Random crop",
+    "cutout": "Cutout",
+    "colour": "Colour jitter",
+    "mixup": "Mixup",
+}
 DRAWN = {"stratified": "From each class alike", "random": "From all images alike", "last": "The last ones"}
 MOST_DROPOUT = 0.99
 HEADS = {

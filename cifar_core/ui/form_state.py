@@ -60,11 +60,14 @@ def other_backbone() -> None:
     if (side := state["form.input_side"]) is not None and side < max(row.smallest_input):
         state["form.input_side"] = None
     state["form.pixels"] = ""
-    starts = {layer.name for layer, _ in row.layers() if not isinstance(layer, BaseLayer)} | {"output"}
+    starts = {layer.name for layer, _ in row.layers() if not isinstance(layer, BaseLayer)}
     for key in [f"form.{index}" for index in range(state["form.phases"])]:
-        if state[f"{key}.from_layer"] not in starts:
-            state.update({f"{key}.from_layer": "output", f"{key}.as_loaded": None})
+        new = state[f"{key}.as_loaded"] or []
+        if state[f"{key}.from_layer"] not in starts | {"output"}:
+            new, state[f"{key}.from_layer"] = [], "output"
             state[f"{key}.head"] = "keep" if state[f"{key}.head"] == "keep" else "output"
+        state[f"{key}.as_loaded"] = [layer | {"name": ""} for layer in new] or None  # a name may be taken there
+        state[f"{key}.layer_name"] = ""
 
 
 def open_file() -> None:

@@ -18,11 +18,12 @@ TERMS: dict[str, str] = {
     "chance level": "The accuracy of guessing: one divided by the number of classes.",
     "class split": "Which classes the network learns first (source) and which it is transferred to (target). They may "
     "overlap. With kept outputs, the first source class and the first target class share an output.",
-    "class weights": "With every class alike, an error counts by the inverse of its class's number of images, so that "
+    "class weights": "Balanced: an error counts by the inverse of its class's number of images, so that "
     "small classes matter as much as large ones.",
-    "colour": "Random factors, within 1 ± strength, on brightness, contrast and saturation of each training image.",
+    "colour jitter": "Random factors, within 1 ± strength, on the brightness, contrast and saturation of each image.",
     "confusion matrix": "Rows are the true classes, columns the predicted ones: what is off the diagonal was confused.",
     "cutout": "Paints a grey square at a random place of each training image (DeVries & Taylor 2017).",
+    "crop": "Shifts each training image by up to so many pixels each way; what comes in mirrors the border.",
     "discriminative learning rates": "Each block learns at this share of the rate of the block behind it, so that what "
     "is near the image, and more general, changes less (Howard & Ruder 2018). 1: all blocks alike.",
     "early stopping": "Ends a phase when validation has not improved for some epochs, the patience, and keeps the "

@@ -9,7 +9,7 @@ _PLACES = 200
 
 
 def rates(phase: Phase) -> list[dict[str, float]]:
-    """Return the learning rate after so many epochs, from 0 to the phase's end, at most 200 places apart alike."""
+    """Return the learning rate after so many epochs, from 0 to the phase's end, at 200 places or a few more."""
     plan, epochs = phase.schedule, phase.epochs
     count = _PLACES if plan.changes_by == "step" else min(epochs, _PLACES)
     places = {epochs * place / count for place in range(count)}

@@ -6,8 +6,9 @@ import streamlit as st
 
 from cifar_core.analysis.labels import labels
 from cifar_core.analysis.wording import status
-from cifar_core.experiment.measured import Run
-from cifar_core.runs.errors import UnknownRun
+from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.wording import how_it_trains, initial_weights, network_input
+from cifar_core.runs.errors import StoreError, UnknownRun
 from cifar_core.ui import form, reads
 from cifar_core.ui.network_picture import network_picture, show_layers
 from cifar_core.ui.page import unfolded
@@ -56,16 +57,23 @@ def reason(run: Run) -> None:
         st.warning(plain(summary), icon=":material/info:")
     if log:
         st.code(log, language=None)
+    if run.state in (State.INTERRUPTED, State.STOPPED) and st.button(
+        "Go on from the last finished epoch", icon=":material/resume:", help="To the same end as an undisturbed run."
+    ):
+        try:
+            reads.store().resume(run.id)
+        except StoreError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+        else:
+            st.switch_page("pages/2_Live.py", query_params={"run": run.id})
 
 
 def settings(run: Run, *, key: str) -> None:
     """Show the run's own settings: network by phase, layers, and a link that opens a form with them."""
     experiment = run.experiment
+    st.markdown(plain(f"{initial_weights(experiment)} {network_input(experiment)}"))
     for index, phase in enumerate(experiment.phases):
-        st.markdown(
-            f"**Phase {index + 1}: {plain(phase.name)}**, on {phase.train_on} classes · {phase.epochs} epochs · "
-            f"batch size {phase.batch_size} · {phase.optimizer} at {phase.learning_rate:g}"
-        )
+        st.markdown(f"**Phase {index + 1}: {plain(phase.name)}**, on {phase.train_on} classes · {how_it_trains(phase)}")
         network_picture(experiment, index, key=f"{key}.{index}")
         if layers := unfolded("Layers", key=f"{key}.layers.{index}"):
             with layers:

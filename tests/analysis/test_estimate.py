@@ -81,8 +81,11 @@ def test_the_same_experiment_done_before_is_the_best_estimate() -> None:
 
 def test_quick_looks_other_hardware_and_stored_features_tell_nothing_about_the_pace() -> None:
     quick = ran(smoke(apply(A, ["phases.0.epochs=3"])), images=100)
-    features = ran(A, seconds={"extract": 3.0})
-    assert Estimates([quick, features]).of(A) is None
+    assert Estimates([quick]).of(A) is None
+    two_phases = RECIPES["a-ft1"].experiment
+    without, stored = ran(two_phases), ran(two_phases, seconds={"extract": 3.0})
+    assert Estimates([without]).of(A) == Estimates([stored]).of(A)
+    assert Estimates([without]).of(two_phases) != Estimates([stored]).of(two_phases)
     elsewhere = ran(A, environment={"hardware": "a GPU"}, created=BEGAN - timedelta(days=1))
     here = ran(Experiment(data=Data(), phases=A.phases), images=10, environment={"hardware": "2 cores"}, created=BEGAN)
     assert Estimates([elsewhere, here]).of(A) is None

@@ -4,7 +4,15 @@ from hypothesis import given
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
-from cifar_core.experiment.wording import class_list, run_name, trained_share, what_trains
+from cifar_core.experiment.wording import (
+    class_list,
+    how_it_trains,
+    initial_weights,
+    network_input,
+    run_name,
+    trained_share,
+    what_trains,
+)
 from tests.experiment.makers import frozen, plain
 from tests.experiment.strategies import experiments
 
@@ -80,3 +88,77 @@ def test_every_experiment_can_be_put_in_words(experiment: Experiment) -> None:
     for phase in range(len(experiment.phases)):
         assert what_trains(experiment, phase)
         assert trained_share(experiment, phase)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([], "10 epochs · batch size 64 · rmsprop at 0.001"),
+        (["phases.0.epochs=1"], "1 epoch · batch size 64 · rmsprop at 0.001"),
+        (
+            ["phases.0.optimizer=sgd", "phases.0.momentum=0.9", "phases.0.clip_norm=2"],
+            "10 epochs · batch size 64 · sgd at 0.001 · momentum 0.9 · gradient norm at most 2",
+        ),
+        (
+            ["phases.0.optimizer=adamw", "phases.0.weight_decay=0.01", "phases.0.block_rate_factor=0.5"],
+            "10 epochs · batch size 64 · adamw at 0.001 · weight decay 0.01 · layer-wise rate factor 0.5",
+        ),
+        (
+            [
+                'phases.0.early_stopping={"patience":3}',
+                "phases.0.label_smoothing=0.1",
+                "phases.0.class_weights=balanced",
+            ],
+            "10 epochs · batch size 64 · rmsprop at 0.001 · early stopping after 3 epochs by validation loss · "
+            "label smoothing 0.1 · balanced class weights",
+        ),
+        (
+            ['phases.0.augmentation=[{"kind":"flip"},{"kind":"crop","padding":4}]'],
+            "10 epochs · batch size 64 · rmsprop at 0.001 · augmentation: flip, crop 4",
+        ),
+    ],
+)
+def test_a_line_says_how_a_phase_trains(settings: list[str], said: str) -> None:
+    assert how_it_trains(apply(RECIPES["a-initial"].experiment, settings).phases[0]) == said
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        (
+            '{"kind":"steps","milestones":[{"after_epochs":3,"factor":0.1},{"after_epochs":6,"factor":0.01}]}',
+            "rate × 0.1 after 3, × 0.01 after 6 epochs",
+        ),
+        ('{"kind":"exponential","factor":0.95}', "rate × 0.95 every epoch"),
+        ('{"kind":"cosine"}', "cosine decay to × 0"),
+        ('{"kind":"cosine","warm_up":2,"final":0.01}', "cosine decay to × 0.01 after 2 epochs of warm-up"),
+        ('{"kind":"plateau"}', "rate × 0.1 after 3 epochs without lower validation loss"),
+    ],
+)
+def test_a_line_says_how_the_learning_rate_goes(schedule: str, said: str) -> None:
+    phase = apply(RECIPES["a-initial"].experiment, [f"phases.0.schedule={schedule}"]).phases[0]
+    assert how_it_trains(phase) == f"10 epochs · batch size 64 · rmsprop at 0.001 · {said}"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("a-ft1", "Images of 32×32 pixels; pixel values: divided by 255: 0 to 1."),
+        ("d1", "Images of 32×32 pixels are brought to 150×150 (bilinear); pixel values: scaled to −1 to 1."),
+    ],
+)
+def test_a_sentence_says_what_the_network_sees(recipe: str, said: str) -> None:
+    assert network_input(RECIPES[recipe].experiment) == said
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ('{"source":"random"}', "Random initial weights."),
+        ('{"source":"imagenet"}', "Initial weights learned on ImageNet."),
+        ('{"source":"file","path":"/a/b.h5"}', "Initial weights from the file b.h5."),
+        ('{"source":"run","run":"abc"}', "Initial weights from run abc."),
+    ],
+)
+def test_a_sentence_says_where_initial_weights_come_from(source: str, said: str) -> None:
+    assert initial_weights(apply(RECIPES["d1"].experiment, [f"initial_weights={source}"])) == said

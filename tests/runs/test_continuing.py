@@ -1,11 +1,16 @@
 """Runs that go on after they were cut off, and runs that begin where another one has been."""
 
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from cifar_core.experiment.measured import Before, LayerChange, Point, State
 from cifar_core.runs.errors import NotResumable
 from cifar_core.runs.store import Store
-from tests.runs.helpers import epoch, submit
+from cifar_core.runs.supervisor import Supervisor
+from tests.runs.helpers import QUICK, epoch, submit, wait_for
 
 
 def point(at: float) -> Point:
@@ -92,3 +97,33 @@ def test_reused_phases_come_with_all_they_measured_and_say_whose_they_are(store:
     store.claim("you", run=third)
     store.reuse(third, "you", run, 0)
     assert store.history(third)[0].reused_from == source
+
+
+def interrupted(store: Store, times: int) -> str:
+    """A run that was cut off so many times, and continued each time but the last."""
+    run = submit(store)
+    for left in reversed(range(times)):
+        store.claim("owner", run=run)
+        store.finish(run, "owner", State.INTERRUPTED)
+        if left:
+            store.resume(run)
+    return run
+
+
+def test_an_interrupted_run_goes_on_without_being_asked_where_that_is_set(
+    store: Store, supervise: Callable[..., Supervisor]
+) -> None:
+    run = interrupted(store, 1)
+    supervise(replace(QUICK, resumes=1))
+    wait_for(lambda: store.run(run).state is State.DONE, "the end of the continued run")
+    assert store.run(run).resumed == 1
+
+
+@pytest.mark.parametrize(("resumes", "times"), [(1, 2), (0, 1)])
+def test_a_run_that_is_interrupted_again_and_again_is_given_up(
+    store: Store, supervise: Callable[..., Supervisor], resumes: int, times: int
+) -> None:
+    run = interrupted(store, times)
+    supervise(replace(QUICK, resumes=resumes))
+    time.sleep(5 * QUICK.heartbeat)
+    assert store.run(run).state is State.INTERRUPTED

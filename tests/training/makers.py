@@ -74,6 +74,7 @@ class Notes:
         self.curves: dict[int, list[Point]] = {}
         self.moved: dict[int, dict[str, LayerChange]] = {}
         self.kepts: dict[int, int] = {}
+        self.whys: dict[int, str] = {}
         self.progresses: list[Progress] = []
 
     def preparing(self, step: str) -> None:
@@ -81,6 +82,9 @@ class Notes:
 
     def phase(self, index: int, name: str) -> None:
         self.events.append((name, index))
+
+    def features(self, phase: int, sentence: str) -> None:
+        self.whys[phase] = sentence
 
     def before(self, phase: int, before: Before) -> None:
         self.events.append(("before", phase))
@@ -100,6 +104,9 @@ class Notes:
 
     def kept(self, phase: int, epoch: int) -> None:
         self.kepts[phase] = epoch
+
+    def phase_ended(self, index: int) -> None:
+        self.events.append(("ended", index))
 
     def progress(self, progress: Progress) -> None:
         self.progresses.append(progress)

@@ -153,7 +153,7 @@ def test_what_an_epoch_draws_depends_on_no_epoch_before_it() -> None:
 def test_batches_without_options_are_the_images_and_their_labels() -> None:
     chosen = feed(experiment(phase()), 0, images(), seed=0).train
     pixels, labels = epoch_of((0, 0, 1))
-    order = {bytes(image.numpy()): int(label) for image, label in zip(chosen.images, chosen.labels, strict=True)}
+    order = {bytes(image.numpy()): int(label) for image, label in zip(chosen.values[0], chosen.labels, strict=True)}
     assert [order[image.tobytes()] for image in pixels] == list(labels)
 
 

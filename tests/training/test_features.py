@@ -1,30 +1,26 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
+import psutil
 import pytest
 from keras import layers
 
 from cifar_core.data.feature_store import FeatureStore
+from cifar_core.training import features as computing
 from cifar_core.training.cut import Cut, find_cut
 from cifar_core.training.features import (
     Wanted,
     decide,
     features,
     in_tensorflow,
-    seconds_before_cut,
     source_of,
 )
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (600, 8, 8, 3)).astype(np.uint8)
-EVERYTHING: dict[str, Any] = {
-    "images": 600,
-    "epochs": 10,
-    "budget": 10**9,
-    "augmented": False,
-    "seconds_per_image": 1.0,
-}
+WORTH_IT: dict[str, Any] = {"images": 600, "epochs": 10**6, "budget": 10**9, "augmented": False}
 
 
 def cut(seed: int = 1, name: str = "conv", filters: int = 4) -> Cut:
@@ -40,8 +36,19 @@ def cut(seed: int = 1, name: str = "conv", filters: int = 4) -> Cut:
 
 
 def wanted(of: Cut | None = None, **fields: Any) -> Wanted:
-    usual: dict[str, Any] = {"images": IMAGES, "source": "made images", "label": "conv of made images"}
-    return Wanted(of or cut(), **usual | fields)
+    usual: dict[str, Any] = {"images": IMAGES, "places": np.arange(len(IMAGES)), "source": "made images"}
+    return Wanted(of or cut(), label="conv of made images", **usual | fields)
+
+
+def big() -> Cut:
+    """A cut behind layers that compute much for what they hand over."""
+    image = keras.Input((8, 8, 3), dtype="uint8")
+    values = layers.Flatten()(layers.Rescaling(1 / 255)(image))
+    for units in (1000, 1000, 4):
+        values = layers.Dense(units, trainable=False)(values)
+    found = find_cut(keras.Model(image, layers.Dense(2)(values)))
+    assert found is not None
+    return found
 
 
 def store(tmp_path: Path, budget: int = 10**9) -> FeatureStore:
@@ -90,7 +97,7 @@ def test_damaged_features_are_computed_again_and_this_is_told(tmp_path: Path) ->
     stored = features(store(tmp_path), wanted())
     assert stored is not None
     stored.close()
-    (tmp_path / wanted().key() / "about.json").write_text("")
+    (tmp_path / wanted().key / "about.json").write_text("")
     again = features(store(tmp_path), wanted(), say=said.append)
     assert again is not None
     again.close()
@@ -98,8 +105,8 @@ def test_damaged_features_are_computed_again_and_this_is_told(tmp_path: Path) ->
 
 
 def test_the_same_network_and_images_have_the_same_key_whatever_layers_are_called() -> None:
-    assert wanted().key() == wanted().key()
-    assert wanted().key() == wanted(cut(name="another")).key()
+    assert wanted().key == wanted().key
+    assert wanted().key == wanted(cut(name="another")).key
 
 
 @pytest.mark.parametrize(
@@ -113,7 +120,7 @@ def test_the_same_network_and_images_have_the_same_key_whatever_layers_are_calle
     ids=["weights", "layers", "images", "type"],
 )
 def test_the_key_follows_everything_that_decides_the_features(other: Any) -> None:
-    assert other().key() != wanted().key()
+    assert other().key != wanted().key
 
 
 def test_images_are_named_by_data_set_split_and_places() -> None:
@@ -143,7 +150,7 @@ def test_tensorflow_reads_stored_features_where_they_are(tmp_path: Path) -> None
 
 
 def test_features_are_used_where_they_save_time() -> None:
-    decision = decide(cut(), **EVERYTHING)
+    decision = decide(cut(), **WORTH_IT)
     assert decision.used and "0.7 MB" in decision.why
 
 
@@ -153,17 +160,39 @@ def test_features_are_used_where_they_save_time() -> None:
         ({"augmented": True}, "augmentation"),
         ({"budget": 600_000}, "0.6 MB are allowed"),
         ({"epochs": 1}, "longer than they save in 1 epoch"),
-        ({"seconds_per_image": 1e-9}, "longer than they save in 10 epochs"),
+        ({"epochs": 10}, "longer than they save in 10 epochs"),
     ],
 )
 def test_where_features_are_not_used_a_sentence_says_why(changed: dict[str, Any], why: str) -> None:
-    decision = decide(cut(), **EVERYTHING | changed)
+    decision = decide(cut(), **WORTH_IT | changed)
     assert not decision.used and why in decision.why
 
 
 def test_without_a_cut_the_sentence_says_that_nothing_is_frozen_at_the_front() -> None:
-    assert "no frozen layer" in decide(None, **EVERYTHING).why
+    assert "no frozen layer" in decide(None, **WORTH_IT).why
 
 
-def test_what_the_layers_before_the_cut_take_is_measured() -> None:
-    assert 0 < seconds_before_cut(cut(), IMAGES) < 1
+def test_features_that_are_there_are_used_for_less() -> None:
+    asked = {**WORTH_IT, "images": 10**7, "budget": 10**12, "epochs": 1}
+    assert not decide(cut(), **asked).used
+    assert decide(big(), **asked, missing=0).used
+
+
+def test_features_that_do_not_fit_into_memory_are_read_from_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {**WORTH_IT, "images": 10**5, "epochs": 20, "bytes_per_image": 5000}
+    assert decide(big(), **asked).used
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=10**6))
+    assert not decide(big(), **asked).used
+
+
+def test_only_the_images_at_their_places_are_computed_and_large_ones_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(computing, "BATCH_BYTES", 4 * 144 * 50)  # the convolution's output: 6×6×4 values
+    places = np.array([5, 7, *range(100, 200)])
+    told: list[int] = []
+    stored = features(store(tmp_path), wanted(places=places), progress=lambda done, images, eta: told.append(done))
+    assert told == [37, 74, 102]  # the images themselves are larger: 8×8×3 values
+    assert stored is not None
+    with stored:
+        assert stored.arrays[0] == pytest.approx(wanted().cut.prefix.predict(IMAGES[places], verbose=0)[0], abs=1e-6)

@@ -14,7 +14,7 @@ from tests.training.makers import experiment, images, phase, tuning
 
 
 def everything(examples: Examples) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    return examples.images.numpy(), examples.labels.numpy()
+    return examples.values[0].numpy(), examples.labels.numpy()
 
 
 def epoch_of(batches: Shuffled) -> NDArray[np.uint8]:
@@ -93,7 +93,7 @@ def test_evaluation_keeps_the_order() -> None:
 def imbalanced(**fields: Any) -> tuple[NDArray[np.int32], NDArray[Any], NDArray[np.float32]]:
     """Ten images of three of five outputs, and the labels and weights of one batch of them."""
     right = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 3], np.int32)
-    made = Examples(tf.zeros((10, 8, 8, 3), tf.uint8), tf.constant(right), np.arange(10))
+    made = Examples((tf.zeros((10, 8, 8, 3), tf.uint8),), np.arange(10), tf.constant(right), np.arange(10), "train")
     batches = Shuffled(made, phase(class_weights="balanced", batch_size=10, **fields), 5)
     _, labels, weights = next(batches.batches.as_numpy_iterator())
     return right, labels, weights

@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import pytest
 
+from cifar_core.data.weights import imagenet_folder
 from cifar_core.experiment.backbones import BACKBONES, Application
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.training import initial_weights
-from cifar_core.training.initial_weights import WeightsError, imagenet_folder, initialize, read_weights
+from cifar_core.training.initial_weights import WeightsError, initialize, read_weights
 from cifar_core.training.networks import build
 
 SMALL = "resnet18-32"

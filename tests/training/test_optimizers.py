@@ -25,7 +25,7 @@ def moved(**fields: Any) -> dict[str, np.ndarray[Any, Any]]:
     model = build(described, 0, seed=0)
     chosen = feed(described, 0, images(), seed=0).train
     before = {layer.name: layer.kernel.numpy() for layer in model.layers if layer.weights}
-    model.train_on_batch(chosen.images, chosen.labels)
+    model.train_on_batch(chosen.values[0], chosen.labels)
     return {name: model.get_layer(name).kernel.numpy() - kernel for name, kernel in before.items()}
 
 
@@ -199,7 +199,7 @@ def test_a_smoothed_loss_is_keras_own() -> None:
     by_hand = -np.sum((right * 0.8 + 0.2 / 3) * np.log(predicted), axis=1).mean()
     assert float(loss(smooth)(right, predicted)) == pytest.approx(by_hand)
     chosen = feed(experiment(smooth), 0, images(), seed=0).validation
-    predictions = build(experiment(smooth), 0, seed=0).predict(chosen.images, verbose=0)
+    predictions = build(experiment(smooth), 0, seed=0).predict(chosen.values[0], verbose=0)
     expected = keras.losses.categorical_crossentropy(np.eye(3)[chosen.labels], predictions, label_smoothing=0.2)
     before = run(experiment(smooth))[1].befores[0]
     assert before.val_loss == pytest.approx(float(np.mean(expected)))

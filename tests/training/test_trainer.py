@@ -76,8 +76,8 @@ def test_training_equals_a_plain_fit_on_floats_in_the_same_order() -> None:
     model = build(described, 0, seed=0)
     plain = keras.Sequential([keras.Input((32, 32, 3)), *model.layers[2:]])
     plain.compile(keras.optimizers.RMSprop(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    pixels, labels = chosen.train.images.numpy() / np.float32(255), chosen.train.labels.numpy()
-    validation = chosen.validation.images.numpy() / np.float32(255), chosen.validation.labels.numpy()
+    pixels, labels = chosen.train.values[0].numpy() / np.float32(255), chosen.train.labels.numpy()
+    validation = chosen.validation.values[0].numpy() / np.float32(255), chosen.validation.labels.numpy()
     expected = list(plain.evaluate(*validation, verbose=0))
     for epoch in (1, 2, 3):
         order = np.random.default_rng(stream(0, "order", 0, epoch)).permutation(len(pixels))
@@ -96,7 +96,7 @@ def test_a_result_carries_the_last_phases_images() -> None:
 
 def test_probabilities_keep_the_order_of_the_examples() -> None:
     trained, notes = done()
-    predicted = probabilities(trained.model, trained.feed.validation)
+    predicted = probabilities(trained, trained.feed.validation)
     labels = trained.feed.validation.labels.numpy()
     assert predicted.shape == (len(labels), 3)
     assert predicted.dtype == np.float32

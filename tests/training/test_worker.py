@@ -16,10 +16,14 @@ import pytest
 
 from cifar_core import worker
 from cifar_core.data.errors import DataNotFoundError
+from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.recipes import RECIPES
+from cifar_core.experiment.settings import apply
 from cifar_core.runs.inspect import augmented
 from cifar_core.runs.store import Store
+from cifar_core.training import callbacks
 from tests.training.makers import experiment, images, phase, small
 
 OWNER = "a test"
@@ -85,7 +89,7 @@ def test_validation_on_the_test_images_is_predicted_once(store: Store) -> None:
 def test_what_goes_wrong_fails_the_run_and_is_said(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr(worker, "train", fail)
@@ -184,3 +188,83 @@ def test_the_end_of_input_interrupts_the_run_and_ends_the_process(store: Store) 
     assert ended.state is State.INTERRUPTED
     assert "supervised this run ended" in ended.reason
     assert (store.artifacts(run) / worker.MODEL).exists()
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_run_that_begins_like_an_earlier_one_starts_where_that_one_ended_the_phase(store: Store) -> None:
+    first = do(store, claimed(store, experiment()))
+    other = experiment(phase(), phase(name="otherwise", train_on="target", epochs=1))
+    second = do(store, claimed(store, other))
+    assert second.environment["reused"] == {"run": first.id, "phases": 1}
+    reused, own = store.history(second.id)
+    assert (reused.reused_from, own.reused_from) == (first.id, None)
+    assert reused.epochs == store.history(first.id)[0].epochs
+    assert own.before is not None and own.before.at > reused.epochs[-1].at
+
+
+@pytest.mark.usefixtures("open_input")
+def test_what_was_reused_measures_as_if_it_had_been_trained_anew(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do(store, claimed(store, experiment()))
+    again = do(store, claimed(store, experiment()))
+    monkeypatch.setenv(worker.REUSE, "off")
+    anew = do(store, claimed(store, experiment()))
+    assert "reused" in again.environment and "reused" not in anew.environment
+    assert again.metrics == anew.metrics
+    ours, theirs = ([row.val_loss for phase in store.history(run.id) for row in phase.epochs] for run in (again, anew))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "data.per_class=8",
+        "phases.0.epochs=1",
+        "phases.0.learning_rate=0.5",
+        "validation.share=0.4",
+        "backbone=three-conv",
+    ],
+)
+def test_a_run_that_begins_otherwise_reuses_nothing(changed: str) -> None:
+    meant = RECIPES["a-ft1"].experiment
+    assert beginning(apply(meant, [changed]), 0) != beginning(meant, 0)
+
+
+@pytest.mark.parametrize("changed", ["data.location=elsewhere", "phases.0.name=other", "split.target=0,1,2"])
+def test_what_does_not_decide_the_first_phase_does_not_keep_it_from_being_reused(changed: str) -> None:
+    meant = RECIPES["a-ft1"].experiment
+    assert beginning(apply(meant, [changed]), 0) == beginning(meant, 0)
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_run_whose_process_was_killed_goes_on_to_the_same_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = do(store, claimed(store, experiment()))
+    monkeypatch.setenv(worker.REUSE, "off")
+    run = claimed(store, experiment())
+    job = worker.Job(store.home, run, OWNER, time.time())
+
+    class KilledError(BaseException):
+        """Nothing of ours catches this, as nothing can catch a kill."""
+
+    def die_in_the_second_phase(phase: int, points: object) -> None:
+        if phase == 1 and len(store.history(run)[1].epochs) == 1:
+            raise KilledError
+
+    monkeypatch.setattr(job, "points", die_in_the_second_phase)
+    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_POINTS", 0.0)
+    with pytest.raises(KilledError):
+        job.do()
+    store.finish(run, OWNER, State.INTERRUPTED)
+    shown = store.history(run)
+    store.resume(run)
+    assert store.claim("another", run=run, lease=600) is not None
+    worker.Job(store.home, run, "another", time.time()).do()
+    ended = store.run(run)
+    assert (ended.state, ended.metrics) == (State.DONE, whole.metrics)
+    for before, after, undisturbed in zip(shown, store.history(run), store.history(whole.id), strict=True):
+        assert after.epochs[: len(before.epochs)] == before.epochs
+        measured = [[(row.epoch, row.loss, row.val_loss) for row in each.epochs] for each in (after, undisturbed)]
+        assert measured[0] == measured[1]
+        assert [row.change for row in after.changes] == [row.change for row in undisturbed.changes]
+    assert not (store.artifacts(run) / "checkpoint.npz").exists()

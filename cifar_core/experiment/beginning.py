@@ -1,0 +1,21 @@
+"""When two experiments begin alike: what decides the state of a network at the end of a phase."""
+
+from typing import Any
+
+from cifar_core.experiment.experiment import Experiment
+
+
+def beginning(experiment: Experiment, phase: int) -> dict[str, Any]:
+    """Return, as plain data, what of an experiment decides everything up to the end of a phase (from 0).
+
+    Not where the images lie, what phases are called, or classes that no phase until then trains on.
+    """
+    plain = experiment.model_dump(mode="json")
+    plain["phases"] = plain["phases"][: phase + 1]
+    used = {settings["train_on"] for settings in plain["phases"]}
+    plain["split"] = {side: classes for side, classes in plain["split"].items() if side in used}
+    for settings in plain["phases"]:
+        del settings["name"]
+    del plain["data"]["location"]
+    del plain["initial_weights"]["path"]
+    return plain

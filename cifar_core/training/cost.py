@@ -1,0 +1,36 @@
+"""What a model probably takes for an image: counted and not measured, so that equal runs decide alike."""
+
+import math
+
+import keras
+
+OPERATIONS_PER_SECOND = 1e11
+VALUES_PER_SECOND = 1e9
+"""About what two cores do: decides only how to compute the same thing."""
+
+
+def operations(model: keras.Model) -> int:
+    """Return the multiplications and additions for one image: two for each use of a weight.
+
+    A layer uses each of its weights once at every place of its output, as convolutions and dense layers do.
+    """
+    return sum(
+        2 * math.prod(weight.shape) * math.prod(layer.output.shape[1:-1])
+        for layer in model.layers
+        for weight in layer.weights[:1]
+    )
+
+
+def seconds_for_image(model: keras.Model) -> float:
+    """Estimate the wall seconds of one image among many, forward alone."""
+    values = sum(math.prod(tensor.shape[1:]) for tensor in _outputs(model))
+    return operations(model) / OPERATIONS_PER_SECOND + values / VALUES_PER_SECOND
+
+
+def largest_values(model: keras.Model) -> int:
+    """Return the number of values of the largest tensor that one image becomes."""
+    return max(math.prod(tensor.shape[1:]) for tensor in _outputs(model))
+
+
+def _outputs(model: keras.Model) -> list[keras.KerasTensor]:
+    return keras.tree.flatten([layer.output for layer in model.layers])

@@ -1,0 +1,283 @@
+"""The same training on stored features as without them, and what becomes of the features."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from cifar_core.data import feature_store as keeping
+from cifar_core.data.feature_store import FeatureStore
+from cifar_core.experiment.experiment import Experiment, Freeze, Head, Validation
+from cifar_core.experiment.layers import Conv, Dense, Dropout, Flatten
+from cifar_core.experiment.recipes import RECIPES
+from cifar_core.experiment.settings import apply
+from cifar_core.training import callbacks, features, shortcut, trainer
+from cifar_core.training.ledger import Ledger
+from cifar_core.training.trainer import Trained, probabilities, train
+from tests.training.makers import Notes, experiment, images, phase, tuning
+
+
+@pytest.fixture(autouse=True)
+def always_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dozen images would be computed faster than they are kept."""
+    monkeypatch.setattr(features, "SECONDS_TO_SET_UP", -1e9)
+
+
+@pytest.fixture
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A point for every step."""
+    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_POINTS", 0)
+    monkeypatch.setattr(trainer, "steps_per_execution", lambda *_, **__: 1)
+
+
+def kept_in(folder: Path, budget: int = 10**9, half: bool = False) -> FeatureStore:
+    return FeatureStore(folder, budget, half)
+
+
+def run(
+    described: Experiment, store: FeatureStore | None = None, seed: int = 0, notes: Notes | None = None
+) -> tuple[Trained, Notes]:
+    notes = notes or Notes()
+    return train(described, images(), seed, notes, Ledger(), features=store), notes
+
+
+def of_recipe(name: str, *changes: str) -> Experiment:
+    return apply(RECIPES[name].experiment, ["data.name=sample", *(f"{change}" for change in changes)])
+
+
+def on_backbone(backbone: str, freeze: Freeze, **fields: Any) -> Experiment:
+    """A network of its own kind, trained for an epoch and then frozen in part."""
+    tuned = phase("tuned", "target", (), freeze=freeze, epochs=3, learning_rate=1e-3)
+    first = phase("base", epochs=1, layers=(), learning_rate=1e-3)
+    return experiment(first, tuned, backbone=backbone, **fields)
+
+
+KINDS: dict[str, Callable[[], Experiment]] = {
+    "A, fine-tuning 1": lambda: of_recipe("a-ft1", "phases.0.epochs=1", "phases.1.epochs=3", "phases.1.batch_size=8"),
+    "A, fine-tuning 2": lambda: of_recipe(
+        "a-ft2-direct", "phases.0.epochs=1", "phases.1.epochs=3", "phases.1.batch_size=8"
+    ),
+    "E, stage 2": lambda: of_recipe("e", "phases.0.epochs=1", "phases.1.epochs=3", "phases.1.batch_size=8"),
+    "a middle block": lambda: on_backbone("conv-dense", Freeze(rule="all_but_block", block="conv_2")),
+    "batch normalization, frozen in part": lambda: on_backbone("bn-conv", Freeze(rule="first_layers", count=5)),
+    "a residual network": lambda: on_backbone("resnet18-32", Freeze(rule="all_but_last_layers", count=9)),
+    "a network of keras.applications": lambda: on_backbone(
+        "mobilenet-v3", Freeze(rule="all_but_last_layers", count=20)
+    ),
+    "a penalty on frozen weights": lambda: experiment(
+        phase(layers=(Conv(filters=4, kernel=5, l2=0.01), Flatten(), Dropout(rate=0.5), Dense(units=8, l2=0.01))),
+        tuning(epochs=3),
+    ),
+    "labels smoothed, classes weighed, clipped, the rate by block and by step": lambda: experiment(
+        phase(epochs=1),
+        tuning(
+            epochs=3,
+            label_smoothing=0.1,
+            class_weights="balanced",
+            clip_norm=1.0,
+            block_rate_factor=0.5,
+            optimizer="adamw",
+            weight_decay=0.01,
+            schedule={"kind": "cosine"},
+        ),
+    ),
+}
+
+
+@pytest.mark.usefixtures("every_step")
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_training_is_the_same_as_without_stored_features(kind: str, tmp_path: Path) -> None:
+    described = KINDS[kind]()
+    (ordinary, without), (around, stored) = run(described), run(described, kept_in(tmp_path))
+    last = len(described.phases) - 1
+    assert stored.whys[last].startswith("Stored features after")
+    assert without.whys[last] == "No stored features: they are switched off."
+    for expected, measured in zip(without.curves[last][:20], stored.curves[last][:20], strict=True):
+        assert measured.loss == pytest.approx(expected.loss, rel=1e-5)
+    for before, after in zip(without.epochs[last][:3], stored.epochs[last][:3], strict=True):
+        assert (after.loss, after.val_loss) == pytest.approx((before.loss, before.val_loss), rel=1e-3)
+        assert after.accuracy == pytest.approx(before.accuracy, abs=0.002)
+        assert after.learning_rate == before.learning_rate
+    assert stored.befores[last].val_loss == pytest.approx(without.befores[last].val_loss, rel=1e-5)
+    assert stored.moved[last].keys() == without.moved[last].keys()
+    for layer, change in stored.moved[last].items():
+        assert change.change == pytest.approx(without.moved[last][layer].change, rel=1e-3, abs=1e-6)
+    for split in ("validation", "test"):
+        expected, measured = (probabilities(each, getattr(each.feed, split)) for each in (ordinary, around))
+        assert measured == pytest.approx(expected, abs=1e-4)
+
+
+def test_on_stored_features_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
+    first, second = (run(experiment(), kept_in(tmp_path / name))[1] for name in "ab")
+    assert first.history(1) == second.history(1)
+    assert first.moved == second.moved
+
+
+def test_executing_steps_together_changes_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = experiment(phase(epochs=1), tuning(epochs=3, batch_size=2))
+    histories = []
+    for together in (1, 4, 32):
+        monkeypatch.setattr(trainer, "steps_per_execution", lambda *_, together=together, **__: together)
+        monkeypatch.setattr(trainer, "EVALUATION_BATCH", 2)
+        trained, notes = run(described, kept_in(tmp_path))
+        histories.append((notes.history(1), notes.moved, probabilities(trained, trained.feed.test).tolist()))
+    assert histories[0] == histories[1] == histories[2]
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many images were given to a frozen part, in order."""
+    counts: list[int] = []
+    put = keeping.Writer.put
+
+    def counted(self: keeping.Writer, values: Any) -> None:
+        counts.append(len(values[0]))
+        put(self, values)
+
+    monkeypatch.setattr(keeping.Writer, "put", counted)
+    yield counts
+
+
+FROM_THE_START = (phase("tuned", "target", freeze=Freeze(rule="first_blocks", count=1)),)
+"""A first phase with a frozen layer: its weights, and so its features, depend on the seed alone."""
+
+
+def test_validation_images_of_the_training_images_share_their_entry(tmp_path: Path, computed: list[int]) -> None:
+    run(experiment(), kept_in(tmp_path))
+    assert sum(computed) == 36
+    assert len(kept_in(tmp_path).entries()) == 1
+
+
+def test_another_way_to_fine_tune_the_same_frozen_part_computes_nothing(tmp_path: Path, computed: list[int]) -> None:
+    run(experiment(), kept_in(tmp_path))
+    computed.clear()
+    head = Head(from_layer="dense_1", layers=(Dense(units=5),), outputs="data set")
+    _, notes = run(experiment(phase(), tuning(head=head, learning_rate=0.1)), kept_in(tmp_path))
+    assert not computed
+    assert notes.whys[1].endswith("They were there already.")
+
+
+def test_another_seed_finds_the_features_of_the_same_weights(
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with weights learned elsewhere: other seeds divide the same images otherwise."""
+    build_one = trainer.build
+    monkeypatch.setattr(trainer, "build", lambda described, index, seed, previous=None: build_one(described, index, 0))
+    divided = [run(experiment(*FROM_THE_START), kept_in(tmp_path), seed)[0].feed.train.indices for seed in (0, 1)]
+    assert not np.array_equal(*divided)
+    assert computed == [36]
+
+
+def test_validation_on_the_test_images_has_an_entry_of_its_own_that_the_evaluation_uses(
+    tmp_path: Path, computed: list[int]
+) -> None:
+    trained, _ = run(experiment(validation=Validation(on="test")), kept_in(tmp_path))
+    assert computed == [36, 12]
+    probabilities(trained, trained.feed.test)
+    assert computed == [36, 12]
+
+
+def test_the_evaluation_keeps_the_features_of_test_images_for_later_runs(tmp_path: Path, computed: list[int]) -> None:
+    for expected in ([36, 12], []):
+        computed.clear()
+        trained, _ = run(experiment(), kept_in(tmp_path))
+        probabilities(trained, trained.feed.test)
+        assert computed == expected
+
+
+def test_a_stop_while_features_are_computed_ends_the_run_and_the_next_one_goes_on(
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "BATCH", 10)
+    monkeypatch.setattr(shortcut, "SECONDS_BETWEEN_STEPS", 0)
+    storing = [f"storing features, {done} of 36" for done in (10, 20)]
+    notes = Notes(stop=lambda notes: any(step.startswith(storing[1]) for step, _ in notes.events))
+    stopped, _ = run(experiment(*FROM_THE_START), kept_in(tmp_path), notes=notes)
+    assert stopped.stopped
+    assert [step[: len(storing[0])] for step, _ in notes.events] == storing
+    assert computed == [10, 10]
+    _, notes = run(experiment(*FROM_THE_START), kept_in(tmp_path))
+    assert computed == [10, 10, 10, 6]
+    assert len(notes.epochs[0]) == 2
+
+
+def test_a_full_disk_is_told_and_the_training_goes_the_ordinary_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    trained, notes = run(experiment(), kept_in(tmp_path))
+    assert notes.whys[1].startswith("No stored features: The features take ")
+    assert "Free some room" in notes.whys[1]
+    assert trained.shortcut is None
+    assert notes.history(1) == run(experiment())[1].history(1)
+
+
+def test_too_little_room_for_the_test_images_only_means_to_compute_them(tmp_path: Path) -> None:
+    store = kept_in(tmp_path)
+    trained, _ = run(experiment(), store)
+    store.budget = 10
+    expected = trained.model.predict(images().test_images[trained.feed.test.indices], verbose=0)
+    assert probabilities(trained, trained.feed.test) == pytest.approx(expected, abs=1e-6)
+
+
+def test_damaged_features_are_computed_again_and_this_is_told(tmp_path: Path, computed: list[int]) -> None:
+    run(experiment(), kept_in(tmp_path))
+    (entry,) = kept_in(tmp_path).entries()
+    (tmp_path / entry.key / "about.json").write_text("")
+    computed.clear()
+    _, notes = run(experiment(), kept_in(tmp_path))
+    assert sum(computed) == 36
+    assert "damaged" in notes.whys[1]
+
+
+def test_half_the_size_trains_nearly_the_same_and_says_how_nearly(tmp_path: Path) -> None:
+    _, without = run(experiment())
+    _, notes = run(experiment(), kept_in(tmp_path, half=True))
+    assert "Kept in half the size: values differ by up to" in notes.whys[1]
+    assert notes.epochs[1][-1].loss == pytest.approx(without.epochs[1][-1].loss, rel=0.01)
+
+
+def test_augmented_images_train_the_ordinary_way(tmp_path: Path) -> None:
+    _, notes = run(experiment(phase(), tuning(augmentation=[{"kind": "flip"}])), kept_in(tmp_path))
+    assert "augmentation makes other images in every epoch" in notes.whys[1]
+    assert kept_in(tmp_path).entries() == []
+
+
+def test_a_run_too_short_for_stored_features_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "SECONDS_TO_SET_UP", 0.5)
+    _, notes = run(experiment(), kept_in(tmp_path))
+    assert "longer than they save in 2 epochs" in notes.whys[1]
+
+
+def test_time_spent_on_features_has_an_entry_of_its_own(tmp_path: Path) -> None:
+    ledger = Ledger()
+    train(experiment(), images(), 0, Notes(), ledger, features=kept_in(tmp_path))
+    assert ledger.close()["extract"] > 0
+
+
+def test_a_run_around_its_frozen_layers_leaves_the_whole_model(tmp_path: Path) -> None:
+    trained, _ = run(experiment(), kept_in(tmp_path))
+    path = tmp_path / "model.keras"
+    keras.Model(trained.model.input, trained.model.output).save(path)
+    pixels = images().test_images[trained.feed.test.indices]
+    predicted = keras.models.load_model(path).predict(pixels, verbose=0)
+    assert probabilities(trained, trained.feed.test) == pytest.approx(predicted, abs=1e-6)
+
+
+def test_features_can_be_removed_when_the_run_is_over(tmp_path: Path) -> None:
+    run(experiment(), kept_in(tmp_path))
+    assert not kept_in(tmp_path).entries()[0].in_use
+    assert kept_in(tmp_path).clear() > 0
+
+
+def test_every_entry_says_what_it_is(tmp_path: Path) -> None:
+    run(experiment(), kept_in(tmp_path))
+    (entry,) = kept_in(tmp_path).entries()
+    about = json.loads((tmp_path / entry.key / "about.json").read_text())
+    assert "36 training images of" in about["label"] and "up to" in about["label"]
