@@ -169,7 +169,7 @@ def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool, 
 @click.argument("run_id", metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 def resume(run_id: str, as_json: bool) -> None:
-    """Go on with an interrupted or stopped run, from its last finished epoch."""
+    """Go on with a run that ended before its end, from its last finished epoch."""
     store = Store(home())
     store.resume(run_id)
     _run_to_its_end(store, run_id, as_json=as_json)

@@ -22,6 +22,10 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
+from cifar_core import orphan  # before the imports that take seconds
+
+# isort: split
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -354,6 +358,7 @@ def main() -> None:
     """Wait for a job on standard input and do it; without one, end quietly."""
     share_graphics_cards()
     line = sys.stdin.readline()
+    orphan.adopted.set()
     if line.strip():
         job = json.loads(line)
         if "inspect" in job:

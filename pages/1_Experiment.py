@@ -111,7 +111,7 @@ def choose_network(data: Data) -> None:
     pixels.selectbox(
         "Pixel values",
         ["", *PIXEL_SCALES],
-        format_func=lambda name: PIXEL_SCALES[name].title if name else "as the backbone expects them",
+        format_func=lambda name: name or "as the backbone expects them",  # the line below says what a name means
         key="form.pixels",
         help=help_for("pixel values"),
     )
@@ -132,6 +132,7 @@ def show_weights(row: Backbone, runs: dict[str, str]) -> None:
             st.text_input(
                 "Weights file on the computer that runs the app",
                 key="form.weights_path",
+                persist_state="session",
                 help="A file that Keras wrote: .weights.h5, .keras or .h5. It must hold this backbone's layers.",
             )
         case "run":
@@ -141,6 +142,7 @@ def show_weights(row: Backbone, runs: dict[str, str]) -> None:
                 list(runs | {chosen: ""}),
                 format_func=lambda run: plain(runs.get(run, f"run {run}, which has no such model here")),
                 key="form.weights_run",
+                persist_state="session",
                 help="Finished runs of this backbone at this input size that have kept their model.",
             )
 
@@ -178,7 +180,13 @@ def choose_freezing(shape: Experiment, index: int) -> None:
                 st.slider("Layers that train", 1, len(network.layers), key=f"{key}.last", help=help_for("freeze depth"))
             case _:
                 names = [block.name for block in network.blocks]
-                st.selectbox("The block that trains", names, key=f"{key}.only", help=help_for("surgical fine-tuning"))
+                st.selectbox(
+                    "The block that trains",
+                    names,
+                    key=f"{key}.only",
+                    persist_state="session",
+                    help=help_for("surgical fine-tuning"),
+                )
 
 
 def choose_head(shape: Experiment, index: int) -> None:
@@ -192,7 +200,12 @@ def choose_head(shape: Experiment, index: int) -> None:
         return
     outputs = {"classes": "One per class of the phase", "data set": "One per class of the data set"}
     columns[1].selectbox(
-        "Outputs", list(outputs), format_func=outputs.__getitem__, key=f"{key}.outputs", help=help_for("output")
+        "Outputs",
+        list(outputs),
+        format_func=outputs.__getitem__,
+        key=f"{key}.outputs",
+        persist_state="session",
+        help=help_for("output"),
     )
     if state[f"{key}.head"] == "layers":
         starts = form.head_starts(shape, index)
@@ -200,13 +213,27 @@ def choose_head(shape: Experiment, index: int) -> None:
             state[f"{key}.from_layer"] = starts[-1]
         three = st.columns(3)
         three[0].selectbox(
-            "New from", starts, key=f"{key}.from_layer", help="This layer and all after it are replaced."
+            "New from",
+            starts,
+            key=f"{key}.from_layer",
+            persist_state="session",
+            help="This layer and all after it are replaced.",
         )
         if state[f"{key}.as_loaded"]:
             three[1].caption(f"Layers as loaded: {', '.join(layer['kind'] for layer in state[f'{key}.as_loaded'])}")
             return
-        three[1].number_input("Dense units", 0, 65_536, key=f"{key}.units", help="0: no layer before the output.")
-        three[2].number_input("Dropout", 0.0, 0.99, step=0.05, key=f"{key}.dropout", help="After the dense layer.")
+        three[1].number_input(
+            "Dense units", 0, 65_536, key=f"{key}.units", persist_state="session", help="0: no layer before the output."
+        )
+        three[2].number_input(
+            "Dropout",
+            0.0,
+            0.99,
+            step=0.05,
+            key=f"{key}.dropout",
+            persist_state="session",
+            help="After the dense layer.",
+        )
 
 
 def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
@@ -233,7 +260,7 @@ def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
 def choose_options(frozen: Experiment, index: int) -> None:
     """How one phase trains: optimizer, learning rate over its epochs, when it ends, what becomes of images."""
     key = f"form.{index}"
-    st.text_input("Name of the phase", key=f"{key}.name", max_chars=60, help=help_for("phase"))
+    st.text_input("Name of the phase", key=f"{key}.name", persist_state="session", max_chars=60, help=help_for("phase"))
     row_of_options(index, "optimizer", "learning_rate", "batch_size")
     own = form.OWN_OPTION.get(state[f"{key}.optimizer"])
     row_of_options(index, *([own] if own else []), "block_rate_factor", "clip_norm")
@@ -248,6 +275,7 @@ def choose_options(frozen: Experiment, index: int) -> None:
         selection_mode="multi",
         format_func=form.AUGMENTATION.__getitem__,
         key=f"{key}.augmentation",
+        persist_state="session",
         help=help_for("augmentation"),
         wrap=True,
     )
@@ -265,15 +293,18 @@ def row_of_options(index: int, *names: str) -> None:
 
 
 def option(place: DeltaGenerator, index: int, name: str) -> None:
-    """One training option of a phase."""
+    """One training option of a phase. Like everything that is not always in view, it keeps its value while hidden."""
     key = f"form.{index}.{name}"
     if name in CHOICES:
         label, titles, term = CHOICES[name]
-        place.selectbox(label, list(titles), format_func=titles.__getitem__, key=key, help=help_for(term))
+        place.selectbox(
+            label, list(titles), format_func=titles.__getitem__, key=key, persist_state="session", help=help_for(term)
+        )
     elif name == "steps.milestones":
         place.text_input(
             "Epochs and factors",
             key=key,
+            persist_state="session",
             placeholder=f"{max(1, state[f'form.{index}.epochs'] // 2)}: 0.1",
             help="10: 0.1, 20: 0.01 means a tenth of the learning rate after 10 epochs, a hundredth after 20.",
         )
@@ -285,13 +316,16 @@ def option(place: DeltaGenerator, index: int, name: str) -> None:
             step=0.5,
             format="%.6g",
             key=key,
+            persist_state="session",
             placeholder="not clipped",
             help=help_for("gradient clipping"),
         )
     else:
         label, least, most, step, term = NUMBERS[name]
         shown_as = None if isinstance(step, int) else "%.6g"
-        place.number_input(label, least, most, step=step, format=shown_as, key=key, help=help_for(term))
+        place.number_input(
+            label, least, most, step=step, format=shown_as, key=key, persist_state="session", help=help_for(term)
+        )
 
 
 def show_augmentation(frozen: Experiment, index: int) -> None:
@@ -361,6 +395,7 @@ with left:
             step=0.05,
             format="%.6g",
             key="form.share",
+            persist_state="session",
             help="Of the training images.",
         )
         drawn.selectbox(
@@ -368,6 +403,7 @@ with left:
             list(form.DRAWN),
             format_func=form.DRAWN.__getitem__,
             key="form.drawn",
+            persist_state="session",
             help="From each class alike and from all images alike follow the seed. The last ones, in the order of the "
             "files, are what Keras's validation_split takes.",
         )

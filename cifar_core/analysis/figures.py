@@ -10,10 +10,16 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cifar_core.analysis import colours, wording
+from cifar_core.analysis.metrics import shares
 from cifar_core.experiment.measured import LayerChange
 
 # Sequential in lightness alone, so safe for the colour-blind; the theme's background is the low end.
 _SCALES = (("#F4F8FB", "#08306B"), ("#16202C", "#C6E2F5"))
+
+_DIVERGING = (("#B35806", "#F7F7F7", "#08519C"), ("#F2A65A", "#16202C", "#7CBCF5"))
+_MOST_WITH_NUMBERS = 20  # classes; of more, only colours can be seen
+CELLS = ("counts", "row %", "column %")
+"""What a confusion matrix can show."""
 
 # pixels that a run takes in a bar chart, its name included
 _ROW = 60
@@ -67,12 +73,6 @@ def _name_above_bars(figure: go.Figure, names: Sequence[str]) -> None:
         )
 
 
-def row_shares(counts: pd.DataFrame) -> pd.DataFrame:
-    """Return a confusion matrix as shares of the true classes, 0 to 1; a class that does not occur has zeros."""
-    totals: Any = counts.sum(axis=1)
-    return counts.div(totals.where(totals > 0, 1), axis=0)
-
-
 def confusion_figure(
     counts: pd.DataFrame,
     split: str,
@@ -84,65 +84,124 @@ def confusion_figure(
 ) -> go.Figure:
     """Draw a confusion matrix (see `metrics.confusion`): rows are the true classes, columns the predicted ones.
 
-    `values` is "counts" or "row %"; `split` names the images ("test", "validation"); `top` makes the colour scale
-    reach at least so many counts, so that matrices side by side share one.
+    `values` is one of CELLS; `split` names the images ("test", "validation"); `top` makes the colour scale reach at
+    least so many counts, so that matrices side by side share one. A click selects a cell: the customdata of its point
+    are the true and the predicted class.
 
     Raises:
         ValueError: for other `values`.
     """
-    if values not in ("counts", "row %"):
-        raise ValueError(f'values: expected "counts" or "row %", received {values!r}.')
-    shares = row_shares(counts)
-    shown = (100 * shares if values == "row %" else counts).to_numpy().tolist()
-    highest = 100.0 if values == "row %" else max(top, float(counts.to_numpy().max()), 1.0)
-    names, columns = [str(name) for name in counts.index], [str(name) for name in counts.columns]
-    figure = _figure(dark, height=170 + 34 * len(names), margin={"l": 8, "r": 8, "t": 64, "b": 8})
+    if values not in CELLS:
+        raise ValueError(f"values: expected one of {', '.join(CELLS)}, received {values!r}.")
+    shown = counts if values == "counts" else 100 * shares(counts, values)
+    highest = 100.0 if values != "counts" else max(top, float(counts.to_numpy().max()), 1.0)
+    words = [
+        f"{wording.number(count)} of {wording.number(total)}, {wording.percent(share)}"
+        for row, parts in zip(counts.to_numpy().tolist(), shares(counts).to_numpy().tolist(), strict=True)
+        for total in [sum(row)]
+        for count, share in zip(row, parts, strict=True)
+    ]
+    what = {"counts": "counts", "row %": "% of the true class", "column %": "% of the predicted class"}[values]
+    heading = f"{title}<br>" if title else ""
+    text = f"{heading}{split} images, n = {int(counts.to_numpy().sum()):,}, {what}"
+    return _matrix(shown, words, (_SCALES[dark][0], _SCALES[dark][1]), (0, highest), "{:.0f}", text, dark=dark)
+
+
+def difference_figure(difference: pd.DataFrame, one: str, other: str, *, dark: bool = False) -> go.Figure:
+    """Draw the difference of two confusion matrices (see `samples.difference`) in points, the second minus the first.
+
+    Blue is more, orange is less; on the diagonal more is better, elsewhere less.
+    """
+    points = 100 * difference
+    words = [wording.points(value) for value in difference.to_numpy().ravel().tolist()]
+    reach = max(1.0, float(points.abs().to_numpy().max()))
+    text = f"{other}<br>minus {one}, points of the true class"
+    return _matrix(points, words, _DIVERGING[dark], (-reach, reach), "{:+.0f}", text, dark=dark)
+
+
+def _matrix(
+    shown: pd.DataFrame,
+    words: Sequence[str],
+    scale: Sequence[str],
+    reach: tuple[float, float],
+    text: str,
+    title: str,
+    *,
+    dark: bool,
+    axes: tuple[str, str] = ("true", "predicted"),
+) -> go.Figure:
+    """Draw a matrix with its numbers; `words` say each cell's, row by row, to whom points at it."""
+    names, columns = [str(name) for name in shown.index], [str(name) for name in shown.columns]
+    is_small = len(names) <= _MOST_WITH_NUMBERS
+    side = 34 if is_small else 14
+    figure = _figure(dark, height=170 + side * len(names), margin={"l": 8, "r": 8, "t": 64, "b": 8})
     figure.add_heatmap(
-        z=shown,
+        z=shown.to_numpy().tolist(),
         x=columns,
         y=names,
-        customdata=_cell_texts(counts, shares),
-        hovertemplate="true %{y}<br>predicted %{x}<br>%{customdata}<extra></extra>",
-        colorscale=list(_SCALES[dark]),
-        zmin=0,
-        zmax=highest,
+        colorscale=list(scale),
+        zmin=reach[0],
+        zmax=reach[1],
         showscale=False,
         xgap=1,
         ygap=1,
-    )
-    cells = [
-        (column, name, value)
-        for name, row in zip(names, shown, strict=True)
-        for column, value in zip(columns, row, strict=True)
-    ]
-    figure.add_scatter(  # Plotly's own text in cells is grey, which is hard to read on half of the scale.
-        mode="text",
-        x=[column for column, _, _ in cells],
-        y=[name for _, name, _ in cells],
-        text=[f"{value:.0f}" for _, _, value in cells],
-        textfont={
-            "size": 12,
-            "color": [colours.readable_on(colours.mixed(*_SCALES[dark], value / highest)) for *_, value in cells],
-        },
         hoverinfo="skip",
     )
-    what = "counts" if values == "counts" else "% of the true class"
-    heading = f"{title}<br>" if title else ""
-    text = f"{heading}{split} images, n = {int(counts.to_numpy().sum()):,}, {what}"
-    figure.update_layout(title={"text": text, "font": {"size": 14}, "x": 0}, showlegend=False)
-    figure.update_xaxes(title_text="predicted", tickangle=-45, showgrid=False, tickfont={"size": 12})
-    figure.update_yaxes(title_text="true", autorange="reversed", showgrid=False, tickfont={"size": 12})
+    cells = [
+        (column, name, value, text.format(value).replace("-", "−") if is_small else "", said)
+        for (name, column, value), said in zip(
+            (
+                (name, column, value)
+                for name, row in zip(names, shown.to_numpy().tolist(), strict=True)
+                for column, value in zip(columns, row, strict=True)
+            ),
+            words,
+            strict=True,
+        )
+    ]
+    inks = [colours.readable_on(_on_scale(scale, value, reach)) for _, _, value, *_ in cells]
+    # Plotly's own text in cells is grey, which is hard to read on half of the scale, and no cell of a heatmap can be
+    # selected: so a point stands in every cell, with its number, and has a frame when it is selected.
+    for ink in ("#000000", "#FFFFFF"):
+        own = [cell for cell, its in zip(cells, inks, strict=True) if its == ink]
+        figure.add_scatter(
+            mode="markers+text",
+            x=[cell[0] for cell in own],
+            y=[cell[1] for cell in own],
+            text=[cell[3] for cell in own],
+            customdata=[[cell[1], cell[0], cell[4]] for cell in own],
+            hovertemplate=f"{axes[0]} %{{y}}<br>{axes[1]} %{{x}}<br>%{{customdata[2]}}<extra></extra>",
+            textfont={"size": 12, "color": ink},
+            marker={"symbol": "square-open", "size": side - 6, "color": ink, "opacity": 0, "line": {"width": 2}},
+            selected={"textfont": {"color": ink}, "marker": {"opacity": 1}},
+            unselected={"textfont": {"color": ink}, "marker": {"opacity": 0}},
+            cliponaxis=False,
+        )
+    figure.update_layout(
+        title={"text": title, "font": {"size": 14}, "x": 0},
+        showlegend=False,
+        hovermode="closest",
+        hoverdistance=-1,  # anywhere in a cell, its point is meant
+        dragmode=False,  # a finger scrolls the page
+    )
+    figure.update_xaxes(
+        title_text=axes[1], tickangle=-45, showgrid=False, tickfont={"size": 12}, categoryarray=columns, range=_ends(columns)
+    )
+    figure.update_yaxes(
+        title_text=axes[0], showgrid=False, tickfont={"size": 12}, categoryarray=names, range=_ends(names)[::-1]
+    )
     return figure
 
 
-def _cell_texts(counts: pd.DataFrame, shares: pd.DataFrame) -> list[list[str]]:
-    return [
-        [
-            f"{wording.number(count)} of {wording.number(sum(row))}, {wording.percent(share)}"
-            for count, share in zip(row, parts, strict=True)
-        ]
-        for row, parts in zip(counts.to_numpy().tolist(), shares.to_numpy().tolist(), strict=True)
-    ]
+def _ends(names: Sequence[str]) -> list[float]:
+    return [-0.5, len(names) - 0.5]
+
+
+def _on_scale(scale: Sequence[str], value: float, reach: tuple[float, float]) -> str:
+    """The colour of a value on an even scale of two or three colours."""
+    place = (value - reach[0]) / (reach[1] - reach[0]) * (len(scale) - 1)
+    step = min(int(place), len(scale) - 2)
+    return colours.mixed(scale[step], scale[step + 1], place - step)
 
 
 def confusion_figures(

@@ -11,6 +11,7 @@ not drag the average down; one that never occurs but is predicted counts, with a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -190,18 +191,11 @@ def confusion(predictions: Predictions) -> pd.DataFrame:
     )
 
 
-def confident_mistakes(predictions: Predictions, k: int = 12) -> pd.DataFrame:
-    """Return the k mistakes made with most probability: index (row), image, true, predicted, probability."""
-    probability = predictions.probabilities.max(axis=1)
-    wrong = np.flatnonzero(~predictions.correct)
-    rows = wrong[np.argsort(-probability[wrong], kind="stable")][:k]
-    names = np.array(predictions.class_names, dtype=object)
-    return pd.DataFrame(
-        {
-            "index": rows,
-            "image": predictions.images[rows],
-            "true": names[predictions.labels[rows]],
-            "predicted": names[predictions.predicted[rows]],
-            "probability": probability[rows].astype(float),
-        }
-    )
+def shares(counts: pd.DataFrame, of: str = "row %") -> pd.DataFrame:
+    """Return a confusion matrix as shares, 0 to 1, of the true ("row %") or the predicted classes ("column %").
+
+    A class that does not occur there has zeros.
+    """
+    by, along = (1, 0) if of == "row %" else (0, 1)
+    totals: Any = counts.sum(axis=by)
+    return counts.div(totals.where(totals > 0, 1), axis=along)

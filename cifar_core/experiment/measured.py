@@ -28,6 +28,11 @@ class State(StrEnum):
         return self in (State.DONE, State.STOPPED, State.FAILED, State.INTERRUPTED)
 
     @property
+    def can_go_on(self) -> bool:
+        """Whether the run ended before its end, so that it can be continued."""
+        return self in (State.STOPPED, State.FAILED, State.INTERRUPTED)
+
+    @property
     def is_active(self) -> bool:
         """Whether a worker has the run."""
         return self is not State.QUEUED and not self.is_finished

@@ -32,10 +32,10 @@ class NotFinished(StoreError):  # noqa: N818 - says what has happened
 
 
 class NotResumable(StoreError):  # noqa: N818 - says what has happened
-    """Only a run that was cut off can go on."""
+    """Only a run that ended before its end can go on."""
 
     def __init__(self, run: str, state: State):
-        super().__init__(f'The run "{run}" is {state.value}; only an interrupted or stopped one can go on.')
+        super().__init__(f'The run "{run}" is {state.value}; only one that ended before its end can go on.')
 
 
 class ClaimLost(StoreError):  # noqa: N818 - says what has happened

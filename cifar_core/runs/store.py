@@ -270,14 +270,14 @@ class Store:
                     _update(connection, run, stop_requested=True)
 
     def resume(self, run: str) -> None:
-        """Queue an interrupted or stopped run again; it goes on from its last finished epoch.
+        """Queue a run that ended before its end again; it goes on from its last finished epoch.
 
         Raises:
             NotResumable: for a run in another state.
         """
         with self._database.writing() as connection:
             state = self._state(connection, run)
-            if state not in (State.INTERRUPTED, State.STOPPED):
+            if not state.can_go_on:
                 raise NotResumable(run, state)
             last = select(func.coalesce(func.max(runs.c.position), 0) + 1).scalar_subquery()
             again = {"state": State.QUEUED, "reason": "", "finished": None, "stop_requested": False}

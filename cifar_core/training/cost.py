@@ -14,23 +14,24 @@ def operations(model: keras.Model) -> int:
 
     A layer uses each of its weights once at every place of its output, as convolutions and dense layers do.
     """
-    return sum(
+    total: int = sum(
         2 * math.prod(weight.shape) * math.prod(layer.output.shape[1:-1])
         for layer in model.layers
         for weight in layer.weights[:1]
     )
+    return total
 
 
 def seconds_for_image(model: keras.Model) -> float:
     """Estimate the wall seconds of one image among many, forward alone."""
-    values = sum(math.prod(tensor.shape[1:]) for tensor in _outputs(model))
-    return operations(model) / OPERATIONS_PER_SECOND + values / VALUES_PER_SECOND
+    return operations(model) / OPERATIONS_PER_SECOND + sum(_sizes(model)) / VALUES_PER_SECOND
 
 
 def largest_values(model: keras.Model) -> int:
     """Return the number of values of the largest tensor that one image becomes."""
-    return max(math.prod(tensor.shape[1:]) for tensor in _outputs(model))
+    return max(_sizes(model))
 
 
-def _outputs(model: keras.Model) -> list[keras.KerasTensor]:
-    return keras.tree.flatten([layer.output for layer in model.layers])
+def _sizes(model: keras.Model) -> list[int]:
+    tensors = keras.tree.flatten([layer.output for layer in model.layers])
+    return [math.prod(tensor.shape[1:]) for tensor in tensors]

@@ -6,7 +6,7 @@ import streamlit as st
 
 from cifar_core.analysis.labels import labels
 from cifar_core.analysis.wording import status
-from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.measured import Run
 from cifar_core.experiment.wording import how_it_trains, initial_weights, network_input
 from cifar_core.runs.errors import StoreError, UnknownRun
 from cifar_core.ui import form, reads
@@ -57,7 +57,7 @@ def reason(run: Run) -> None:
         st.warning(plain(summary), icon=":material/info:")
     if log:
         st.code(log, language=None)
-    if run.state in (State.INTERRUPTED, State.STOPPED) and st.button(
+    if run.state.can_go_on and st.button(
         "Go on from the last finished epoch", icon=":material/resume:", help="To the same end as an undisturbed run."
     ):
         try:

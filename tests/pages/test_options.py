@@ -63,6 +63,17 @@ def test_folded_options_are_kept(form: App, store: Store) -> None:
     assert (phase.optimizer, phase.momentum, phase.clip_norm, phase.epochs) == ("sgd", 0.9, 2.0, 4)
 
 
+def test_what_is_changed_in_a_fold_is_kept_when_it_is_folded_again_and_on_other_pages(app: App, store: Store) -> None:
+    app.state["options.0"] = False
+    app.open("Experiment").run().state["options.0"] = True
+    app.run().set(phases_0_optimizer="sgd").set(phases_0_momentum=0.9, phases_0_augmentation=["crop"])
+    app.set(phases_0_name="base").state["options.0"] = False
+    app.run().set(phases_0_epochs=4).open("Glossary").open("Experiment").click("Start")
+    phase = store.runs()[0].experiment.phases[0]
+    assert (phase.name, phase.optimizer, phase.momentum, phase.epochs) == ("base", "sgd", 0.9, 4)
+    assert phase.augmentation == (Crop(),)
+
+
 def test_what_cannot_work_stays_in_reach_to_be_corrected(form: App) -> None:
     form.set(phases_1_learning_rate=0.0, phases_0_batch_size=48).set(phases_1_learning_rate=0.01)
     assert form.has_button("Start")

@@ -31,7 +31,7 @@ def two_phases(store: Store, epochs: int = 2) -> str:
     return run
 
 
-@pytest.mark.parametrize("state", [State.INTERRUPTED, State.STOPPED])
+@pytest.mark.parametrize("state", [State.INTERRUPTED, State.STOPPED, State.FAILED])
 def test_a_run_that_was_cut_off_queues_again_behind_the_others_with_all_it_measured(store: Store, state: State) -> None:
     run = two_phases(store)
     store.finish(run, "owner", state, reason="cut off")
@@ -44,11 +44,12 @@ def test_a_run_that_was_cut_off_queues_again_behind_the_others_with_all_it_measu
     assert store.history(run) == before
 
 
-@pytest.mark.parametrize("state", [State.DONE, State.FAILED])
-def test_a_run_that_has_ended_by_itself_cannot_go_on(store: Store, state: State) -> None:
+def test_a_run_that_is_done_or_still_works_cannot_go_on(store: Store) -> None:
     run = two_phases(store)
-    store.finish(run, "owner", state)
-    with pytest.raises(NotResumable, match=f"is {state.value}; only an interrupted or stopped one can go on"):
+    with pytest.raises(NotResumable, match="is preparing; only one that ended before its end can go on"):
+        store.resume(run)
+    store.finish(run, "owner", State.DONE)
+    with pytest.raises(NotResumable, match="is done"):
         store.resume(run)
 
 

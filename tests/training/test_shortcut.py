@@ -18,6 +18,7 @@ from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
 from cifar_core.training import callbacks, features, shortcut, trainer
 from cifar_core.training.ledger import Ledger
+from cifar_core.training.networks import build
 from cifar_core.training.trainer import Trained, probabilities, train
 from tests.training.makers import Notes, experiment, images, phase, tuning
 
@@ -108,8 +109,8 @@ def test_the_training_is_the_same_as_without_stored_features(kind: str, tmp_path
     for layer, change in stored.moved[last].items():
         assert change.change == pytest.approx(without.moved[last][layer].change, rel=1e-3, abs=1e-6)
     for split in ("validation", "test"):
-        expected, measured = (probabilities(each, getattr(each.feed, split)) for each in (ordinary, around))
-        assert measured == pytest.approx(expected, abs=1e-4)
+        one, other = (probabilities(each, getattr(each.feed, split)) for each in (ordinary, around))
+        assert other == pytest.approx(one, abs=1e-4)
 
 
 def test_on_stored_features_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
@@ -166,10 +167,9 @@ def test_another_seed_finds_the_features_of_the_same_weights(
     tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with weights learned elsewhere: other seeds divide the same images otherwise."""
-    build_one = trainer.build
-    monkeypatch.setattr(trainer, "build", lambda described, index, seed, previous=None: build_one(described, index, 0))
-    divided = [run(experiment(*FROM_THE_START), kept_in(tmp_path), seed)[0].feed.train.indices for seed in (0, 1)]
-    assert not np.array_equal(*divided)
+    monkeypatch.setattr(trainer, "build", lambda described, index, seed, previous=None: build(described, index, 0))
+    one, other = (run(experiment(*FROM_THE_START), kept_in(tmp_path), seed)[0].feed.train for seed in (0, 1))
+    assert not np.array_equal(one.indices, other.indices)
     assert computed == [36]
 
 
