@@ -7,6 +7,7 @@ that nobody is there any more, so the worker keeps what it has, marks the run in
 A line with "inspect" is a page's question instead (`cifar_core.runs.inspect`), answered with a file of arrays.
 """
 
+import base64
 import errno
 import hashlib
 import json
@@ -38,7 +39,7 @@ from cifar_core.data.errors import DataError
 from cifar_core.data.feature_store import feature_store
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.measured import Before, Epoch, LayerChange, Point, Progress, State
+from cifar_core.experiment.measured import Before, Epoch, LayerChange, Point, Progress, Run, State
 from cifar_core.runs.errors import ClaimLost, StoreError, UnknownRun
 from cifar_core.runs.store import Store
 from cifar_core.training.augmenting import examples
@@ -47,6 +48,7 @@ from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, end_of_p
 from cifar_core.training.feeding import Examples, feed
 from cifar_core.training.hardware import hardware, share_graphics_cards, versions
 from cifar_core.training.initial_weights import WeightsError
+from cifar_core.training.inside import PROJECTED, NoNetworkError, inside, kept_network, look, network_before
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.proof import FrozenLayerMovedError
 from cifar_core.training.trainer import Trained, probabilities, train
@@ -62,6 +64,7 @@ EXPLAINED = (
     WeightsError,
     CheckpointError,
     UnknownRun,
+    NoNetworkError,
 )
 REUSE = "TRANSFER_LAB_REUSE"
 """Set to "off" in the environment to train every phase anew."""
@@ -236,15 +239,11 @@ class Job:
 
     def _predict(self, trained: Trained, examples: Examples, file: str) -> dict[str, float]:
         experiment = self.run.experiment
-        outputs = experiment.output_classes(len(experiment.phases) - 1)
         predictions = Predictions(
             probabilities=probabilities(trained, examples),
             labels=examples.labels.numpy(),
             images=examples.indices,
-            class_names=tuple(
-                f"output {position}" if index is None else experiment.dataset.classes[index]
-                for position, index in enumerate(outputs)
-            ),
+            class_names=output_names(experiment, len(experiment.phases) - 1),
         )
         predictions.save(self.folder / file)
         return measure(predictions)
@@ -335,10 +334,19 @@ def _in_words(error: Exception) -> str:
     return f"Something unexpected went wrong: {type(error).__name__}: {error}"
 
 
+def output_names(experiment: Experiment, phase: int) -> tuple[str, ...]:
+    """Return what the outputs of a phase's network stand for."""
+    return tuple(
+        f"output {position}" if index is None else experiment.dataset.classes[index]
+        for position, index in enumerate(experiment.output_classes(phase))
+    )
+
+
 def inspect(question: dict[str, Any]) -> None:
     """Answer a page's question into a file; what cannot be told in words ends the process, with a traceback."""
+    answers = {"augmentation": _augmented, "inside": _inside, "look": _looks}
     try:
-        answer = _augmented(question)
+        answer = answers[question["inspect"]](question)
     except EXPLAINED as error:
         answer = {"error": np.array(str(error))}
     np.savez(question["result"], **answer)
@@ -352,6 +360,50 @@ def _augmented(question: dict[str, Any]) -> dict[str, Any]:
     shown = tf.gather(trained_on.values[0], first_of_each_class).numpy()
     augmentation = experiment.phases[question["phase"]].augmentation
     return {"images": shown, "changed": examples(shown, augmentation, question["seed"])}
+
+
+def _inside(question: dict[str, Any]) -> dict[str, Any]:
+    """What is in the network of a run, and in the one before its last phase: see `training.inside.inside`."""
+    store = Store(Path(question["home"]))
+    run, phase = _run_with_network(store, question["run"])
+    experiment, folder = run.experiment, store.artifacts(run.id)
+    after = kept_network(folder / MODEL)
+    images = open_images(experiment.data, home=store.home)
+    if images.fingerprint != run.environment.get("fingerprint"):
+        raise NoNetworkError("The images of this run are others now, or are not on this computer.")
+    test = feed(experiment, phase, images, run.seed).test
+    chosen = np.random.default_rng(0).permutation(len(test))[:PROJECTED]
+    networks = experiment.networks[max(0, phase - 1)], experiment.networks[phase]
+    before = network_before(folder, experiment, phase, run.seed)
+    found = inside(after, before, networks, images.test_images[test.indices[chosen]])
+    return found | {
+        "phase": phase,
+        "images": test.indices[chosen],
+        "labels": test.labels.numpy()[chosen].astype(np.int64),
+        "class_names": np.array(output_names(experiment, phase)),
+    }
+
+
+def _looks(question: dict[str, Any]) -> dict[str, Any]:
+    """What the networks of runs make of an image, given for each run in its size: see `training.inside.look`."""
+    store, answer = Store(Path(question["home"])), {}
+    for place, (id, pixels) in enumerate(zip(question["runs"], question["images"], strict=True)):
+        run, phase = _run_with_network(store, id)
+        image = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(run.experiment.image_shape)
+        model = kept_network(store.artifacts(run.id) / MODEL)
+        found = look(model, run.experiment.networks[phase], image)
+        found["class_names"] = np.array(output_names(run.experiment, phase))
+        answer |= {f"{place}/{name}": value for name, value in found.items()}
+    return answer
+
+
+def _run_with_network(store: Store, id: str) -> tuple[Run, int]:
+    """A run, and the phase that its network was in when the run ended."""
+    run = store.run(id)
+    begun = store.history(id, points=2)
+    if not begun:
+        raise NoNetworkError("This run has kept no model: it ended before there was one.")
+    return run, begun[-1].index
 
 
 def main() -> None:

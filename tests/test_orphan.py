@@ -9,13 +9,19 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 CHILD = "import cifar_core.orphan as o, time; {}time.sleep(60)"
-PARENT = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', sys.argv[1]]).pid, flush=True)"
+PARENT = """
+import os, subprocess, sys
+from cifar_core.orphan import PARENT
+own = os.environ | {PARENT: str(os.getpid())}
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], env=own, stdout=subprocess.DEVNULL)
+print(child.pid, flush=True)
+"""
 
 
 def gone_within(seconds: float, what: str) -> bool:
     """Start a process that starts another and ends; return whether that one ends too."""
     parent = subprocess.run(
-        [sys.executable, "-c", PARENT, CHILD.format(what)], cwd=ROOT, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", PARENT, CHILD.format(what)], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=30
     )
     child = int(parent.stdout)
     deadline = time.monotonic() + seconds

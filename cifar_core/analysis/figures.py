@@ -39,7 +39,8 @@ _LEDGER: dict[str, tuple[str, int | None, str]] = {
 }
 
 
-def _figure(dark: bool, *, height: int, **layout: Any) -> go.Figure:
+def figure_of(dark: bool, *, height: int, **layout: Any) -> go.Figure:
+    """Return an empty figure as all of these begin."""
     figure = go.Figure(layout={"template": "plotly_dark" if dark else "plotly_white", "height": height, **layout})
     figure.update_layout(
         paper_bgcolor="rgba(0,0,0,0)",
@@ -104,7 +105,7 @@ def confusion_figure(
     what = {"counts": "counts", "row %": "% of the true class", "column %": "% of the predicted class"}[values]
     heading = f"{title}<br>" if title else ""
     text = f"{heading}{split} images, n = {int(counts.to_numpy().sum()):,}, {what}"
-    return _matrix(shown, words, (_SCALES[dark][0], _SCALES[dark][1]), (0, highest), "{:.0f}", text, dark=dark)
+    return matrix_figure(shown, words, (0, highest), "{:.0f}", text, dark=dark)
 
 
 def difference_figure(difference: pd.DataFrame, one: str, other: str, *, dark: bool = False) -> go.Figure:
@@ -116,13 +117,12 @@ def difference_figure(difference: pd.DataFrame, one: str, other: str, *, dark: b
     words = [wording.points(value) for value in difference.to_numpy().ravel().tolist()]
     reach = max(1.0, float(points.abs().to_numpy().max()))
     text = f"{other}<br>minus {one}, points of the true class"
-    return _matrix(points, words, _DIVERGING[dark], (-reach, reach), "{:+.0f}", text, dark=dark)
+    return matrix_figure(points, words, (-reach, reach), "{:+.0f}", text, dark=dark)
 
 
-def _matrix(
+def matrix_figure(
     shown: pd.DataFrame,
     words: Sequence[str],
-    scale: Sequence[str],
     reach: tuple[float, float],
     text: str,
     title: str,
@@ -130,11 +130,15 @@ def _matrix(
     dark: bool,
     axes: tuple[str, str] = ("true", "predicted"),
 ) -> go.Figure:
-    """Draw a matrix with its numbers; `words` say each cell's, row by row, to whom points at it."""
+    """Draw a matrix with its numbers in the format `text`; `words` say each cell's, row by row, to whom points at it.
+
+    Colours go from the least to the largest value of `reach`, through the background's where that is around 0.
+    """
+    scale = _DIVERGING[dark] if reach[0] < 0 else _SCALES[dark]
     names, columns = [str(name) for name in shown.index], [str(name) for name in shown.columns]
     is_small = len(names) <= _MOST_WITH_NUMBERS
     side = 34 if is_small else 14
-    figure = _figure(dark, height=170 + side * len(names), margin={"l": 8, "r": 8, "t": 64, "b": 8})
+    figure = figure_of(dark, height=170 + side * len(names), margin={"l": 8, "r": 8, "t": 64, "b": 8})
     figure.add_heatmap(
         z=shown.to_numpy().tolist(),
         x=columns,
@@ -185,10 +189,10 @@ def _matrix(
         dragmode=False,  # a finger scrolls the page
     )
     figure.update_xaxes(
-        title_text=axes[1], tickangle=-45, showgrid=False, tickfont={"size": 12}, categoryarray=columns, range=_ends(columns)
+        title_text=axes[1], tickangle=-45, showgrid=False, tickfont={"size": 12}, range=_ends(columns)
     )
     figure.update_yaxes(
-        title_text=axes[0], showgrid=False, tickfont={"size": 12}, categoryarray=names, range=_ends(names)[::-1]
+        title_text=axes[0], showgrid=False, tickfont={"size": 12}, range=_ends(names)[::-1]
     )
     return figure
 
@@ -238,7 +242,7 @@ def ledger_figure(ledgers: Mapping[str, Mapping[str, float]], *, dark: bool = Fa
     table = ledger_table(ledgers)
     order = [entry for entry in _LEDGER if entry in set(table["entry"])]
     order += [entry for entry in table["entry"].unique() if entry not in _LEDGER]
-    figure = _figure(
+    figure = figure_of(
         dark,
         height=76 + _ROW * len(ledgers) + 20 * ((len(order) + 1) // 2),  # beside the margins, a row for each run
         barmode="stack",
@@ -313,7 +317,7 @@ def change_figure(changes: Sequence[LayerChange], phase: str, *, dark: bool = Fa
     """Draw how far a phase moved each layer, relative to its weights before: frozen layers stay at exactly 0."""
     table = change_table(changes)
     palette = colours.palette(dark)
-    figure = _figure(dark, height=110 + 30 * len(table), margin={"l": 8, "r": 16, "t": 48, "b": 8})
+    figure = figure_of(dark, height=110 + 30 * len(table), margin={"l": 8, "r": 16, "t": 48, "b": 8})
     figure.add_bar(
         orientation="h",
         y=table["layer"].tolist(),
@@ -344,7 +348,7 @@ def accuracy_figure(
     """Draw accuracies with their 95 % intervals, one bar per row of `comparison.table` (the index is the run id)."""
     table = table[table["accuracy"].notna()]
     hues = colours.run_colours([str(id) for id in table.index], baseline, dark=dark)
-    figure = _figure(dark, height=120 + _ROW * len(table), margin={"l": 8, "r": 16, "t": 32, "b": 8})
+    figure = figure_of(dark, height=120 + _ROW * len(table), margin={"l": 8, "r": 16, "t": 32, "b": 8})
     figure.add_bar(
         orientation="h",
         y=table["run"].tolist(),

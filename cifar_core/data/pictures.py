@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def read_all(
     return left_out
 
 
-def read(path: Path, side: int) -> NDArray[np.uint8] | str:
+def read(path: Path | BinaryIO, side: int) -> NDArray[np.uint8] | str:
     """The centred square of a picture, upright, in colour and resized: uint8 (side, side, 3).
 
     Of several frames the first; what is transparent becomes white. Where the file holds no such picture, the

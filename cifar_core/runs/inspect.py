@@ -1,11 +1,14 @@
-"""Ask a worker process for what a page shows but only TensorFlow can compute. It is no run and leaves nothing behind.
+"""Ask a worker process for what a page shows but only TensorFlow can compute.
 
-A question is one line of JSON, as a run is: {"inspect": what, "home", "result", …}; the answer is a file of arrays at
+It is no run, and leaves nothing behind but what is kept with the run that was asked about. A question is one line of JSON, as a run is: {"inspect": what, "home", "result", …}; the answer is a file of arrays at
 `result`, with "error" alone in it where the reason can be told in words. It takes as long as importing TensorFlow.
 """
 
+import base64
+import contextlib
 import tempfile
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from cifar_core.experiment.experiment import Experiment
 from cifar_core.runs.processes import WORKER_COMMAND, Worker, describe_exit
 
 SECONDS = 90.0
+INSIDE = "inside.npz"
+"""The file in a run's folder that keeps what was found inside its network."""
 
 
 class InspectionFailed(Exception):  # noqa: N818 - says what has happened
@@ -51,6 +56,101 @@ def augmented(
     return Augmented(answer["images"], answer["changed"])
 
 
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """What is in a run's network, as `cifar_core.training.inside.inside` describes it, None where it has none.
+
+    What ends in `before` is of the network as the phase before the last, `phase` (from 0), left it. `images` (n,) are
+    the numbers of the test images behind the points, `labels` (n,) their outputs, named by `class_names`.
+    """
+
+    phase: NDArray[np.int64]
+    images: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    class_names: NDArray[np.str_]
+    points: NDArray[np.float32]
+    explained: NDArray[np.float32]
+    points_before: NDArray[np.float32] | None = None
+    explained_before: NDArray[np.float32] | None = None
+    layer: NDArray[np.str_] | None = None
+    filters: NDArray[np.float32] | None = None
+    filters_before: NDArray[np.float32] | None = None
+    blocks: NDArray[np.str_] | None = None
+    blocks_before: NDArray[np.str_] | None = None
+    cka: NDArray[np.float64] | None = None
+    compared: NDArray[np.int64] | None = None
+
+
+def kept_inside(home: Path, run: str) -> Inside | None:
+    """Return what was found in a run's network before, or None where nobody asked yet, or it has trained since."""
+    folder = home / "runs" / run
+    try:
+        if (folder / INSIDE).stat().st_mtime < (folder / "model.keras").stat().st_mtime:
+            return None
+        return Inside(**_arrays(folder / INSIDE))
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
+        return None  # to be asked again
+
+
+def inside(home: Path, run: str, *, seconds: float = SECONDS, command: Sequence[str] = WORKER_COMMAND) -> Inside:
+    """Find out what is in a run's network, and keep it with the run. To be called from a button: it takes seconds.
+
+    Raises:
+        InspectionFailed: where the run has no network or its images are gone, and as `augmented`.
+    """
+    answer = _ask("inside", home, {"run": run}, seconds, command)
+    path = home / "runs" / run / INSIDE
+    with contextlib.suppress(OSError):  # it is shown, even if it cannot be kept
+        part = path.with_name(f"part-{INSIDE}")
+        np.savez(part, **answer)
+        part.replace(path)
+    return Inside(**answer)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a run's network makes of one image, as `cifar_core.training.inside.look` describes it.
+
+    `maps` are by block; `class_names` are those of all outputs.
+    """
+
+    class_names: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+    explained: NDArray[np.int64]
+    heat: NDArray[np.float32]
+    layer: str
+    maps: dict[str, NDArray[np.uint8]]
+
+
+def look(
+    home: Path,
+    images: Mapping[str, NDArray[np.uint8]],
+    *,
+    seconds: float = SECONDS,
+    command: Sequence[str] = WORKER_COMMAND,
+) -> dict[str, Look]:
+    """Show an image to the networks of runs: by run, as that run's images are, uint8 (height, width, 3).
+
+    Raises:
+        InspectionFailed: where a run has no network, and as `augmented`.
+    """
+    pixels = [base64.b64encode(np.ascontiguousarray(image).tobytes()).decode() for image in images.values()]
+    answer = _ask("look", home, {"runs": list(images), "images": pixels}, seconds, command)
+    return {run: _look(answer, f"{place}/") for place, run in enumerate(images)}
+
+
+def _look(answer: dict[str, NDArray[Any]], prefix: str) -> Look:
+    own = {name.removeprefix(prefix): array for name, array in answer.items() if name.startswith(prefix)}
+    return Look(
+        class_names=tuple(own["class_names"].tolist()),
+        probabilities=own["probabilities"],
+        explained=own["explained"],
+        heat=own["heat"],
+        layer=str(own["layer"]),
+        maps={name.removeprefix("maps/"): array for name, array in own.items() if name.startswith("maps/")},
+    )
+
+
 def _ask(
     what: str, home: Path, question: dict[str, Any], seconds: float, command: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
@@ -71,8 +171,12 @@ def _ask(
                 )
         finally:
             worker.end(0)
-        with np.load(result) as file:
-            answer = dict(file)
+        answer = _arrays(result)
     if "error" in answer:
         raise InspectionFailed(str(answer["error"]))
     return answer
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)

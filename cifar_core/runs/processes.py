@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from cifar_core.orphan import PARENT
+
 WORKER_COMMAND = (sys.executable, "-m", "cifar_core.worker")
 
 _PROJECT = Path(__file__).parents[2]
@@ -141,7 +143,7 @@ def describe_exit(code: int) -> str:
 def _environment() -> dict[str, str]:
     """The worker finds this package from any folder, and a crash leaves a complete log with a traceback."""
     path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
-    wanted = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONIOENCODING": "utf-8"}
+    wanted = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONIOENCODING": "utf-8", PARENT: str(os.getpid())}
     return {**os.environ, **wanted, "PYTHONPATH": path}
 
 

@@ -1,0 +1,126 @@
+"""The transfer map's experiments: how general is what each depth of a network learns?
+
+Yosinski, Clune, Bengio, Lipson 2014, *How transferable are features in deep neural networks?*: a network trained on
+classes A (here: source) or B (target) lends its first n blocks to a new network for B, whose other layers start at
+random. The blocks stay frozen (BnB, AnB) or are fine-tuned (BnB+, AnB+); baseB learns B from scratch.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Literal
+
+from cifar_core.experiment.backbones import Backbone
+from cifar_core.experiment.beginning import beginning
+from cifar_core.experiment.experiment import Experiment, Freeze, Head, InitialWeights, Phase
+from cifar_core.experiment.record import ExperimentError
+from cifar_core.experiment.strategies import changed
+
+Curve = Literal["baseB", "baseA", "BnB", "BnB+", "AnB", "AnB+"]
+CURVES: dict[Curve, str] = {
+    "BnB": "copied from B, frozen",
+    "BnB+": "copied from B, fine-tuned",
+    "AnB": "copied from A, frozen",
+    "AnB+": "copied from A, fine-tuned",
+}
+"""What was done to the first n blocks."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place on the map; the bases, where nothing is copied, have the depth 0."""
+
+    curve: Curve
+    depth: int = 0
+
+    @property
+    def title(self) -> str:
+        """The point's name, as the paper writes it: "A2B+"."""
+        return self.curve.replace("n", str(self.depth)) if self.depth else self.curve
+
+
+def depths(backbone: Backbone) -> tuple[str, ...]:
+    """Return the blocks that have weights, from the image on; none where a network's own layers are not in a row."""
+    if backbone.application is not None:
+        return ()
+    return tuple(block.name for block in backbone.blocks if any(layer.kind in _WEIGHTED for layer in block.layers))
+
+
+_WEIGHTED = ("conv", "dense", "batch_norm")
+
+
+@dataclass(frozen=True)
+class TransferMap:
+    """All points of one map. `target` is baseB, with the settings that every training of the map has."""
+
+    target: Experiment
+
+    @classmethod
+    def of(cls, base: Experiment, epochs: int | None = None) -> "TransferMap":
+        """Return the map of an experiment's data, split and backbone, with its first phase's settings.
+
+        Raises:
+            ExperimentError: for a backbone that has no layers in a row to give new starts to.
+        """
+        if not depths(base.backbone_row):
+            raise ExperimentError(
+                f"backbone: {base.backbone_row.title} branches inside, so its layers cannot start anew from any depth "
+                "on; choose a backbone whose layers stand in a row, such as two-conv."
+            )
+        first = base.phases[0]
+        trained = {"name": "base", "train_on": "target", "freeze": Freeze(), "head": None}
+        phase = (first if epochs is None else first.with_epochs(epochs)).model_copy(update=trained)
+        return cls(changed(base, phases=(phase,), initial_weights=InitialWeights()))
+
+    @cached_property
+    def experiments(self) -> dict[Point, Experiment]:
+        """Every point's experiment, the bases first, then the depths from the image on."""
+        found = {Point("baseB"): self.target, Point("baseA"): self._with(self._on("source"))}
+        for depth in range(1, len(self.blocks) + 1):
+            for curve in CURVES:
+                base = self._on("source" if curve.startswith("A") else "target")
+                found[Point(curve, depth)] = self._with(base, self._transfer(depth, frozen=not curve.endswith("+")))
+        return found
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The blocks at which the map has depths."""
+        return depths(self.target.backbone_row)
+
+    def point_of(self, experiment: Experiment) -> Point | None:
+        """Return the point that an experiment is, whatever its phases are called, or None."""
+        return self._places.get(fingerprint(experiment))
+
+    @cached_property
+    def _places(self) -> dict[str, Point]:
+        return {fingerprint(experiment): point for point, experiment in self.experiments.items()}
+
+    def _on(self, side: Literal["source", "target"]) -> Phase:
+        return self.target.phases[0].model_copy(update={"train_on": side})
+
+    def _with(self, *phases: Phase) -> Experiment:
+        return changed(self.target, phases=phases)
+
+    def _transfer(self, depth: int, *, frozen: bool) -> Phase:
+        """A new network on target classes, whose first blocks are those of the network before."""
+        rows = self.target.backbone_row.blocks
+        place = next((place for place, row in enumerate(rows) if row.name in self.blocks[depth:]), len(rows))
+        layers = tuple(layer for row in rows[place:] for layer in row.layers)
+        head = Head(from_layer=layers[0].name, layers=layers) if layers else Head()
+        freeze = Freeze(rule="first_blocks", count=place) if frozen else Freeze()
+        return self._on("target").model_copy(update={"name": "transfer", "head": head, "freeze": freeze})
+
+
+def map_of(experiment: Experiment) -> tuple[TransferMap, Point] | None:
+    """Return the map that an experiment belongs to and its point, or None. The bases alone belong to no one map."""
+    if len(experiment.phases) != 2 or not depths(experiment.backbone_row):
+        return None
+    found = TransferMap.of(experiment)
+    point = found.point_of(experiment)
+    return None if point is None else (found, point)
+
+
+@lru_cache(maxsize=4096)
+def fingerprint(experiment: Experiment) -> str:
+    """Return what decides all that an experiment trains, as text: equal for those that give the same network."""
+    return json.dumps(beginning(experiment, len(experiment.phases) - 1), sort_keys=True)
