@@ -1,10 +1,12 @@
 """Everything one run measured."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from cifar_core.analysis import history as tables
 from cifar_core.analysis.figures import (
+    CELLS,
     change_figure,
     change_sentence,
     change_table,
@@ -12,12 +14,35 @@ from cifar_core.analysis.figures import (
     ledger_figure,
     ledger_table,
 )
-from cifar_core.analysis.metrics import METRICS, confident_mistakes, confusion, measure, per_class
+from cifar_core.analysis.inside import (
+    filter_tiles,
+    montage,
+    projection_figure,
+    separation_table,
+    similarity_figure,
+    similarity_sentence,
+    similarity_table,
+)
+from cifar_core.analysis.metrics import METRICS, confusion, measure, per_class
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.wording import interval, size, status
+from cifar_core.analysis.samples import (
+    SELECTIONS,
+    Rows,
+    answer,
+    answers,
+    by_confusion,
+    cell,
+    confused_pairs,
+    hierarchy,
+    true_class,
+)
+from cifar_core.analysis.wording import count, interval, size, status
 from cifar_core.experiment.measured import PhaseHistory, Run
+from cifar_core.home import home
+from cifar_core.runs import inspect
 from cifar_core.ui import reads
 from cifar_core.ui.curves import curves
+from cifar_core.ui.gallery import images_of, paged
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, set_up, unfolded
 from cifar_core.ui.run_header import badges, chosen_run, reason, settings
@@ -25,6 +50,7 @@ from cifar_core.ui.text import plain
 
 set_up("Results")
 store = reads.store()
+MOST_SAMPLES = 96
 PERCENT = st.column_config.NumberColumn(format="%.1f %%")
 
 
@@ -36,23 +62,7 @@ def show_metrics(run: Run, predictions: Predictions, split: str) -> None:
     matrix, report = st.columns([3, 2], gap="large")
     counts, rows = confusion(predictions), per_class(predictions)
     with matrix:
-        values = st.segmented_control(
-            "Cells",
-            ["counts", "row %"],
-            default="counts",
-            required=True,
-            key=f"cells.{split}",
-            help=help_for("confusion matrix"),
-        )
-        st.plotly_chart(
-            confusion_figure(counts, split, values=values, dark=is_dark()),
-            key=f"matrix.{split}",
-            theme=None,
-            config={"displayModeBar": False},
-            alt=f"Confusion matrix of the {split} images; the same counts stand in the table below",
-        )
-        if table := unfolded("Confusion matrix as a table", key=f"fold.matrix.{split}"):
-            table.dataframe(counts, alt="Counts of true (rows) and predicted (columns) classes")
+        show_matrix(counts, split)
     with report:
         shares = ["precision", "recall", "f1"]
         rows[shares] *= 100
@@ -63,30 +73,202 @@ def show_metrics(run: Run, predictions: Predictions, split: str) -> None:
             column_config=dict.fromkeys(shares, PERCENT),
             alt=f"Report per class, {split} images",
         )
+        if inside := unfolded("Most confused classes", key=f"fold.confused.{split}"):
+            with inside:
+                show_confused(predictions, counts)
         if table := unfolded("All metrics, with what they mean", key=f"fold.metrics.{split}"):
             all_rows = [
                 {"metric": row.title, "value": row.show(found[row.name]), "meaning": row.meaning} for row in METRICS
             ]
             table.table(pd.DataFrame(all_rows), hide_index=True)
+    show_cell(run, predictions, counts, split)
 
 
-def show_mistakes(run: Run, predictions: Predictions) -> None:
-    """The mistakes made with the most confidence, as images and as a table."""
-    mistakes, opened = confident_mistakes(predictions), reads.images_of(run.experiment.data)
-    if opened is None or opened.fingerprint != run.environment.get("fingerprint"):
-        st.info("The images of this run are not on this computer, or are others now; the table still tells.")
-    else:
-        with st.container(horizontal=True):
-            for row in mistakes.to_dict("records"):
-                words = f"{row['true']}, taken for {row['predicted']} ({100 * row['probability']:.0f} %)"
-                alt = f"Test image {row['image']}: {words}"
-                st.image(opened.test_images[row["image"]], width=128, caption=words, alt=alt)
-    st.dataframe(
-        mistakes.drop(columns="index").assign(probability=100 * mistakes["probability"]),
-        hide_index=True,
-        column_config={"probability": PERCENT},
-        alt="The most confident mistakes",
+def show_matrix(counts: pd.DataFrame, split: str) -> None:
+    """The confusion matrix; a click on a cell chooses its images."""
+    with st.container(horizontal=True):
+        values = st.segmented_control(
+            "Cells", CELLS, default="counts", required=True, key=f"cells.{split}", help=help_for("confusion matrix")
+        )
+        is_sorted = st.toggle(
+            "Confused classes side by side", key=f"sorted.{split}", help=help_for("hierarchy of confusion")
+        )
+    st.plotly_chart(
+        confusion_figure(by_confusion(counts) if is_sorted else counts, split, values=values, dark=is_dark()),
+        key=f"matrix.{split}",
+        theme=None,
+        config={"displayModeBar": False},
+        on_select=lambda: choose_cell(split),
+        selection_mode="points",
+        alt=f"Confusion matrix of the {split} images; the same counts stand in the table below",
     )
+    if table := unfolded("Confusion matrix as a table", key=f"fold.matrix.{split}"):
+        table.dataframe(counts, alt="Counts of true (rows) and predicted (columns) classes")
+
+
+def choose_cell(split: str) -> None:
+    """Take over the cell that was clicked on; a second click takes the choice back."""
+    points = st.session_state[f"matrix.{split}"].selection.points
+    true, predicted = points[0]["customdata"][:2] if points else (None, None)
+    st.session_state[f"true.{split}"], st.session_state[f"predicted.{split}"] = true, predicted
+
+
+def show_confused(predictions: Predictions, counts: pd.DataFrame) -> None:
+    """The pairs of classes that are confused most, and how all classes group by confusion."""
+    pairs = confused_pairs(predictions)
+    st.dataframe(
+        pairs.assign(share=100 * pairs["share"]),
+        hide_index=True,
+        column_config={"share": st.column_config.NumberColumn("of the true class", format="%.1f %%")},
+        alt="The most confused pairs of classes",
+    )
+    st.caption("Classes that group by confusion, the closest first", help=help_for("hierarchy of confusion"))
+    merges = [
+        {"these": ", ".join(each.one), "with these": ", ".join(each.other), "confused": 100 * each.share}
+        for each in hierarchy(counts)
+        if each.share
+    ]
+    st.dataframe(
+        pd.DataFrame(merges, columns=["these", "with these", "confused"]),
+        hide_index=True,
+        column_config={"confused": PERCENT},
+        alt="Groups of classes by confusion",
+    )
+
+
+def show_cell(run: Run, predictions: Predictions, counts: pd.DataFrame, split: str) -> None:
+    """The images in one cell of the matrix, chosen by click or by name."""
+    st.markdown("**Images of a cell**", help="Click on a cell of the matrix, or choose its two classes here.")
+    with st.container(horizontal=True):
+        true = st.selectbox("True class", counts.index, index=None, key=f"true.{split}", width=240)
+        predicted = st.selectbox("Predicted class", counts.columns, index=None, key=f"predicted.{split}", width=240)
+    if true is None or predicted is None:
+        st.caption("Choose a cell to see its images.")
+        return
+    rows = cell(predictions, true, predicted)
+    said = f"{count(len(rows), 'image')} of {true}, predicted as {predicted}"
+    st.markdown(plain(f"{said}, most confident first." if len(rows) else f"{said}."))
+    if len(rows):
+        show_images(run, predictions, rows, split, key=f"page.cell.{split}")
+
+
+def show_images(run: Run, predictions: Predictions, rows: Rows, split: str, *, key: str) -> None:
+    """Images of one split with what the network says of them, a page at a time."""
+    if (opened := images_of(run)) is None:
+        return
+    in_training = split == "validation" and run.experiment.validation.on != "test"
+    paged(
+        opened.train_images if in_training else opened.test_images,
+        predictions.images[rows],
+        lambda place: f"{true_class(predictions, rows[place])}\n{answer(predictions, rows[place])}",
+        key=key,
+        what="Training image" if in_training else "Test image",
+    )
+
+
+def show_samples(run: Run, predictions: Predictions) -> None:
+    """Single images that are worth a look, as images and as a table."""
+    titles = {each.title: each for each in SELECTIONS}
+    selection = titles[st.segmented_control("Which", list(titles), default=next(iter(titles)), required=True, key="which")]
+    st.caption(selection.meaning)
+    rows = selection.choose(predictions)[:MOST_SAMPLES]
+    if not len(rows):
+        st.caption("There are none.")
+        return
+    show_images(run, predictions, rows, "test", key="page.samples")
+    table = answers(predictions, rows)
+    parts = ["probability", "true_probability"]
+    table[parts] *= 100
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "probability": PERCENT,
+            "true_probability": st.column_config.NumberColumn("of the true class", format="%.1f %%"),
+            "loss": st.column_config.NumberColumn(format="%.3f"),
+        },
+        alt=f"Test images: {selection.title}",
+    )
+
+
+def show_inside(run: Run) -> None:
+    """What is in the network, and what its last phase changed: computed once, when asked for."""
+    found = inspect.kept_inside(home(), run.id)
+    if found is None:
+        st.caption("Computed from the kept network on test images; this takes several seconds, once.")
+        if not st.button("Look inside", icon=":material/visibility:"):
+            return
+        try:
+            with st.spinner("Looking inside …", show_time=True):
+                found = inspect.inside(home(), run.id)
+        except inspect.InspectionFailed as error:
+            st.error(plain(str(error)), icon=":material/error:")
+            return
+    phase = run.experiment.phases[int(found.phase)].name
+    if found.points_before is None:
+        st.caption("There is no network before the last phase to compare with: it had one phase, or was not kept.")
+    show_filters(found, phase)
+    show_similarity(found, phase)
+    show_projections(found, phase)
+
+
+def show_filters(found: inspect.Inside, phase: str) -> None:
+    """The filters of the first convolution."""
+    if found.filters is None or found.filters.shape[2] != 3:
+        return
+    st.markdown(f"**Filters of {plain(str(found.layer))}**", help=help_for("filters"))
+    if found.filters_before is not None and np.array_equal(found.filters, found.filters_before):
+        st.caption(plain(f"{phase} left them exactly as they were."))
+    pairs = [("before", found.filters_before), ("after", found.filters)]
+    for column, (when, kernel) in zip(st.columns(2), pairs, strict=True):
+        if kernel is not None:
+            tiles = filter_tiles(kernel)
+            words = f"{when} {phase}: {len(tiles)} of {kernel.shape[3]}"
+            scale = max(1, 24 // tiles.shape[1])
+            column.image(montage(tiles, 8, scale), caption=plain(words), alt=f"Filters {words}", output_format="PNG")
+
+
+def show_similarity(found: inspect.Inside, phase: str) -> None:
+    """How much each block's representation changed."""
+    if found.cka is None or found.blocks is None or found.blocks_before is None or found.compared is None:
+        return
+    similarity = similarity_table(found.cka, found.blocks_before.tolist(), found.blocks.tolist())
+    st.markdown("**Representations before and after**", help=help_for("linear CKA"))
+    st.markdown(plain(similarity_sentence(similarity)))
+    figure, table = st.columns([3, 2], gap="large")
+    figure.plotly_chart(
+        similarity_figure(similarity, int(found.compared), dark=is_dark()),
+        key="similarity",
+        theme=None,
+        config={"displayModeBar": False},
+        alt=f"Similarity of blocks before and after {phase}; the same numbers stand in the table",
+    )
+    table.dataframe(similarity.round(2), alt="Linear CKA of blocks before (rows) and after (columns)")
+
+
+def show_projections(found: inspect.Inside, phase: str) -> None:
+    """The last features of test images in two dimensions."""
+    st.markdown("**Last features in two dimensions**", help=help_for("principal components"))
+    names = found.class_names.tolist()
+    kept = [
+        (f"before {phase}", found.points_before, found.explained_before),
+        (f"after {phase}", found.points, found.explained),
+    ]
+    drawn = [(title, points, part) for title, points, part in kept if points is not None and part is not None]
+    for column, (title, points, part) in zip(st.columns(2), drawn, strict=False):
+        with column:
+            st.plotly_chart(
+                projection_figure(points, part, found.labels, names, found.images, title, dark=is_dark()),
+                key=f"projection.{title}",
+                theme=None,
+                config={"displayModeBar": False},
+                alt=f"Test images projected, {title}; where each class lies stands in the table below",
+            )
+            st.dataframe(
+                separation_table(points, found.labels, names).round(2),
+                hide_index=True,
+                alt=f"Where each class lies {title}",
+            )
 
 
 def show_changes(phase: PhaseHistory) -> None:
@@ -200,9 +382,17 @@ if proven := [phase for phase in histories if phase.changes]:
             for phase in proven:
                 show_changes(phase)
 st.subheader("More about this run")
-if "test" in kept and (inside := unfolded("Most confident mistakes", key="fold.mistakes")):
+has_model = (store.artifacts(run.id) / "model.keras").exists()
+if has_model:
+    st.page_link(
+        "pages/8_Try.py", label="Try an image on this network", icon=":material/image_search:", query_params={"runs": run.id}
+    )
+if "test" in kept and (inside := unfolded("Mistakes, and images worth a look", key="fold.mistakes")):
     with inside:
-        show_mistakes(run, kept["test"])
+        show_samples(run, kept["test"])
+if has_model and (inside := unfolded("Inside the network", key="fold.inside")):
+    with inside:
+        show_inside(run)
 if run.seconds and (inside := unfolded("Where the seconds went", key="fold.seconds")):
     with inside:
         show_seconds(run)

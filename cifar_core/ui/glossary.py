@@ -21,7 +21,8 @@ TERMS: dict[str, str] = {
     "class weights": "Balanced: an error counts by the inverse of its class's number of images, so that "
     "small classes matter as much as large ones.",
     "colour jitter": "Random factors, within 1 ± strength, on the brightness, contrast and saturation of each image.",
-    "confusion matrix": "Rows are the true classes, columns the predicted ones: what is off the diagonal was confused.",
+    "confusion matrix": "Rows are the true classes, columns the predicted ones: what is off the diagonal was confused. "
+    "Row % are shares of the true class (recall on the diagonal), column % of the predicted one (precision).",
     "cutout": "Paints a grey square at a random place of each training image (DeVries & Taylor 2017).",
     "crop": "Shifts each training image by up to so many pixels each way; what comes in mirrors the border.",
     "discriminative learning rates": "Each block learns at this share of the rate of the block behind it, so that what "
@@ -31,12 +32,18 @@ TERMS: dict[str, str] = {
     "epoch": "One pass over all training images of the phase, in an order of its own.",
     "epoch 0": "What the network can do before the phase's first step. After a change of classes it shows what was "
     "transferred before anything was learned.",
+    "filters": "What a convolution looks for at every place of an image. Those of the first layer work on colours, and "
+    "can be shown as small pictures: grey is 0.",
     "freeze depth": "How much of the network, counted from the image, keeps its weights. Frozen layers still compute; "
     "they no longer learn. The deeper the freeze, the fewer parameters train and the less can be adapted "
     "(Yosinski et al. 2014).",
+    "Grad-CAM": "Where in an image a class's score comes from: the last convolution's maps, weighted by how the score "
+    "depends on each, negative parts left out (Selvaraju et al. 2017). As coarse as these maps.",
     "gradient clipping": "Bounds the norm of all gradients together, so that one odd batch cannot throw the weights "
     "far (Pascanu et al. 2013).",
     "head": "The end of the network. A phase keeps the head it finds, or puts new layers and a new output there.",
+    "hierarchy of confusion": "Classes that are confused with each other are put together, step by step: average linkage "
+    "of the share of images confused, both directions averaged. Related classes often come to lie side by side.",
     "ImageNet weights": "What keras.applications offers, learned on 1.28 million photographs of 1,000 classes "
     "(Russakovsky et al. 2015). Keras downloads them once, into its folder.",
     "initial weights": "What the backbone knows before the first phase: nothing (random), what it learned on ImageNet, "
@@ -49,6 +56,10 @@ TERMS: dict[str, str] = {
     "factor every epoch, down half a cosine (Loshchilov & Hutter 2017), or lower whenever validation loss stalls.",
     "learning rate": "How far each step goes. Too high, and the loss explodes; too low, and nothing moves. Fine-tuning "
     "usually takes a lower one than training from scratch.",
+    "likely label errors": "Images for which another class reaches the probability that its own images get on average "
+    "(confident learning, Northcutt et al. 2021). A suspicion, to be looked at: the network may just be wrong.",
+    "linear CKA": "How alike two representations of the same images are, 0 to 1, whatever their rotation and scale: "
+    "linear centered kernel alignment (Kornblith et al. 2019).",
     "macro F1": "The harmonic mean of precision and recall, of each class, averaged with every class counting alike.",
     "mixup": "Mixes each training image, and its label, with another of the batch (Zhang et al. 2018). The share is "
     "drawn from a Beta distribution: the larger its alpha, the more even the mixture.",
@@ -62,6 +73,8 @@ TERMS: dict[str, str] = {
     "phase to phase.",
     "pixel values": "What a network sees of an image: numbers, scaled as it learned them. Every backbone brings its "
     "own scale; with another one, learned weights are worth little.",
+    "principal components": "The two directions in which the features vary most. Classes that lie apart here are easy "
+    "to tell apart; those that overlap may still differ in other directions.",
     "proof of freezing": "How far each layer's weights moved during a phase, as the norm of the difference. A frozen "
     "layer must show exactly 0.",
     "seed": "The number from which all randomness of a run follows. The same experiment, seed and machine give the "
