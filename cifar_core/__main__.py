@@ -237,6 +237,36 @@ def published(as_json: bool) -> None:
         )
 
 
+@main.command()
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--as",
+    "form",
+    required=True,
+    type=click.Choice(["script", "notebook", "report", "csv", "archive", "images"]),
+    help="A Keras script or notebook, a report in HTML, the epochs as CSV, everything in a zip file, or the images "
+    "that script and notebook need where they are not CIFAR-10's.",
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: the run's id, in this folder.")
+def export(run_id: str, form: str, out: Path | None) -> None:
+    """Write a run as a file that needs no Transfer Lab."""
+    from cifar_core.analysis import exports  # pandas: a second that other commands do without
+
+    store = Store(home())
+    found = store.run(run_id)
+    out = out or Path("images.npz" if form == "images" else f"{run_id}.{exports.ENDINGS[form]}")
+    content = (
+        exports.images_file(open_images(found.experiment.data, home=home()))
+        if form == "images"
+        else exports.exported(form, (found, store.history(run_id)), store.artifacts(run_id))
+    )
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        _fail(f"{out} cannot be written: {error.strerror}.", 1)
+    click.echo(f"{out}, {len(content):,} bytes", err=True)
+
+
 def _quick_look(meant: Experiment) -> Experiment:
     """Return the experiment's smoke size, which needs no weights that are not there."""
     missing = missing_weights(meant)

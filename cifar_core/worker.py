@@ -386,7 +386,8 @@ def _inside(question: dict[str, Any]) -> dict[str, Any]:
 
 def _looks(question: dict[str, Any]) -> dict[str, Any]:
     """What the networks of runs make of an image, given for each run in its size: see `training.inside.look`."""
-    store, answer = Store(Path(question["home"])), {}
+    store = Store(Path(question["home"]))
+    answer: dict[str, Any] = {}
     for place, (id, pixels) in enumerate(zip(question["runs"], question["images"], strict=True)):
         run, phase = _run_with_network(store, id)
         image = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(run.experiment.image_shape)

@@ -28,12 +28,12 @@ from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.samples import (
     SELECTIONS,
     Rows,
-    answer,
     answers,
     by_confusion,
     cell,
     confused_pairs,
     hierarchy,
+    top_classes,
     true_class,
 )
 from cifar_core.analysis.wording import count, interval, size, status
@@ -42,6 +42,7 @@ from cifar_core.home import home
 from cifar_core.runs import inspect
 from cifar_core.ui import reads
 from cifar_core.ui.curves import curves
+from cifar_core.ui.export import downloads
 from cifar_core.ui.gallery import images_of, paged
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, set_up, unfolded
@@ -160,7 +161,7 @@ def show_images(run: Run, predictions: Predictions, rows: Rows, split: str, *, k
     paged(
         opened.train_images if in_training else opened.test_images,
         predictions.images[rows],
-        lambda place: f"{true_class(predictions, rows[place])}\n{answer(predictions, rows[place])}",
+        lambda place: f"{true_class(predictions, rows[place])}\n{top_classes(predictions, rows[place])}",
         key=key,
         what="Training image" if in_training else "Test image",
     )
@@ -169,7 +170,9 @@ def show_images(run: Run, predictions: Predictions, rows: Rows, split: str, *, k
 def show_samples(run: Run, predictions: Predictions) -> None:
     """Single images that are worth a look, as images and as a table."""
     titles = {each.title: each for each in SELECTIONS}
-    selection = titles[st.segmented_control("Which", list(titles), default=next(iter(titles)), required=True, key="which")]
+    selection = titles[
+        st.segmented_control("Which", list(titles), default=next(iter(titles)), required=True, key="which")
+    ]
     st.caption(selection.meaning)
     rows = selection.choose(predictions)[:MOST_SAMPLES]
     if not len(rows):
@@ -307,21 +310,6 @@ def show_seconds(run: Run) -> None:
     )
 
 
-def downloads(run: Run, histories: tuple[PhaseHistory, ...]) -> None:
-    """Everything of the run as files, read when asked for; the experiment can be loaded again."""
-    with st.container(horizontal=True):
-        st.download_button("Experiment (JSON)", run.experiment.to_json, f"{run.id}-experiment.json", "application/json")
-        st.download_button("History (CSV)", lambda: tables.to_csv(histories), f"{run.id}-history.csv", "text/csv")
-        for file, label in (
-            ("model.keras", "Model (.keras)"),
-            ("test.npz", "Predictions on test (.npz)"),
-            ("validation.npz", "Predictions on validation (.npz)"),
-        ):
-            path = store.artifacts(run.id) / file
-            if path.exists():
-                st.download_button(f"{label}, {size(path.stat().st_size)}", path.read_bytes, f"{run.id}-{file}")
-
-
 def manage(run: Run) -> None:
     """Rename, note, archive, delete."""
     name = st.text_input(
@@ -385,7 +373,10 @@ st.subheader("More about this run")
 has_model = (store.artifacts(run.id) / "model.keras").exists()
 if has_model:
     st.page_link(
-        "pages/8_Try.py", label="Try an image on this network", icon=":material/image_search:", query_params={"runs": run.id}
+        "pages/8_Try.py",
+        label="Try an image on this network",
+        icon=":material/image_search:",
+        query_params={"runs": run.id},
     )
 if "test" in kept and (inside := unfolded("Mistakes, and images worth a look", key="fold.mistakes")):
     with inside:
@@ -404,6 +395,6 @@ st.caption(
     + ", ".join(f"{name} {version}" for name, version in run.environment.get("versions", {}).items())
 )
 st.subheader("Take it with you")
-downloads(run, histories)
+downloads(run)
 st.subheader("Name, note, archive")
 manage(run)

@@ -188,12 +188,8 @@ def matrix_figure(
         hoverdistance=-1,  # anywhere in a cell, its point is meant
         dragmode=False,  # a finger scrolls the page
     )
-    figure.update_xaxes(
-        title_text=axes[1], tickangle=-45, showgrid=False, tickfont={"size": 12}, range=_ends(columns)
-    )
-    figure.update_yaxes(
-        title_text=axes[0], showgrid=False, tickfont={"size": 12}, range=_ends(names)[::-1]
-    )
+    figure.update_xaxes(title_text=axes[1], tickangle=-45, showgrid=False, tickfont={"size": 12}, range=_ends(columns))
+    figure.update_yaxes(title_text=axes[0], showgrid=False, tickfont={"size": 12}, range=_ends(names)[::-1])
     return figure
 
 

@@ -113,9 +113,7 @@ def projection_figure(
     return figure
 
 
-def separation_table(
-    points: NDArray[np.float32], labels: NDArray[np.int64], names: Sequence[str]
-) -> pd.DataFrame:
+def separation_table(points: NDArray[np.float32], labels: NDArray[np.int64], names: Sequence[str]) -> pd.DataFrame:
     """Return where each class lies in a projection: class, images, component 1, component 2 (means) and spread.
 
     The spread is the root of the mean squared distance from the class's own mean.

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import groupby
+from typing import Any
 
 from cifar_core.analysis.labels import labels
 from cifar_core.experiment.applications import BaseLayer
@@ -18,13 +19,14 @@ from cifar_core.experiment.augmentation import Augmentation, Colour, Crop, Cutou
 from cifar_core.experiment.experiment import Experiment, Phase
 from cifar_core.experiment.layers import BatchNorm, Conv, Dense, Dropout, Flatten, GlobalAveragePool, Layer, MaxPool
 from cifar_core.experiment.measured import Run
+from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.schedules import Constant, Cosine, Exponential, Plateau, Steps
 from cifar_core.experiment.wording import class_list, how_it_trains, initial_weights, network_input, trained_share
 
 _WIDTH = 100
 
 
-class ScriptError(ValueError):
+class ScriptError(ExperimentError):
     """A run that no script can reproduce; the message says why, and what to do."""
 
 
@@ -51,7 +53,7 @@ def keras_notebook(run: Run) -> str:
     Raises:
         ScriptError: as `keras_script`.
     """
-    parts = [
+    parts: list[dict[str, Any]] = [
         {"cell_type": cell.kind, "id": f"cell-{number}", "metadata": {}, "source": cell.text}
         | ({"execution_count": None, "outputs": []} if cell.kind == "code" else {})
         for number, cell in enumerate(cells(run, notebook=True), start=1)
@@ -162,7 +164,7 @@ def _beginning(run: Run, notebook: bool) -> str:
     )
     if experiment.initial_weights.source == "run":
         given = '"model.keras"' if notebook else "sys.argv[2]"
-        lines.append(f"WEIGHTS = {given}  # the model of run {experiment.initial_weights.run}, a .keras file")
+        lines.append(f"WEIGHTS = {given}  # the model of the run that this one begins with, a .keras file")
     return "\n".join(lines)
 
 

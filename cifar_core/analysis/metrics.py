@@ -196,6 +196,7 @@ def shares(counts: pd.DataFrame, of: str = "row %") -> pd.DataFrame:
 
     A class that does not occur there has zeros.
     """
-    by, along = (1, 0) if of == "row %" else (0, 1)
-    totals: Any = counts.sum(axis=by)
-    return counts.div(totals.where(totals > 0, 1), axis=along)
+    if of == "column %":
+        return shares(counts.T).T
+    totals: Any = counts.sum(axis=1)
+    return counts.div(totals.where(totals > 0, 1), axis=0)

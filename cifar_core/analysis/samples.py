@@ -93,7 +93,7 @@ def answers(predictions: Predictions, rows: Rows) -> pd.DataFrame:
     )
 
 
-def answer(predictions: Predictions, row: int, most: int = 3) -> str:
+def top_classes(predictions: Predictions, row: int, most: int = 3) -> str:
     """Return the most probable classes of an image: "dog 93 %, cat 5 %, deer 1 %"."""
     probabilities = predictions.probabilities[row]
     return ", ".join(
@@ -104,7 +104,8 @@ def answer(predictions: Predictions, row: int, most: int = 3) -> str:
 
 def true_class(predictions: Predictions, row: int) -> str:
     """Return the name of an image's label."""
-    return predictions.class_names[predictions.labels[row]]
+    name: str = predictions.class_names[predictions.labels[row]]
+    return name
 
 
 def confused_pairs(predictions: Predictions, k: int = 10) -> pd.DataFrame:
@@ -140,7 +141,8 @@ def hierarchy(counts: pd.DataFrame) -> list[Merge]:
     """
     rows = shares(counts).to_numpy()
     between = (rows + rows.T) / 2
-    groups, merges = [(str(name),) for name in counts.index], []
+    groups: list[tuple[str, ...]] = [(str(name),) for name in counts.index]
+    merges = []
     while len(groups) > 1:
         sizes = np.array([len(group) for group in groups])
         mean = between / np.outer(sizes, sizes)

@@ -121,6 +121,7 @@ def map_of(experiment: Experiment) -> tuple[TransferMap, Point] | None:
 
 
 @lru_cache(maxsize=4096)
-def fingerprint(experiment: Experiment) -> str:
-    """Return what decides all that an experiment trains, as text: equal for those that give the same network."""
-    return json.dumps(beginning(experiment, len(experiment.phases) - 1), sort_keys=True)
+def fingerprint(experiment: Experiment, phases: int | None = None) -> str:
+    """Return what decides all that an experiment trains, or its first phases, as text: equal for the same training."""
+    count = len(experiment.phases) if phases is None else phases
+    return json.dumps(beginning(experiment, count - 1), sort_keys=True)

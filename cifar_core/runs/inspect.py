@@ -1,6 +1,8 @@
 """Ask a worker process for what a page shows but only TensorFlow can compute.
 
-It is no run, and leaves nothing behind but what is kept with the run that was asked about. A question is one line of JSON, as a run is: {"inspect": what, "home", "result", …}; the answer is a file of arrays at
+It is no run, and leaves nothing behind but what is kept with the run that was asked about.
+
+A question is one line of JSON, as a run is: {"inspect": what, "home", "result", …}; the answer is a file of arrays at
 `result`, with "error" alone in it where the reason can be told in words. It takes as long as importing TensorFlow.
 """
 
@@ -92,13 +94,13 @@ def kept_inside(home: Path, run: str) -> Inside | None:
         return None  # to be asked again
 
 
-def inside(home: Path, run: str, *, seconds: float = SECONDS, command: Sequence[str] = WORKER_COMMAND) -> Inside:
+def inside(home: Path, run: str, *, seconds: float = 4 * SECONDS, command: Sequence[str] = WORKER_COMMAND) -> Inside:
     """Find out what is in a run's network, and keep it with the run. To be called from a button: it takes seconds.
 
     Raises:
         InspectionFailed: where the run has no network or its images are gone, and as `augmented`.
     """
-    answer = _ask("inside", home, {"run": run}, seconds, command)
+    answer: dict[str, Any] = _ask("inside", home, {"run": run}, seconds, command)
     path = home / "runs" / run / INSIDE
     with contextlib.suppress(OSError):  # it is shown, even if it cannot be kept
         part = path.with_name(f"part-{INSIDE}")

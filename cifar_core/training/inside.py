@@ -75,7 +75,7 @@ def inside(
         if (layer := _first_convolution(model, network)) is not None:
             found |= {"layer": layer.name, f"filters{ending}": layer.get_weights()[0]}
         features = keras.Model(model.inputs, model.get_layer("output").input)
-        points, explained = principal_components(_predicted(features, images[:PROJECTED]))
+        points, explained = principal_components(_predicted(features, images[:PROJECTED])[0])
         found |= {f"points{ending}": points, f"explained{ending}": explained}
     if before is not None:
         ends = [_ends_of_blocks(network) for network in networks]
@@ -154,12 +154,17 @@ def principal_components(features: NDArray[np.float32]) -> tuple[NDArray[np.floa
 
 
 def _grams(model: keras.Model, ends: dict[str, str], images: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
-    found = _predicted(keras.Model(model.inputs, [model.get_layer(layer).output for layer in ends.values()]), images)
-    return [gram(each) for each in (found if isinstance(found, list) else [found])]
+    tensors = [model.get_layer(layer).output for layer in ends.values()]
+    return [gram(each) for each in _predicted(keras.Model(model.inputs, tensors), images)]
 
 
-def _predicted(model: keras.Model, images: NDArray[np.uint8]) -> Any:
-    return model.predict(images, batch_size=_BATCH, verbose=0)
+def _predicted(model: keras.Model, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """What a model makes of images, an array per output. Not by `predict`: to compile it would take longer."""
+    batches = [
+        [part.numpy() for part in keras.tree.flatten(model(images[start : start + _BATCH], training=False))]
+        for start in range(0, len(images), _BATCH)
+    ]
+    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
 def _ends_of_blocks(network: Network) -> dict[str, str]:
@@ -191,7 +196,13 @@ def _maps(model: keras.Model, network: Network) -> dict[str, keras.layers.Layer 
 
 def _map_layers(model: keras.Model, network: Network) -> list[keras.layers.Layer]:
     layers = [model.get_layer(layer.name) for layer in network.layers]
-    return [layer for layer in layers if len(layer.output.shape) == 4 and min(layer.output.shape[1:3]) > 1]
+    return [
+        layer
+        for layer in layers
+        if len(layer.output.shape) == 4
+        and min(layer.output.shape[1:3]) > 1
+        and not isinstance(layer, keras.layers.ZeroPadding2D)
+    ]
 
 
 def _most_varied(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -199,4 +210,4 @@ def _most_varied(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
     flat = maps.reshape(-1, maps.shape[-1])
     chosen = maps.transpose(2, 0, 1)[np.sort(np.argsort(-flat.std(axis=0), kind="stable")[:CHANNELS])]
     least, most = (edge(chosen, axis=(1, 2), keepdims=True) for edge in (np.min, np.max))
-    return (255 * (chosen - least) / np.maximum(most - least, 1e-9)).astype(np.uint8)
+    return np.asarray(255 * (chosen - least) / np.maximum(most - least, 1e-9), dtype=np.uint8)

@@ -42,8 +42,8 @@ TERMS: dict[str, str] = {
     "gradient clipping": "Bounds the norm of all gradients together, so that one odd batch cannot throw the weights "
     "far (Pascanu et al. 2013).",
     "head": "The end of the network. A phase keeps the head it finds, or puts new layers and a new output there.",
-    "hierarchy of confusion": "Classes that are confused with each other are put together, step by step: average linkage "
-    "of the share of images confused, both directions averaged. Related classes often come to lie side by side.",
+    "hierarchy of confusion": "Classes that are confused with each other are put together, step by step: average "
+    "linkage of the share of images confused, both directions averaged. Related classes often lie side by side.",
     "ImageNet weights": "What keras.applications offers, learned on 1.28 million photographs of 1,000 classes "
     "(Russakovsky et al. 2015). Keras downloads them once, into its folder.",
     "initial weights": "What the backbone knows before the first phase: nothing (random), what it learned on ImageNet, "

@@ -23,6 +23,9 @@ _PAGES = (
     ("pages/2_Live.py", "Live", "monitoring"),
     ("pages/3_Results.py", "Results", "fact_check"),
     ("pages/4_Compare.py", "Compare", "compare_arrows"),
+    ("pages/7_Plan.py", "Plan", "checklist"),
+    ("pages/8_Try.py", "Try", "image_search"),
+    ("pages/9_Notebook.py", "Notebook", "history_edu"),
     ("pages/5_Published.py", "Published", "library_books"),
     ("pages/6_Glossary.py", "Glossary", "menu_book"),
 )

@@ -4,12 +4,16 @@ All are kept as resources and none is ever changed: the copy for each look, whic
 more than the look.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from cifar_core.analysis.estimate import Estimates
 from cifar_core.analysis.predictions import Predictions, load
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import find_images, open_images, path_of
@@ -61,6 +65,23 @@ def history(run: str) -> tuple[PhaseHistory, ...]:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _kept(run: str) -> dict[int, tuple[PhaseHistory, ...]]:
     return {}
+
+
+def estimates() -> Estimates:
+    """Return how long experiments take on this server; anew when a run has ended or was deleted."""
+    finished = [run for run in runs(archived=True) if run.state.is_finished]
+    return _estimates(tuple((run.id, run.finished) for run in finished), finished)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _estimates(ended: tuple[tuple[str, datetime | None], ...], _runs: Sequence[Run]) -> Estimates:
+    return Estimates([(run, _epochs(run.id, run.finished)) for run in _runs])
+
+
+@st.cache_resource(max_entries=10_000, show_spinner=False)
+def _epochs(run: str, finished: datetime | None) -> tuple[PhaseHistory, ...]:
+    """What the phases of a run had measured by epoch when it finished: thousands of them fit into memory."""
+    return tuple(replace(phase, points=(), changes=()) for phase in store().history(run, points=0))
 
 
 def runs_to_start_from(experiment: Experiment) -> dict[str, str]:

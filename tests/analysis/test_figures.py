@@ -7,17 +7,18 @@ import pytest
 
 from cifar_core.analysis import comparison
 from cifar_core.analysis.figures import (
+    CELLS,
     accuracy_figure,
     change_figure,
     change_sentence,
     change_table,
     confusion_figure,
     confusion_figures,
+    difference_figure,
     ledger_figure,
     ledger_table,
-    row_shares,
 )
-from cifar_core.analysis.metrics import confusion
+from cifar_core.analysis.metrics import confusion, shares
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.experiment.measured import LayerChange
 from tests.analysis.made_up import DENSE, SCRATCH, make_run
@@ -35,26 +36,45 @@ def fonts(node: Any) -> list[float]:
     return [size for value in node for size in fonts(value)] if isinstance(node, list) else []
 
 
-@pytest.mark.parametrize("values", ["counts", "row %"])
+@pytest.mark.parametrize("values", CELLS)
 def test_the_confusion_matrix_shows_its_numbers_and_says_what_they_are(predictions: Predictions, values: str) -> None:
     counts = confusion(predictions)
     figure = confusion_figure(counts, "test", values=values)
-    shown = counts if values == "counts" else 100 * counts.div(counts.sum(axis=1), axis=0)
-    heatmap, text = figure.data
+    shown = counts if values == "counts" else 100 * shares(counts, values)
+    heatmap, *texts = figure.data
     assert np.array(heatmap.z) == pytest.approx(shown.to_numpy())
-    assert list(text.text) == [f"{value:.0f}" for value in shown.to_numpy().ravel()]
+    told = {
+        (true, told): text
+        for trace in texts
+        for text, (true, told, _) in zip(trace.text, trace.customdata, strict=True)
+    }
+    assert told == {(true, told): f"{shown.loc[true, told]:.0f}" for true in counts.index for told in counts.columns}
     assert "test images, n = 400" in figure.layout.title.text
-    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
 
 
 def test_a_class_that_does_not_occur_has_a_row_of_zeros() -> None:
     counts = pd.DataFrame([[3, 1], [0, 0]], index=["cat", "dog"], columns=["cat", "dog"])
-    assert row_shares(counts).to_numpy().tolist() == [[0.75, 0.25], [0, 0]]
+    assert shares(counts).to_numpy().tolist() == [[0.75, 0.25], [0, 0]]
 
 
 def test_other_values_are_refused(predictions: Predictions) -> None:
-    with pytest.raises(ValueError, match='expected "counts" or "row %", received \'column %\''):
-        confusion_figure(confusion(predictions), "test", values="column %")
+    with pytest.raises(ValueError, match="expected one of counts, row %, column %, received 'percent'"):
+        confusion_figure(confusion(predictions), "test", values="percent")
+
+
+def test_many_classes_are_drawn_small_and_without_numbers() -> None:
+    counts = pd.DataFrame(np.eye(60, dtype=int), index=range(60), columns=range(60))
+    figure = confusion_figure(counts, "test")
+    assert {text for trace in figure.data[1:] for text in trace.text} == {""}
+    assert figure.layout.height < 1200
+
+
+def test_the_difference_of_two_matrices_has_signs_and_its_middle_at_zero() -> None:
+    names = ["cat", "dog"]
+    figure = difference_figure(pd.DataFrame([[0.5, -0.5], [0, 0]], index=names, columns=names), "one", "other")
+    assert sorted(text for trace in figure.data[1:] for text in trace.text) == ["+0", "+0", "+50", "−50"]
+    assert figure.data[0].zmin == -figure.data[0].zmax
 
 
 def test_matrices_side_by_side_share_one_colour_scale(predictions: Predictions) -> None:

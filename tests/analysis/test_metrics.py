@@ -8,7 +8,6 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 
 from cifar_core.analysis.metrics import (
     METRICS,
-    confident_mistakes,
     confusion,
     measure,
     per_class,
@@ -127,20 +126,6 @@ def test_thresholded_metrics_leave_out_what_no_output_is_sure_of() -> None:
 
 def test_nothing_above_the_threshold_gives_zero_not_an_error() -> None:
     assert measure(certain([0, 1], [0, 1], outputs=3, sure=0.4))["thresholded_precision"] == 0
-
-
-def test_confident_mistakes_come_most_confident_first_and_name_the_image() -> None:
-    probabilities = np.array([[0.6, 0.4], [0.1, 0.9], [0.3, 0.7], [0.2, 0.8]])
-    predictions = Predictions(probabilities, np.array([1, 1, 0, 0]), np.array([10, 11, 12, 13]), ("cat", "dog"))
-    found = confident_mistakes(predictions, 2)
-    assert found["image"].tolist() == [13, 12]
-    assert found["index"].tolist() == [3, 2]
-    assert found[["true", "predicted"]].to_numpy().tolist() == [["cat", "dog"]] * 2
-    assert found["probability"].tolist() == pytest.approx([0.8, 0.7])
-
-
-def test_no_mistakes_give_an_empty_table() -> None:
-    assert confident_mistakes(certain([0, 1], [0, 1], outputs=2), 5).empty
 
 
 def test_every_metric_says_what_it_means_in_a_sentence_and_shows_its_number() -> None:

@@ -6,10 +6,10 @@ import sys
 SCRIPT = """
 import sys
 import numpy
-from cifar_core.analysis import answers, comparison, curves, figures, metrics, published, verdict
+from cifar_core.analysis import answers, comparison, curves, figures, inside, metrics, published, samples, verdict
 from cifar_core.analysis.predictions import Predictions
 found = Predictions(numpy.eye(2), numpy.array([0, 1]), numpy.arange(2), ("cat", "dog"))
-metrics.confusion(found), metrics.per_class(found), metrics.confident_mistakes(found)
+metrics.confusion(found), metrics.per_class(found), samples.hierarchy(metrics.confusion(found))
 metrics.measure(found, {row.name: 0.5 for row in metrics.METRICS})
 print(sorted({"tensorflow", "keras", "streamlit", "matplotlib", "sklearn", "scipy"} & sys.modules.keys()))
 """

@@ -263,7 +263,7 @@ def test_half_size_says_what_it_cost(tmp_path: Path) -> None:
 def test_values_too_large_for_half_size_are_refused_in_words(tmp_path: Path) -> None:
     with store(tmp_path).writing(key(), (Spec((1,), "float16"),), 1, label="") as writer:
         assert writer is not None
-        with pytest.raises(ValueError, match="full size"):
+        with pytest.raises(DataNotStoredError, match="full size"):
             writer.put([np.full((1, 1), 1e5, np.float32)])
 
 

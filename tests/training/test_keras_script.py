@@ -6,7 +6,6 @@ import sys
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -47,48 +46,32 @@ def measured(notes: Notes) -> list[list[float]]:
     return rows
 
 
-OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("adam", {"optimizer": "adam", "clip_norm": 0.5, "label_smoothing": 0.1, "class_weights": "balanced"}),
-    ("rmsprop", {"momentum": 0.5, "schedule": {"kind": "plateau", "patience": 1}, "class_weights": "balanced"}),
-    (
-        "adamw",
-        {"optimizer": "adamw", "weight_decay": 0.1, "block_rate_factor": 0.5, "schedule": {"kind": "exponential"}},
-    ),
-    (
-        "decay",
-        {
-            "optimizer": "adamw",
-            "weight_decay": 0.1,
-            "schedule": {"kind": "steps", "milestones": [{"after_epochs": 1, "factor": 0.1}]},
-        },
-    ),
-    (
-        "sgd",
-        {
-            "optimizer": "sgd",
-            "momentum": 0.9,
-            "block_rate_factor": 0.7,
-            "schedule": {"kind": "cosine", "warm_up": 1},
-            "early_stopping": {"patience": 1, "watch": "val_accuracy"},
-            "epochs": 4,
-        },
-    ),
-    (
-        "augmented",
-        {
-            "augmentation": [
-                {"kind": "mixup"},
-                {"kind": "flip"},
-                {"kind": "crop"},
-                {"kind": "cutout"},
-                {"kind": "colour"},
-            ]
-        },
-    ),
-)
 EVERY_OPTION = experiment(
-    phase(),
-    *(tuning(name, **({"learning_rate": 0.003} | options)) for name, options in OPTIONS),
+    phase(optimizer="sgd", momentum=0.9, block_rate_factor=0.7, label_smoothing=0.1, class_weights="balanced"),
+    tuning(
+        "augmented",
+        optimizer="adam",
+        clip_norm=0.5,
+        schedule={"kind": "exponential"},
+        augmentation=[{"kind": kind} for kind in ("mixup", "flip", "crop", "cutout", "colour")],
+    ),
+    tuning("plateau", momentum=0.5, schedule={"kind": "plateau", "patience": 1}, class_weights="balanced"),
+    tuning(
+        "decay by layer",
+        optimizer="adamw",
+        weight_decay=0.1,
+        block_rate_factor=0.5,
+        schedule={"kind": "steps", "milestones": [{"after_epochs": 1, "factor": 0.1}]},
+    ),
+    tuning(
+        "stopped early",
+        epochs=4,
+        optimizer="adamw",
+        weight_decay=0.1,
+        learning_rate=0.003,
+        schedule={"kind": "cosine", "warm_up": 1},
+        early_stopping={"patience": 1, "watch": "val_accuracy"},
+    ),
     validation=Validation(share=0.25, drawn="random"),
 )
 NEW_HEAD = experiment(
@@ -121,8 +104,8 @@ RESNET = Experiment.parse(
 
 @pytest.mark.parametrize(
     "meant",
-    [experiment(), EVERY_OPTION, NEW_HEAD, RESNET],
-    ids=["two phases", "every option", "new heads", "a network that branches"],
+    [EVERY_OPTION, NEW_HEAD, RESNET],
+    ids=["every option", "new heads", "a network that branches"],
 )
 def test_the_exported_script_measures_what_the_run_measured(meant: Experiment, tmp_path: Path) -> None:
     rows = scripted(meant, tmp_path)

@@ -52,10 +52,8 @@ def of_recipe(name: str, *changes: str) -> Experiment:
 
 
 def on_backbone(backbone: str, freeze: Freeze, **fields: Any) -> Experiment:
-    """A network of its own kind, trained for an epoch and then frozen in part."""
-    tuned = phase("tuned", "target", (), freeze=freeze, epochs=3, learning_rate=1e-3)
-    first = phase("base", epochs=1, layers=(), learning_rate=1e-3)
-    return experiment(first, tuned, backbone=backbone, **fields)
+    """A network with weights from anywhere, frozen in part."""
+    return experiment(phase(layers=(), freeze=freeze, epochs=3, learning_rate=1e-3), backbone=backbone, **fields)
 
 
 KINDS: dict[str, Callable[[], Experiment]] = {

@@ -1,0 +1,202 @@
+"""Groups of runs that differ in their seeds alone: mean and spread of each, and what a difference is worth.
+
+A group's figures are those of all its seeds, whatever else is shown beside it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cifar_core.analysis import wording
+from cifar_core.analysis.comparison import same_test_images
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.verdict import Group
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """Return the standard deviation of a sample, or None of a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def chance(won: int, lost: int) -> float:
+    """Return how probable a split at least so uneven is if each side wins as often: the exact, two-sided sign test.
+
+    Of two models' images this is McNemar's test (McNemar 1947) in its exact form.
+    """
+    tries, fewer = won + lost, min(won, lost)
+    if won == lost:
+        return 1.0
+    ways, tail = 1, 0
+    for count in range(fewer + 1):
+        tail += ways
+        ways = ways * (tries - count) // (count + 1)
+    return min(1.0, float(2 * tail / 2**tries))
+
+
+def in_tries(probability: float) -> str:
+    """Return a probability as something that happens: "once in 40 tries"."""
+    if probability > 0.4:
+        return "about every second time"
+    tries = 1 / probability if probability > 1e-6 else math.inf
+    return f"once in {round(tries):,} tries" if tries <= 1000 else "less than once in 1,000 tries"
+
+
+@dataclass(frozen=True)
+class Against:
+    """A group against the baseline's: over the seeds that both have, and over the test images.
+
+    `difference` is the mean over shared seeds (over all seeds of each where they share none), `spread` its standard
+    deviation from seed to seed. An image is won when more of the shared seeds tell it right than of the baseline's.
+    """
+
+    baseline: str
+    difference: float
+    spread: float | None
+    seeds: int
+    seeds_won: int
+    seeds_lost: int
+    images: int
+    images_won: int
+    images_lost: int
+
+    @property
+    def within_spread(self) -> bool:
+        """Whether the difference is no larger than seeds alone make it."""
+        return self.spread is not None and abs(self.difference) <= self.spread
+
+    @property
+    def judgement(self) -> str:
+        """What the difference is worth, in a few words."""
+        if self.spread is None:
+            return "one seed: how much is luck is not known"
+        return "within the spread over seeds: no difference to rely on" if self.within_spread else "beyond the spread"
+
+    @property
+    def in_words(self) -> list[str]:
+        """What seeds and images say, in sentences."""
+        found = []
+        if self.seeds > 1:
+            ahead = max(self.seeds_won, self.seeds_lost)
+            side = "better" if self.seeds_won >= self.seeds_lost else "worse"
+            found.append(
+                f"Over {wording.count(self.seeds, 'shared seed')}: {wording.points(self.difference, self.spread)} "
+                f"against “{self.baseline}”, {self.judgement}. It is {side} with {ahead} of {self.seeds}; if neither "
+                f"were better, seeds would agree so far {in_tries(chance(self.seeds_won, self.seeds_lost))}."
+            )
+        if self.images:
+            likely = chance(self.images_won, self.images_lost)
+            verdict = "the images leave open which is better" if likely > 0.05 else "more than the images leave open"
+            found.append(
+                f"Of {self.images:,} test images it does better on {self.images_won:,} and worse on "
+                f"{self.images_lost:,} than “{self.baseline}”: if neither were better, they would be split so unevenly "
+                f"{in_tries(likely)}; {verdict}."
+            )
+        return found
+
+
+def against(group: Group, base: Group, predictions: Mapping[str, Predictions]) -> Against | None:
+    """Set a group against a baseline, or return None where they were tested on other images.
+
+    `predictions` are those of the test images, by run id; without them nothing is said about single images.
+    """
+    if not same_test_images(group.runs[0], base.runs[0]):
+        return None
+    mine, theirs = ({run.seed: run for run in each.runs} for each in (group, base))
+    shared = sorted(mine.keys() & theirs.keys())
+    differences = [group.accuracies[seed] - base.accuracies[seed] for seed in shared]
+    pairs = [
+        (predictions[mine[seed].id], predictions[theirs[seed].id])
+        for seed in shared
+        if mine[seed].id in predictions and theirs[seed].id in predictions
+    ]
+    images, won, lost = _images(pairs)
+    return Against(
+        base.title,
+        float(np.mean(differences)) if differences else group.mean - base.mean,
+        spread(differences),
+        len(shared),
+        sum(difference > 0 for difference in differences),
+        sum(difference < 0 for difference in differences),
+        images,
+        won,
+        lost,
+    )
+
+
+def _images(pairs: Sequence[tuple[Predictions, Predictions]]) -> tuple[int, int, int]:
+    """Return how many images all of the pairs have, and how many of them one side tells right with more seeds."""
+    if not pairs:
+        return 0, 0, 0
+    images = pairs[0][0].images
+    for each in (each for pair in pairs for each in pair):
+        images = np.intersect1d(images, each.images)
+    net = np.zeros(len(images), dtype=np.int64)
+    for first, second in pairs:
+        for found, sign in ((first, 1), (second, -1)):
+            order = np.argsort(found.images)
+            net += sign * found.correct[order[np.searchsorted(found.images, images, sorter=order)]]
+    return len(images), int((net > 0).sum()), int((net < 0).sum())
+
+
+def table(
+    groups: Sequence[Group],
+    baseline: str | None = None,
+    predictions: Mapping[str, Predictions] | None = None,
+    seconds: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
+    """Return a row per group (index: its title): seeds, mean, spread, low, high, difference, difference_spread, shared,
+    judgement, trainable, seconds.
+
+    low and high are the lowest and highest accuracy of a seed, `seconds` (by run id, averaged) what its training took;
+    what is not known is NaN. Differences are to the group whose title is `baseline`.
+    """
+    base = next((group for group in groups if group.title == baseline), None)
+    rows = []
+    for group in groups:
+        found = against(group, base, predictions or {}) if base is not None and group is not base else None
+        took = [(seconds or {})[run.id] for run in group.runs if run.id in (seconds or {})]
+        accuracies = list(group.accuracies.values())
+        rows.append(
+            {
+                "group": group.title,
+                "seeds": len(accuracies),
+                "mean": group.mean,
+                "spread": spread(accuracies),
+                "low": min(accuracies),
+                "high": max(accuracies),
+                "difference": found.difference if found else None,
+                "difference_spread": found.spread if found else None,
+                "shared": found.seeds if found else 0,
+                "judgement": found.judgement if found else "the baseline" if group is base else "",
+                "trainable": group.runs[0].experiment.networks[-1].trainable,
+                "seconds": float(np.mean(took)) if took else None,
+            }
+        )
+    numbers = ["mean", "spread", "low", "high", "difference", "difference_spread", "seconds"]
+    return pd.DataFrame(rows).set_index("group").astype(dict.fromkeys(numbers, float)) if rows else pd.DataFrame()
+
+
+def shown(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `table` as a reader sees them, the best first."""
+    rows = [
+        {
+            "": title,
+            "test accuracy": mean_and_spread(row["mean"], row["spread"], row["seeds"]),
+            "against the baseline": wording.points(row["difference"], row["difference_spread"]),
+            "worth": row["judgement"],
+            "training": wording.duration(row["seconds"]),
+            "trainable at the end": f"{row['trainable']:,}",
+        }
+        for title, row in found.sort_values("mean", ascending=False).iterrows()
+    ]
+    return pd.DataFrame(rows)
+
+
+def mean_and_spread(mean: float, spread: float | None, seeds: int) -> str:
+    """Return "93.2 ± 0.8 % (n = 3)", n the number of seeds."""
+    if spread is None or spread != spread:
+        return f"{wording.percent(mean)} (n = {seeds})"
+    return f"{wording.number(100 * mean, 1)} ± {wording.number(100 * spread, 1)} % (n = {seeds})"

@@ -1,0 +1,166 @@
+"""The race: runs of several strategies on one clock, accuracy against seconds, each line labelled at its end.
+
+The clock starts where training on the target classes does: what all strategies share before costs them all the same.
+The specification stays equal from tick to tick, as in `curves`; only the rows of its named datasets change.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from cifar_core.analysis import colours
+from cifar_core.analysis.wording import percent
+from cifar_core.experiment.measured import PhaseHistory, Run
+
+_LABEL_HEIGHT = 0.055  # of the accuracy axis
+_HEIGHT = 400  # pixels
+_ROOM = 1.6  # for the labels, of the longest line
+
+Racers = Mapping[str, Sequence[tuple[Run, Sequence[PhaseHistory]]]]
+"""The runs of each strategy, by its title, with what they have measured."""
+
+
+def lines(racers: Racers) -> pd.DataFrame:
+    """Return the validation accuracies of every run on target classes: strategy, seed, phase_name, epoch, x, y.
+
+    x are seconds since training on the target began, storing features included; epoch counts from there, too.
+    """
+    rows: list[tuple[str, int, str, int, float, float]] = []
+    for title, runs in racers.items():
+        for run, histories in runs:
+            first = _first_target(run)
+            start, epoch = tuning_starts(run, histories), 0
+            for history in histories[first:]:
+                if history.before and not epoch:
+                    rows.append(
+                        (title, run.seed, history.name, 0, history.before.at - start, history.before.val_accuracy)
+                    )
+                for done in history.epochs:
+                    epoch += 1
+                    rows.append((title, run.seed, history.name, epoch, done.at - start, done.val_accuracy))
+    found = pd.DataFrame(rows, columns=["strategy", "seed", "phase_name", "epoch", "x", "y"])
+    return found[found["y"].notna()]
+
+
+def _first_target(run: Run) -> int:
+    sides = [phase.train_on for phase in run.experiment.phases]
+    return sides.index("target") if "target" in sides else 0
+
+
+def tuning_starts(run: Run, histories: Sequence[PhaseHistory]) -> float:
+    """Return the seconds a run had trained when it came to the target classes."""
+    before = histories[: _first_target(run)]
+    return max((epoch.at for history in before for epoch in history.epochs), default=0.0)
+
+
+def tuning_seconds(run: Run, histories: Sequence[PhaseHistory]) -> float:
+    """Return the seconds that a run has trained on the target classes."""
+    return max((epoch.at for history in histories for epoch in history.epochs), default=0.0) - tuning_starts(
+        run, histories
+    )
+
+
+def means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return each strategy's line: the mean over those of its seeds that have come farthest, epoch by epoch.
+
+    Columns: strategy, epoch, x, y, n.
+    """
+    if rows.empty:
+        return pd.DataFrame(columns=["strategy", "epoch", "x", "y", "n"])
+    reached = rows.groupby(["strategy", "seed"])["epoch"].transform("max")
+    farthest = reached == reached.groupby(rows["strategy"]).transform("max")
+    grouped = rows[farthest].groupby(["strategy", "epoch"], sort=False)
+    return grouped.agg(x=("x", "mean"), y=("y", "mean"), n=("seed", "nunique")).reset_index()
+
+
+def ends(averaged: pd.DataFrame) -> pd.DataFrame:
+    """Return where each line ends and what stands there: strategy, x, y, label, label_y, none over another."""
+    last = averaged.sort_values("epoch").groupby("strategy", sort=False).tail(1).sort_values("y", ascending=False)
+    heights: list[float] = []
+    for y in last["y"]:
+        heights.append(min(y, heights[-1] - _LABEL_HEIGHT) if heights else min(y, 1 - _LABEL_HEIGHT / 2))
+    if heights and heights[-1] < 0.0:
+        heights = [height - heights[-1] for height in heights]
+    labels = [f"{title} {percent(y)}" for title, y in zip(last["strategy"], last["y"], strict=True)]
+    return last[["strategy", "x", "y"]].assign(label=labels, label_y=heights)
+
+
+def chart(racers: Racers, *, dark: bool = False) -> dict[str, Any]:
+    """Return a Vega-Lite specification of the race, its data as named data frames.
+
+    Thin lines are single seeds, thick ones their means; the accuracy axis reaches from 0 to 100 %.
+    """
+    rows = lines(racers)
+    averaged = means(rows)
+    longest = float(averaged["x"].max()) if not averaged.empty else math.nan
+    hues = colours.palette(dark)
+    colour = {
+        "field": "strategy",
+        "type": "nominal",
+        "legend": None,
+        "scale": {"domain": list(racers), "range": [hues[place % len(hues)] for place in range(len(racers))]},
+    }
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "title": "seconds of training on the target classes",
+        "scale": {"zero": True, "nice": False},
+        "axis": {"format": ",~f", "tickCount": 8},
+    }
+    y = {
+        "field": "y",
+        "type": "quantitative",
+        "title": "validation accuracy",
+        "scale": {"domain": [0, 1]},
+        "axis": {"format": ".0%", "tickCount": 6},
+    }
+    tooltip = [
+        {"field": "strategy", "type": "nominal"},
+        {"field": "seed", "type": "quantitative"},
+        {"field": "phase_name", "type": "nominal", "title": "phase"},
+        {"field": "epoch", "type": "quantitative"},
+        {"field": "x", "type": "quantitative", "title": "seconds", "format": ".1f"},
+        {"field": "y", "type": "quantitative", "title": "validation accuracy", "format": ".1%"},
+    ]
+    end = {"x": x, "color": colour}
+    text = {"type": "text", "align": "left", "baseline": "middle", "dx": 9, "fontSize": 12, "fontWeight": 600}
+    return {
+        "height": _HEIGHT,
+        "datasets": {
+            "seeds": rows,
+            "means": averaged,
+            "ends": ends(averaged),
+            "room": pd.DataFrame({"x": [1.0 if math.isnan(longest) else longest * _ROOM]}),
+        },
+        "layer": [
+            {"data": {"name": "room"}, "mark": {"type": "point", "opacity": 0}, "encoding": {"x": x}},
+            {
+                "data": {"name": "seeds"},
+                "mark": {"type": "line", "strokeWidth": 1, "opacity": 0.45, "point": {"size": 22, "opacity": 0.8}},
+                "encoding": {"x": x, "y": y, "color": colour, "detail": {"field": "seed", "type": "nominal"}},
+            },
+            {
+                "data": {"name": "means"},
+                "mark": {"type": "line", "strokeWidth": 3},
+                "encoding": {"x": x, "y": y, "color": colour},
+            },
+            {
+                "data": {"name": "ends"},
+                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+                "encoding": {**end, "y": y},
+            },
+            {
+                "data": {"name": "ends"},
+                "mark": text,
+                "encoding": {**end, "y": {**y, "field": "label_y"}, "text": {"field": "label", "type": "nominal"}},
+            },
+            {
+                "data": {"name": "seeds"},
+                "mark": {"type": "point", "filled": True, "size": 400, "opacity": 0},
+                "encoding": {"x": x, "y": y, "tooltip": tooltip},
+            },
+        ],
+        "config": {"axis": {"labelFontSize": 12, "titleFontSize": 12, "gridColor": colours.GRID[dark]}},
+    }

@@ -1,0 +1,227 @@
+"""The transfer map as a table and as the figure of Yosinski et al. 2014: accuracy on B over the blocks copied.
+
+See `cifar_core.experiment.transfer_map` for what is trained. It fills in as runs finish.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from cifar_core.analysis import colours, wording
+from cifar_core.analysis.groups import mean_and_spread, spread
+from cifar_core.analysis.plan import Plan
+from cifar_core.experiment.measured import Run
+from cifar_core.experiment.transfer_map import CURVES, Curve, Point, TransferMap
+
+# place in the palette, dash, symbol: frozen dashed, fine-tuned solid, so that colour is not all that tells them apart
+_LOOKS: dict[Curve, tuple[int, str, str]] = {
+    "BnB": (0, "dash", "circle-open"),
+    "BnB+": (5, "solid", "circle"),
+    "AnB": (1, "dash", "diamond-open"),
+    "AnB+": (4, "solid", "diamond"),
+}
+_HEIGHT = 460
+
+
+def plan(map: TransferMap, seeds: int) -> Plan:
+    """Return the runs of a map. Bases come first; then, block by block, what is copied and what is tuned."""
+    return Plan({point.title: experiment for point, experiment in map.experiments.items()}, seeds)
+
+
+def table(map: TransferMap, found: Mapping[str, Mapping[int, Run]]) -> pd.DataFrame:
+    """Return a row per point of the map: point, curve, depth, block, mean, spread, n, waiting, runs.
+
+    `found` are the map's runs as `Plan.runs` gives them. mean and spread are of the test accuracy over the n seeds that
+    are done, NaN where there are none; `waiting` counts runs that wait or train; `runs` are the ids of all of them.
+    """
+    rows = []
+    for point in map.experiments:
+        runs = found.get(point.title, {})  # with the same classes on both sides, A's are B's
+        accuracies = [float(run.metrics["test"]["accuracy"]) for run in runs.values() if run.metrics.get("test")]
+        rows.append(
+            {
+                "point": point.title,
+                "curve": point.curve,
+                "depth": point.depth,
+                "block": map.blocks[point.depth - 1] if point.depth else "",
+                "mean": float(np.mean(accuracies)) if accuracies else None,
+                "spread": spread(accuracies),
+                "n": len(accuracies),
+                "waiting": sum(not run.state.is_finished for run in runs.values()),
+                "runs": [runs[seed].id for seed in sorted(runs)],
+            }
+        )
+    return pd.DataFrame(rows).astype({"mean": float, "spread": float})
+
+
+def shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `table` as a reader sees them."""
+    base = rows.set_index("point")["mean"]["baseB"]
+    return pd.DataFrame(
+        {
+            "point": rows["point"],
+            "copied": [
+                f"{depth} of {rows['depth'].max()}, up to {block}" if depth else "nothing"
+                for depth, block in zip(rows["depth"], rows["block"], strict=True)
+            ],
+            "test accuracy": [
+                _measured(*values)
+                for values in zip(rows["mean"], rows["spread"], rows["n"], rows["waiting"], strict=True)
+            ],
+            "against baseB": [
+                wording.points(mean - base) if depth else wording.MISSING
+                for mean, depth in zip(rows["mean"], rows["depth"], strict=True)
+            ],
+        }
+    )
+
+
+def _measured(mean: float, spread: float, seeds: int, waiting: int) -> str:
+    if seeds:
+        return mean_and_spread(mean, spread, seeds)
+    return "waiting" if waiting else wording.MISSING
+
+
+def figure(map: TransferMap, rows: pd.DataFrame, *, dark: bool = False) -> go.Figure:
+    """Draw a map's `table`: a line per curve with the spread over seeds as a band, the baseline as a level band.
+
+    Each marker carries its point's title, for a page to know which was clicked.
+    """
+    palette, names = colours.palette(dark), ["none", *map.blocks]
+    drawn = go.Figure(layout={"template": "plotly_dark" if dark else "plotly_white", "height": _HEIGHT})
+    base = rows[rows["curve"] == "baseB"].iloc[0]
+    if base["n"]:
+        _baseline(drawn, base, len(map.blocks), colours.grey(dark))
+    for curve, meaning in CURVES.items():
+        own = rows[(rows["curve"] == curve) & rows["mean"].notna()]
+        place, dash, symbol = _LOOKS[curve]
+        _curve(drawn, own, f"{curve}: {meaning}", palette[place], dash, symbol)
+    drawn.update_layout(
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"size": 13, "color": colours.TEXT[dark]},
+        hoverlabel={"font": {"size": 13}},
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": 12}},
+        clickmode="event+select",
+        dragmode=False,
+    )
+    drawn.update_xaxes(
+        title={"text": "blocks copied, from the image on", "font": {"size": 13}},
+        tickvals=list(range(len(names))),
+        ticktext=[f"{depth}<br>{name}" for depth, name in enumerate(names)],
+        range=[-0.3, len(map.blocks) + 0.3],
+        gridcolor=colours.GRID[dark],
+        automargin=True,
+        fixedrange=True,
+    )
+    drawn.update_yaxes(
+        title={"text": "test accuracy on B, %", "font": {"size": 13}},
+        range=_range(rows),
+        gridcolor=colours.GRID[dark],
+        zeroline=False,
+        automargin=True,
+        ticksuffix=" ",
+        fixedrange=True,
+    )
+    return drawn
+
+
+def _range(rows: pd.DataFrame) -> list[float]:
+    """From below the lowest to above the highest, but never so near that tenths of a point look like much."""
+    on_target = rows[(rows["curve"] != "baseA") & rows["mean"].notna()]
+    if on_target.empty:
+        return [0, 100]
+    half = on_target["spread"].fillna(0)
+    low, high = 100 * (on_target["mean"] - half).min(), 100 * (on_target["mean"] + half).max()
+    margin = max(1.0, (10 - (high - low)) / 2, 0.06 * (high - low))
+    return [max(0.0, low - margin), min(102.0, high + margin)]
+
+
+def _baseline(drawn: go.Figure, base: pd.Series, depth: int, grey: str) -> None:
+    mean, half = 100 * base["mean"], 100 * (base["spread"] if base["spread"] == base["spread"] else 0.0)
+    if half:
+        drawn.add_hrect(mean - half, mean + half, fillcolor=grey, opacity=0.2, line_width=0, layer="below")
+    drawn.add_scatter(
+        x=[0, depth],
+        y=[mean, mean],
+        mode="lines",
+        line={"color": grey, "dash": "dot", "width": 2},
+        hoverinfo="skip",
+        name="baseB: B from scratch",
+        legendgroup="base",
+    )
+    drawn.add_scatter(
+        x=[0],
+        y=[mean],
+        mode="markers",
+        marker={"color": grey, "size": 11, "symbol": "square"},
+        customdata=[["baseB", mean_and_spread(base["mean"], base["spread"], base["n"])]],
+        hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>",
+        name="baseB: B from scratch",
+        legendgroup="base",
+        showlegend=False,
+    )
+
+
+def _curve(drawn: go.Figure, own: pd.DataFrame, name: str, colour: str, dash: str, symbol: str) -> None:
+    x, mean, half = own["depth"], 100 * own["mean"], 100 * own["spread"].fillna(0)
+    if half.any():
+        drawn.add_scatter(
+            x=[*x, *x[::-1]],
+            y=[*(mean + half), *(mean - half)[::-1]],
+            fill="toself",
+            fillcolor=f"rgba({', '.join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))}, 0.13)",
+            mode="none",
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=name,
+        )
+    drawn.add_scatter(
+        x=x.tolist(),
+        y=mean.tolist(),
+        mode="lines+markers",
+        line={"color": colour, "dash": dash, "width": 2.5},
+        marker={"color": colour, "size": 11, "symbol": symbol, "line": {"width": 2, "color": colour}},
+        customdata=[
+            [row["point"], mean_and_spread(row["mean"], row["spread"], row["n"])] for row in own.to_dict("records")
+        ],
+        hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>",
+        name=name,
+        legendgroup=name,
+    )
+
+
+def findings(rows: pd.DataFrame) -> list[str]:
+    """Return what the map says so far, in sentences; nothing before the baseline and a curve have been measured."""
+    means, spreads = rows.set_index("point")["mean"], rows.set_index("point")["spread"].fillna(0)
+    measured = {str(point) for point in means.index[means.notna()]}
+    if "baseB" not in measured:
+        return []
+    found = []
+    for curve, loss, none in (
+        ("AnB", "frozen features of A cost B something", "frozen features of A serve B as well as its own training"),
+        ("BnB", "B's own frozen features cost something, too", "B's own features can be frozen without loss"),
+        ("AnB+", "fine-tuned features of A stay behind", "fine-tuned features of A are no worse than random starts"),
+    ):
+        points = [Point(curve, depth).title for depth in sorted(set(rows["depth"])) if depth]  # type: ignore[arg-type]
+        own = [point for point in points if point in measured]
+        if not own:
+            continue
+        noise = {point: float(np.hypot(spreads[point], spreads["baseB"])) for point in own}
+        worse = [point for point in own if means["baseB"] - means[point] > noise[point]]
+        worst = min(own, key=lambda point: means[point])
+        difference = wording.points(means[worst] - means["baseB"])
+        upto = f"{worst}: {difference} against baseB"
+        if worse:
+            found.append(f"From {worse[0]} on, {loss} (at most {upto}).")
+        else:
+            found.append(f"At all {wording.count(len(own), 'measured depth')}, {none} (lowest {upto}).")
+    return found
+
+
+def runs_of(rows: pd.DataFrame, point: str) -> Sequence[str]:
+    """Return the ids of a point's runs; none for a point that the map does not have."""
+    return [run for runs in rows.loc[rows["point"] == point, "runs"] for run in runs]

@@ -1,0 +1,99 @@
+"""Everything leaves in one click: downloads of a run and of a comparison, made when they are asked for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+
+import streamlit as st
+
+from cifar_core.analysis.exports import MODEL, images_file, tables, to_csv, to_parquet, write_archive
+from cifar_core.analysis.history import Measured
+from cifar_core.analysis.keras_script import ScriptError, keras_notebook, keras_script
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.report import report
+from cifar_core.analysis.wording import size
+from cifar_core.experiment.measured import Run
+from cifar_core.ui import reads
+from cifar_core.ui.text import plain
+
+AS_SVG = {
+    "displaylogo": False,
+    "modeBarButtons": [["toImage"]],
+    "toImageButtonOptions": {"format": "svg", "filename": "transfer-lab"},
+}
+"""Plotly's configuration for a figure that can be saved as SVG, and has no other buttons."""
+
+
+def downloads(run: Run) -> None:
+    """Offer everything of a run: in one file, and each part by itself."""
+    folder = reads.store().artifacts(run.id)
+    splits = ("test", "validation")
+    kept = {split: found for split in splits if (found := reads.predictions(run.id, split)) is not None}
+
+    def measured() -> Measured:
+        return run, reads.store().history(run.id)  # with every point, which pages thin out
+
+    def archive(*, model: bool) -> bytes:
+        made = BytesIO()
+        write_archive(made, measured(), kept, folder, model=model)
+        return made.getvalue()
+
+    st.download_button(
+        "Everything of this run (.zip)",
+        lambda: archive(model=False),
+        f"{run.id}.zip",
+        "application/zip",
+        type="primary",
+        icon=":material/folder_zip:",
+        help="Report, experiment, script, notebook and all tables as CSV; without the model.",
+    )
+    with st.container(horizontal=True):
+        test = {run.id: kept["test"]} if "test" in kept else {}
+        st.download_button("Report (HTML)", lambda: report([measured()], test), f"{run.id}.html", "text/html")
+        _scripts(run)
+        st.download_button("Experiment (JSON)", run.experiment.to_json, f"{run.id}-experiment.json", "application/json")
+        for file, label in (
+            (MODEL, "Model (.keras)"),
+            *((f"{split}.npz", f"Predictions on {split} (.npz)") for split in splits),
+        ):
+            path = folder / file
+            if path.exists():
+                st.download_button(f"{label}, {size(path.stat().st_size)}", path.read_bytes, f"{run.id}-{file}")
+    form = st.segmented_control("Tables as", ["CSV", "Parquet"], default="CSV", required=True, key="export.form")
+    write: Callable[..., str | bytes] = to_csv if form == "CSV" else to_parquet
+    with st.container(horizontal=True):
+        for name in tables((run, ()), kept):
+            st.download_button(
+                name.replace("-", ", ").capitalize(),
+                lambda name=name: write(tables(measured(), kept)[name]()),  # type: ignore[misc]
+                f"{run.id}-{name}.{form.lower()}",
+                key=f"export.{name}",
+            )
+
+
+def _scripts(run: Run) -> None:
+    """The run in plain Keras, and the images that its script needs where Keras has none."""
+    try:
+        keras_script(run)
+    except ScriptError as error:
+        st.caption(plain(str(error)))
+        return
+    st.download_button("Keras script (.py)", lambda: keras_script(run), f"{run.id}.py", "text/x-python")
+    st.download_button("Notebook (.ipynb)", lambda: keras_notebook(run), f"{run.id}.ipynb", "application/x-ipynb+json")
+    if run.experiment.data.name != "cifar10" and (images := reads.images_of(run.experiment.data)) is not None:
+        st.download_button(
+            "Images for both (.npz)",
+            lambda: images_file(images),
+            "images.npz",
+            help="Put them beside the script or notebook.",
+        )
+
+
+def comparison(runs: Sequence[Measured], predictions: Mapping[str, Predictions], baseline: str) -> None:
+    """Offer the report of a comparison."""
+    st.download_button(
+        "Report of this comparison (HTML)",
+        lambda: report(runs, predictions, baseline),
+        "comparison.html",
+        "text/html",
+        help="One file that opens without a network and prints well.",
+    )

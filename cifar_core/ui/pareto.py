@@ -1,0 +1,36 @@
+"""Accuracy against what it costs, as Compare shows it."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from cifar_core.analysis.history import Measured
+from cifar_core.analysis.pareto import COSTS, Cost, pareto, pareto_figure, pareto_table
+from cifar_core.ui.export import AS_SVG
+from cifar_core.ui.page import is_dark, unfolded
+
+
+def show_pareto(runs: Sequence[Measured], baseline: str) -> None:
+    """Draw the runs by accuracy and a chosen cost, folded, with the front and a table."""
+    if (inside := unfolded("Accuracy against what it costs", key="fold.pareto")) is None:
+        return
+    with inside:
+        found = pareto(runs, baseline)
+        if len(found) < 2:
+            st.caption("Fewer than two of these runs were tested on the baseline's images.")
+            return
+        cost: Cost = st.segmented_control(
+            "Cost", list(COSTS), format_func=COSTS.__getitem__, default="seconds", required=True, key="pareto.cost"
+        )
+        st.plotly_chart(
+            pareto_figure(found, cost, baseline=baseline, dark=is_dark()),
+            key=f"pareto.{cost}",
+            theme=None,
+            config=AS_SVG,
+            alt=f"Test accuracy against {COSTS[cost]}; the same numbers stand in the table below",
+        )
+        st.dataframe(pareto_table(found, cost), hide_index=True, height="content", alt="The runs, the cheapest first")
+        st.caption(
+            "On the front (diamonds): no other run shown is as accurate for less, or more accurate for no more. "
+            "Only runs tested on the baseline's images are shown; seconds compare on one machine alone."
+        )

@@ -1,0 +1,158 @@
+"""Any image through the networks of one or several runs."""
+
+from io import BytesIO
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from cifar_core.analysis.inside import montage, probability_table, spotlight
+from cifar_core.analysis.labels import titles
+from cifar_core.analysis.wording import percent
+from cifar_core.data import pictures
+from cifar_core.experiment.measured import Run
+from cifar_core.home import home
+from cifar_core.runs import inspect
+from cifar_core.ui import reads
+from cifar_core.ui.gallery import gallery
+from cifar_core.ui.glossary import help_for
+from cifar_core.ui.page import set_up, unfolded
+from cifar_core.ui.text import plain
+
+MOST = 4
+SOURCES = ("test image", "upload", "camera")
+set_up("Try")
+
+
+def chosen_runs() -> list[Run]:
+    """Choose runs that have kept a network; the page's address keeps naming them."""
+    known = {
+        run.id: run
+        for run in reads.runs()
+        if run.state.is_finished and (reads.store().artifacts(run.id) / "model.keras").exists()
+    }
+    if not known:
+        st.info("No run has kept a network yet.", icon=":material/image_search:")
+        st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
+        st.stop()
+    linked = [run for run in st.query_params.get("runs", "").split(",") if run in known][:MOST]
+    if "try.runs" not in st.session_state or (linked and linked != st.session_state.get("try.linked")):
+        st.session_state["try.runs"] = linked or st.session_state.get("try.linked") or [next(iter(known))]
+    chosen = st.multiselect(
+        f"Runs, 1 to {MOST}",
+        list(known),
+        format_func=lambda run: f"{known[run].name} ({run})",
+        key="try.runs",
+        max_selections=MOST,
+        help="Finished runs that have kept their network. Each sees the image at the size of its own images.",
+    )
+    st.session_state["try.linked"] = chosen
+    st.query_params["runs"] = ",".join(chosen)
+    if not chosen:
+        st.caption("Choose at least one run.")
+        st.stop()
+    return [known[run] for run in chosen]
+
+
+def chosen_file(runs: list[Run]) -> bytes | None:
+    """Choose an image, and return the file, or None where there is none yet."""
+    source = st.segmented_control("Image", SOURCES, default=SOURCES[0], required=True, key="try.source")
+    if source == "upload":
+        file = st.file_uploader(
+            "An image file", type=["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"], key="try.upload"
+        )
+        return None if file is None else bytes(file.getvalue())
+    if source == "camera":
+        photo = st.camera_input("A photo", key="try.camera", width=480)
+        return None if photo is None else bytes(photo.getvalue())
+    opened = reads.images_of(runs[0].experiment.data)
+    if opened is None:
+        st.info("The images of the first run are not on this computer; upload one.", icon=":material/folder_off:")
+        return None
+    number = st.number_input(
+        "Number of the test image",
+        0,
+        len(opened.test_images) - 1,
+        key="try.number",
+        help="Counted from 0 in the test images of the first run's data set, as Results and Compare number them.",
+        width=240,
+    )
+    label = opened.dataset.classes[opened.test_labels[number]]
+    with BytesIO() as kept:
+        Image.fromarray(np.ascontiguousarray(opened.test_images[number])).save(kept, "PNG")
+        gallery([(opened.test_images[number], f"Test image {number}", label)])
+        return kept.getvalue()
+
+
+def in_each_size(file: bytes, runs: list[Run]) -> dict[str, NDArray[np.uint8]] | str:
+    """Return the image as each run's images are, or why it cannot be read."""
+    found = {}
+    for run in runs:
+        picture = pictures.read(BytesIO(file), run.experiment.image_shape[0])
+        if isinstance(picture, str):
+            return picture
+        found[run.id] = picture
+    return found
+
+
+def show(run: Run, name: str, image: NDArray[np.uint8], look: inspect.Look) -> None:
+    """What one network makes of the image."""
+    table = probability_table(look.probabilities, look.class_names)
+    st.markdown(f"**{plain(name)}**")
+    st.markdown(f"{plain(table['class'][0])}, {percent(float(look.probabilities.max()))}")
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content" if len(table) <= 10 else 400,
+        column_config={
+            "probability": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
+        },
+        alt=f"Probabilities of {name}",
+    )
+    names = [look.class_names[output] for output in look.explained]
+    explained = st.selectbox("Where it comes from", names, key=f"try.class.{run.id}", help=help_for("Grad-CAM"))
+    heat = look.heat[names.index(explained)]
+    gallery(
+        [
+            (image, "The image as the network sees it", "seen"),
+            (spotlight(image, heat), f"Grad-CAM for {explained}", f"{explained}: Grad-CAM, {look.layer}"),
+        ]
+    )
+    if not heat.any():
+        st.caption(f"Nothing in the image speaks for {plain(explained)}.")
+    if maps := unfolded("Feature maps by block", key=f"fold.maps.{run.id}"):
+        with maps:
+            st.caption(
+                "The channels of each block's last map that vary most, each from its least to its largest value."
+            )
+            for block, tiles in look.maps.items():
+                scale = max(1, 64 // tiles.shape[1])
+                words = f"{block}: {tiles.shape[1]} × {tiles.shape[2]}"
+                st.image(
+                    montage(tiles, 4, scale), caption=plain(words), alt=f"Feature maps of {words}", output_format="PNG"
+                )
+
+
+st.title("Try")
+runs = chosen_runs()
+names = titles(runs) if len(runs) > 1 else {runs[0].id: runs[0].name}
+file = chosen_file(runs)
+if file is None:
+    st.stop()
+images = in_each_size(file, runs)
+if isinstance(images, str):
+    st.error(f"This file cannot be used: {images}.", icon=":material/broken_image:")
+    st.stop()
+asked = [run.id for run in runs], file
+if st.button("Classify", type="primary", icon=":material/image_search:", help="Takes several seconds."):
+    try:
+        with st.spinner("Asking the networks …", show_time=True):
+            st.session_state["try.found"] = asked, inspect.look(home(), images)
+    except inspect.InspectionFailed as error:
+        st.error(plain(str(error)), icon=":material/error:")
+before, looks = st.session_state.get("try.found", (None, {}))
+if before == asked:
+    for column, run in zip(st.columns(len(runs)), runs, strict=True):
+        with column:
+            show(run, names[run.id], images[run.id], looks[run.id])

@@ -1,0 +1,155 @@
+"""Groups of seeds: their numbers, and what a difference is worth."""
+
+import math
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from cifar_core.analysis.groups import Against, against, chance, in_tries, mean_and_spread, shown, table
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.verdict import Group
+from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
+
+
+def group(title: str, *accuracies: float, phases: tuple[object, ...] = (SCRATCH, HEAD_ONLY), first: int = 0) -> Group:
+    runs = tuple(
+        make_run(f"{title}{seed}", phases, accuracy, seed=seed)[0]  # type: ignore[arg-type]
+        for seed, accuracy in enumerate(accuracies, first)
+    )
+    return Group(title, runs)
+
+
+HEAD, DEEP = group("head", 0.60, 0.62, 0.61), group("deep", 0.70, 0.71, 0.75, phases=(SCRATCH, DENSE))
+
+
+def right(*told: int) -> Predictions:
+    """Predictions that tell some of six images right."""
+    labels = np.zeros(6, dtype=np.int64)
+    probabilities = np.tile([0.1, 0.9], (6, 1))
+    probabilities[list(told)] = [0.9, 0.1]
+    return Predictions(probabilities, labels, np.arange(6), ("a", "b"))
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_the_chance_is_that_of_the_exact_sign_test(won: int, lost: int) -> None:
+    expected = binomtest(won, won + lost).pvalue if won + lost else 1.0
+    assert chance(won, lost) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_chance_of_an_extreme_split_of_many_images_is_a_number() -> None:
+    assert 0 <= chance(10_000, 0) < 1e-300
+
+
+def test_mean_and_spread_are_those_of_all_seeds_of_a_group() -> None:
+    rows = table([HEAD, DEEP], "head").to_dict("index")
+    head, deep = rows["head"], rows["deep"]
+    assert (head["mean"], head["spread"]) == pytest.approx((0.61, 0.01))
+    assert (deep["seeds"], deep["low"], deep["high"]) == (3, 0.70, 0.75)
+    assert math.isnan(head["difference"])
+    assert head["judgement"] == "the baseline"
+
+
+def test_a_group_has_the_same_figures_whatever_is_shown_beside_it() -> None:
+    columns = ["seeds", "mean", "spread", "low", "high"]
+    assert table([HEAD])[columns].equals(table([HEAD, DEEP], "deep")[columns].loc[["head"]])
+
+
+def test_differences_are_taken_seed_by_seed() -> None:
+    rows = table([HEAD, DEEP], "head")
+    assert rows.loc["deep", "difference"] == pytest.approx(np.mean([0.10, 0.09, 0.14]))
+    assert rows.loc["deep", "difference_spread"] == pytest.approx(np.std([0.10, 0.09, 0.14], ddof=1))
+    assert rows.loc["deep", "shared"] == 3
+
+
+def test_a_difference_within_the_spread_is_called_so() -> None:
+    other = group("other", 0.64, 0.59, 0.61, phases=(SCRATCH, DENSE))
+    found = against(other, HEAD, {})
+    assert found is not None and found.within_spread
+    assert "no difference to rely on" in found.in_words[0]
+    better = against(DEEP, HEAD, {})
+    assert better is not None and not better.within_spread
+    assert better.in_words == [
+        "Over 3 shared seeds: +11.0 ± 2.6 points against “head”, beyond the spread. It is better with 3 of 3; if "
+        "neither were better, seeds would agree so far once in 4 tries."
+    ]
+
+
+def test_only_seeds_that_both_have_are_paired() -> None:
+    found = against(group("late", 0.7, 0.8, first=2, phases=(SCRATCH, DENSE)), HEAD, {})
+    assert found is not None
+    assert (found.seeds, found.spread) == (1, None)
+    assert found.difference == pytest.approx(0.09)
+    assert found.judgement == "one seed: how much is luck is not known"
+
+
+def test_images_are_won_by_the_side_that_more_seeds_tell_right() -> None:
+    kept = {
+        "deep0": right(0, 1, 2),
+        "head0": right(0),
+        "deep1": right(1, 2, 3),
+        "head1": right(3, 4),
+        "deep2": right(0, 5),
+        "head2": right(0, 4, 5),
+    }
+    found = against(DEEP, HEAD, kept)
+    assert found is not None
+    # 1 and 2 are won twice, 4 is lost twice; 0, 3 and 5 are told right as often by both.
+    assert (found.images, found.images_won, found.images_lost) == (6, 2, 1)
+    assert "better on 2 and worse on 1" in found.in_words[1]
+    assert "the images leave open which is better" in found.in_words[1]
+
+
+def test_only_images_that_all_have_are_compared() -> None:
+    first, second = right(0, 1), right(1)
+    second = Predictions(second.probabilities[3:], second.labels[3:], second.images[3:], second.class_names)
+    found = against(group("b", 0.7), group("a", 0.6), {"b0": first, "a0": second})
+    assert found is not None and found.images == 3
+
+
+def test_groups_tested_on_other_images_are_not_set_against_each_other() -> None:
+    other, _ = make_run("x", accuracy=0.9, environment={"fingerprint": "other"})
+    assert against(Group("other", (other,)), HEAD, {}) is None
+    assert table([HEAD, Group("other", (other,))], "head").loc["other", "judgement"] == ""
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [
+        (1.0, "about every second time"),
+        (0.25, "once in 4 tries"),
+        (0.004, "once in 250 tries"),
+        (1e-9, "less than once in 1,000 tries"),
+    ],
+)
+def test_a_probability_is_said_as_what_happens(probability: float, words: str) -> None:
+    assert in_tries(probability) == words
+
+
+def test_no_sentence_has_a_bare_p_value() -> None:
+    said = " ".join(Against("a", 0.1, 0.01, 3, 3, 0, 500, 90, 30).in_words)
+    assert said.count("if neither were better") == 2
+    assert not re.search(r"\bp\b", said)
+
+
+def test_readers_see_the_best_first_with_units() -> None:
+    rows = shown(table([HEAD, DEEP], "head", seconds={"deep0": 3.0, "deep1": 5.0}))
+    assert rows[""].tolist() == ["deep", "head"]
+    assert rows["test accuracy"].tolist() == ["72.0 ± 2.6 % (n = 3)", "61.0 ± 1.0 % (n = 3)"]
+    assert rows["against the baseline"].tolist() == ["+11.0 ± 2.6 points", "–"]
+    assert rows["training"].tolist() == ["4.0 s", "–"]
+    assert mean_and_spread(0.5, None, 1) == "50.0 % (n = 1)"
+
+
+def test_without_groups_there_is_an_empty_table() -> None:
+    assert table([]).empty
+
+
+def test_scipy_stays_out_of_the_process_of_the_app() -> None:
+    program = "import sys, cifar_core.analysis.groups, cifar_core.analysis.plan; print('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "False"

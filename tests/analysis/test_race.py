@@ -1,0 +1,54 @@
+"""The race: one clock from the target classes on, labels that do not stand over each other."""
+
+from itertools import pairwise
+
+import pytest
+
+from cifar_core.analysis.history import Measured
+from cifar_core.analysis.race import chart, ends, lines, means, tuning_seconds, tuning_starts
+from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
+
+
+def racer(seed: int, reached: float, epochs: int | None = None, seconds: float = 4.0) -> Measured:
+    return make_run(f"r{seed}", (SCRATCH, HEAD_ONLY), reached, seed=seed, epochs=epochs, seconds=seconds)
+
+
+def test_the_clock_starts_where_the_target_classes_do() -> None:
+    run, histories = racer(0, 0.8)
+    assert tuning_starts(run, histories) == 12  # three epochs of four seconds before
+    assert tuning_seconds(run, histories) == pytest.approx(4)  # three of a third of it
+    rows = lines({"head": [(run, histories)]})
+    assert rows["epoch"].tolist() == [0, 1, 2, 3]
+    assert rows["x"].tolist() == pytest.approx([0, 4 / 3, 8 / 3, 4])
+    assert rows["y"].tolist() == pytest.approx([0.2, 0.4, 0.6, 0.7])
+
+
+def test_from_scratch_has_no_training_before() -> None:
+    run, histories = make_run(phases=(DENSE.model_copy(update={"freeze": SCRATCH.freeze}),))
+    assert tuning_starts(run, histories) == 0
+
+
+def test_a_strategys_line_is_the_mean_of_the_seeds_that_have_come_farthest() -> None:
+    rows = lines({"head": [racer(0, 0.8), racer(1, 0.6), racer(2, 0.1, epochs=1)]})
+    mean = means(rows)
+    assert mean["n"].tolist() == [2, 2, 2, 2]
+    assert mean["y"].tolist()[-1] == pytest.approx((0.7 + 0.525) / 2)
+
+
+def test_labels_stand_at_the_ends_and_never_over_each_other() -> None:
+    rows = lines({f"strategy {n}": [racer(n, 0.9 + n / 1000)] for n in range(8)})
+    found = ends(means(rows))
+    heights = sorted(found["label_y"])
+    assert min(b - a for a, b in pairwise(heights)) > 0.05
+    assert heights[0] >= 0 and heights[-1] <= 1
+    assert set(found["label"]) == {f"strategy {n} {100 * (0.9 + n / 1000) * 0.875:.1f} %" for n in range(8)}
+
+
+def test_the_specification_stays_as_it_is_while_runs_go_on() -> None:
+    early, late = (chart({"head": [racer(0, 0.8, epochs=n)], "deep": []}) for n in (1, 3))
+    assert len(early["datasets"]["seeds"]) < len(late["datasets"]["seeds"])
+    assert {k: v for k, v in early.items() if k != "datasets"} == {k: v for k, v in late.items() if k != "datasets"}
+
+
+def test_a_race_that_has_not_begun_is_drawn() -> None:
+    assert chart({"head": []}, dark=True)["datasets"]["ends"].empty

@@ -1,0 +1,75 @@
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from cifar_core.analysis.history import Measured
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.report import report
+from cifar_core.experiment.experiment import Data
+from tests.analysis.made_up import DENSE, SCRATCH, make_run
+
+NASTY = '<script>alert(1)</script> & "x"'
+TWO = [make_run(), make_run("bbbbbbbb", (SCRATCH, DENSE), 0.8)]
+
+
+class Balanced(HTMLParser):
+    """Collects what was opened and not closed."""
+
+    VOID = ("meta", "line", "circle", "polyline", "br")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("runs", [TWO[:1], TWO], ids=["one run", "a comparison"])
+def test_a_report_is_whole_and_needs_neither_network_nor_script(runs: list[Measured], predictions: Predictions) -> None:
+    made = report(runs, {run.id: predictions for run, _ in runs})
+    parsed = Balanced()
+    parsed.feed(made)
+    assert parsed.open == []
+    assert "script" not in parsed.tags and "link" not in parsed.tags and "img" not in parsed.tags
+    assert not re.search(r"https?://|url\(", made)
+    assert "svg" in parsed.tags and "table" in parsed.tags
+
+
+def test_names_and_notes_are_shown_as_typed() -> None:
+    made = report([make_run(name=NASTY, note=NASTY)])
+    assert "<script>" not in made
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp;" in made
+
+
+def test_what_must_be_said_stands_before_the_numbers() -> None:
+    made = report([make_run(data=Data(name="sample", per_class=20))])
+    said = made.index("synthetic images; quick look: 20 images per class")
+    assert said < made.index("of the test images given their right class")
+
+
+def test_a_comparison_begins_with_its_verdict_and_says_what_differs() -> None:
+    made = report(TWO, baseline="aaaaaaaa")
+    assert made.index("against the baseline") < made.index("What differs") < made.index("<svg")
+
+
+def test_a_run_that_measured_nothing_has_a_report_too() -> None:
+    run, _ = make_run(accuracy=None, seconds=1.0)
+    assert "<svg" in report([(run, ())])
+
+
+def test_curves_are_valid_svg_with_a_line_for_each_role_and_phase() -> None:
+    (accuracy, _) = re.findall(r"<svg.*?</svg>", report([make_run()]), re.DOTALL)
+    root = ElementTree.fromstring(accuracy)
+    drawn = root.findall("polyline")
+    assert len(drawn) == 4
+    assert sum("stroke-dasharray" in line.attrib for line in drawn) == 2
