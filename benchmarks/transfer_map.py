@@ -90,7 +90,7 @@ def _timed(map: TransferMap, seeds: int, shortcuts: str) -> tuple[dict[str, Any]
         "reused": sum("reused" in run.environment for run in runs),
         "seconds": {entry: round(seconds, 1) for entry, seconds in ledger.most_common()}
         | {"between": round(took - ledger.total(), 1)},
-        "findings": transfer_map.findings(rows),
+        "findings": transfer_map.findings(map, rows),
         "accuracies": {row["point"]: [row["mean"], row["spread"]] for row in rows.to_dict("records")},
         "images": images.provenance,
         "hardware": environment["hardware"],

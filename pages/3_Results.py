@@ -51,6 +51,7 @@ from cifar_core.ui.text import plain
 
 set_up("Results")
 store = reads.store()
+TWO_DECIMALS = st.column_config.NumberColumn(format="%.2f")
 MOST_SAMPLES = 96
 PERCENT = st.column_config.NumberColumn(format="%.1f %%")
 
@@ -64,6 +65,7 @@ def show_metrics(run: Run, predictions: Predictions, split: str) -> None:
     counts, rows = confusion(predictions), per_class(predictions)
     with matrix:
         show_matrix(counts, split)
+        show_cell(run, predictions, counts, split)
     with report:
         shares = ["precision", "recall", "f1"]
         rows[shares] *= 100
@@ -82,7 +84,6 @@ def show_metrics(run: Run, predictions: Predictions, split: str) -> None:
                 {"metric": row.title, "value": row.show(found[row.name]), "meaning": row.meaning} for row in METRICS
             ]
             table.table(pd.DataFrame(all_rows), hide_index=True)
-    show_cell(run, predictions, counts, split)
 
 
 def show_matrix(counts: pd.DataFrame, split: str) -> None:
@@ -246,7 +247,11 @@ def show_similarity(found: inspect.Inside, phase: str) -> None:
         config={"displayModeBar": False},
         alt=f"Similarity of blocks before and after {phase}; the same numbers stand in the table",
     )
-    table.dataframe(similarity.round(2), alt="Linear CKA of blocks before (rows) and after (columns)")
+    table.dataframe(
+        similarity,
+        column_config=dict.fromkeys(similarity.columns, TWO_DECIMALS),
+        alt="Linear CKA of blocks before (rows) and after (columns)",
+    )
 
 
 def show_projections(found: inspect.Inside, phase: str) -> None:
@@ -268,8 +273,9 @@ def show_projections(found: inspect.Inside, phase: str) -> None:
                 alt=f"Test images projected, {title}; where each class lies stands in the table below",
             )
             st.dataframe(
-                separation_table(points, found.labels, names).round(2),
+                separation_table(points, found.labels, names),
                 hide_index=True,
+                column_config=dict.fromkeys(("component 1", "component 2", "spread"), TWO_DECIMALS),
                 alt=f"Where each class lies {title}",
             )
 

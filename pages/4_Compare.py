@@ -88,10 +88,12 @@ def show_group(found: pd.DataFrame, key: str) -> None:
         if known[run].environment.get("fingerprint") == known[baseline].environment.get("fingerprint")
     ]
     rows = {run: rows_of(predictions[run], numbers) for run in same_images}
+    letters = dict(zip(same_images, "ABCDEFGH", strict=False))
+    st.caption(plain(" · ".join(f"{letter}: {names[run]}" for run, letter in letters.items())))
 
     def caption(place: int) -> str:
         told = [
-            f"{names[run]}: {top_classes(predictions[run], own[place], 1)}"
+            f"{letters[run]}: {top_classes(predictions[run], own[place], 1)}"
             for run, own in rows.items()
             if own[place] >= 0
         ]

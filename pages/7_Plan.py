@@ -53,7 +53,7 @@ def on_sample(base: Experiment) -> Experiment:
 def open_link() -> None:
     """Take over what the address says, when it is new; otherwise keep what was chosen here before."""
     link = {name: query.get_all(name) for name in query}
-    if link == state.get("plan.link") or (not link and "plan.base" in state):
+    if link == state.get("plan.link") or (not link and "plan.chosen" in state):
         for key, value in state.get("plan.chosen", {}).items():
             state.setdefault(key, value)
         return
@@ -294,9 +294,9 @@ def strategies(base: Experiment) -> None:
         st.info("Choose at least one strategy.", icon=":material/checklist:")
         remember(base, strategies=",", last=state["plan.last"], block=state["plan.block"])
         return
-    if state.get("plan.baseline") not in plan.experiments:
+    if state.get("plan.baseline") not in plan.titles.values():
         scratch = STRATEGIES["scratch"].title
-        state["plan.baseline"] = scratch if scratch in plan.experiments else next(iter(plan.experiments))
+        state["plan.baseline"] = scratch if scratch in plan.titles.values() else next(iter(plan.experiments))
     found = plan.runs(reads.runs())
     start_panel(plan, found)
     names = [name for name in STRATEGIES if state[f"plan.on.{name}"]]
@@ -332,7 +332,7 @@ def show_map(map: TransferMap, found: Found) -> None:
             alt="Test accuracy on B over the number of blocks copied; the same numbers stand in the table beside",
         )
         st.caption("Bands are the spread over seeds, ± one standard deviation. The accuracy axis does not start at 0.")
-        for sentence in transfer_map.findings(rows):
+        for sentence in transfer_map.findings(map, rows):
             st.markdown(f"- {plain(sentence)}")
     with right:
         picked = st.dataframe(

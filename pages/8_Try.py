@@ -55,25 +55,28 @@ def chosen_runs() -> list[Run]:
     return [known[run] for run in chosen]
 
 
-def chosen_file(runs: list[Run]) -> bytes | None:
-    """Choose an image, and return the file, or None where there is none yet."""
+def chosen_file(runs: list[Run]) -> tuple[bytes | None, str]:
+    """Choose an image, and return the file, None where there is none yet, with its class where that is known."""
     source = st.segmented_control("Image", SOURCES, default=SOURCES[0], required=True, key="try.source")
     if source == "upload":
         file = st.file_uploader(
             "An image file", type=["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"], key="try.upload"
         )
-        return None if file is None else bytes(file.getvalue())
+        return None if file is None else bytes(file.getvalue()), ""
     if source == "camera":
         photo = st.camera_input("A photo", key="try.camera", width=480)
-        return None if photo is None else bytes(photo.getvalue())
+        return None if photo is None else bytes(photo.getvalue()), ""
     opened = reads.images_of(runs[0].experiment.data)
     if opened is None:
         st.info("The images of the first run are not on this computer; upload one.", icon=":material/folder_off:")
-        return None
+        return None, ""
+    experiment = runs[0].experiment
+    known = np.isin(opened.test_labels, experiment.classes_of(experiment.phases[-1]))
     number = st.number_input(
         "Number of the test image",
         0,
         len(opened.test_images) - 1,
+        value=int(known.argmax()),
         key="try.number",
         help="Counted from 0 in the test images of the first run's data set, as Results and Compare number them.",
         width=240,
@@ -82,7 +85,7 @@ def chosen_file(runs: list[Run]) -> bytes | None:
     with BytesIO() as kept:
         Image.fromarray(np.ascontiguousarray(opened.test_images[number])).save(kept, "PNG")
         gallery([(opened.test_images[number], f"Test image {number}", label)])
-        return kept.getvalue()
+        return kept.getvalue(), label
 
 
 def in_each_size(file: bytes, runs: list[Run]) -> dict[str, NDArray[np.uint8]] | str:
@@ -96,11 +99,13 @@ def in_each_size(file: bytes, runs: list[Run]) -> dict[str, NDArray[np.uint8]] |
     return found
 
 
-def show(run: Run, name: str, image: NDArray[np.uint8], look: inspect.Look) -> None:
-    """What one network makes of the image."""
+def show(run: Run, name: str, image: NDArray[np.uint8], look: inspect.Look, label: str) -> None:
+    """What one network makes of the image; `label` is its class, where that is known."""
     table = probability_table(look.probabilities, look.class_names)
     st.markdown(f"**{plain(name)}**")
     st.markdown(f"{plain(table['class'][0])}, {percent(float(look.probabilities.max()))}")
+    if label and label not in look.class_names:
+        st.caption(f"This network has no output for {plain(label)}.")
     st.dataframe(
         table,
         hide_index=True,
@@ -117,7 +122,8 @@ def show(run: Run, name: str, image: NDArray[np.uint8], look: inspect.Look) -> N
         [
             (image, "The image as the network sees it", "seen"),
             (spotlight(image, heat), f"Grad-CAM for {explained}", f"{explained}: Grad-CAM, {look.layer}"),
-        ]
+        ],
+        side=160,
     )
     if not heat.any():
         st.caption(f"Nothing in the image speaks for {plain(explained)}.")
@@ -137,7 +143,7 @@ def show(run: Run, name: str, image: NDArray[np.uint8], look: inspect.Look) -> N
 st.title("Try")
 runs = chosen_runs()
 names = titles(runs) if len(runs) > 1 else {runs[0].id: runs[0].name}
-file = chosen_file(runs)
+file, label = chosen_file(runs)
 if file is None:
     st.stop()
 images = in_each_size(file, runs)
@@ -155,4 +161,4 @@ before, looks = st.session_state.get("try.found", (None, {}))
 if before == asked:
     for column, run in zip(st.columns(len(runs)), runs, strict=True):
         with column:
-            show(run, names[run.id], images[run.id], looks[run.id])
+            show(run, names[run.id], images[run.id], looks[run.id], label)

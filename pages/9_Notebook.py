@@ -49,11 +49,13 @@ def rename(run: Run) -> None:
 def write(entry: Entry) -> None:
     """One run: when, its name as a link, what it changed, what came of it, and its note."""
     run, before = entry
-    box, text = st.columns([1, 24], vertical_alignment="top")
-    box.checkbox(f"Select {plain(run.name)}", key=f"pick.{run.id}", label_visibility="collapsed")
-    with text:
-        page = "pages/3_Results.py" if run.state.is_finished else "pages/2_Live.py"
-        st.page_link(page, label=plain(run.name), query_params={"run": run.id})
+    page = "pages/3_Results.py" if run.state.is_finished else "pages/2_Live.py"
+    with st.container(gap="small"):
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+            st.checkbox(
+                f"Select {plain(run.name)}", key=f"pick.{run.id}", label_visibility="collapsed", width="content"
+            )
+            st.page_link(page, label=f"**{plain(run.name)}**", query_params={"run": run.id})
         when = f"{run.created:%Y-%m-%d %H:%M} UTC"
         said = [when, run.id, str(run.state), *(["archived"] if run.archived else []), *labels(run)]
         st.caption(plain(SEPARATOR.join(said)))
@@ -63,24 +65,27 @@ def write(entry: Entry) -> None:
 
 
 def keep_house(picked: Sequence[Run]) -> None:
-    """What can be done with the selected runs."""
-    (run, *others) = picked
-    st.markdown(f"**{len(picked)} selected**")
-    if not others:
-        st.text_input("Name", run.name, key=f"name.{run.id}", max_chars=200, on_change=rename, args=(run,))
-        st.text_area("Note", run.note, key=f"note.{run.id}", max_chars=5000, on_change=rename, args=(run,))
-    with st.container(horizontal=True):
-        if away := [each for each in picked if not each.archived]:
-            st.button("Archive", icon=":material/archive:", on_click=archive, args=(away, True))
-        if back := [each for each in picked if each.archived]:
-            st.button("Bring back", icon=":material/unarchive:", on_click=archive, args=(back, False))
-        if 2 <= len(picked) <= 8:
-            link = {"runs": ",".join(each.id for each in picked)}
-            st.page_link("pages/4_Compare.py", label="Compare", icon=":material/compare_arrows:", query_params=link)
-        if any(each.state.is_finished for each in picked):
-            with st.popover("Delete for good"):
-                st.write(what_goes(picked))
-                st.button("Delete now", type="primary", on_click=delete, args=(picked,))
+    """What can be done with the selected runs: always in its place, and asleep until it can be done."""
+    with st.popover("Name and note", icon=":material/edit_note:", disabled=len(picked) != 1):
+        if len(picked) == 1:
+            (run,) = picked
+            st.text_input("Name", run.name, key=f"name.{run.id}", max_chars=200, on_change=rename, args=(run,))
+            st.text_area("Note", run.note, key=f"note.{run.id}", max_chars=5000, on_change=rename, args=(run,))
+    away, back = ([run for run in picked if run.archived is archived] for archived in (False, True))
+    st.button("Archive", icon=":material/archive:", on_click=archive, args=(away, True), disabled=not away)
+    st.button("Bring back", icon=":material/unarchive:", on_click=archive, args=(back, False), disabled=not back)
+    st.page_link(
+        "pages/4_Compare.py",
+        label="Compare",
+        icon=":material/compare_arrows:",
+        query_params={"runs": ",".join(run.id for run in picked)},
+        disabled=not 2 <= len(picked) <= 8,
+    )
+    ended = any(run.state.is_finished for run in picked)
+    with st.popover("Delete for good", icon=":material/delete:", disabled=not ended):
+        if ended:
+            st.write(what_goes(picked))
+            st.button("Delete now", type="primary", on_click=delete, args=(picked,))
 
 
 st.title("Notebook")
@@ -110,17 +115,15 @@ for each in shown:
     write(each)
 
 picked = [run for run, _ in shown if st.session_state.get(f"pick.{run.id}")]
-with house, st.container(horizontal=True, vertical_alignment="center"):
-    ids = [run.id for run, _ in shown]
-    if picked:
-        st.button("Select none", on_click=pick, args=(ids, False))
-    else:
-        label = "Select all" if pages == 1 else "Select all on this page"
-        st.button(label, on_click=pick, args=(ids, True))
-    st.download_button("Markdown", lambda: to_markdown(found), "lab-notebook.md", "text/markdown")
-    st.download_button("CSV", lambda: to_csv(table(found)), "lab-notebook.csv", "text/csv")
-if picked:
-    with house:
+ids = [run.id for run, _ in shown]
+with house:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if picked:
+            st.button("Select none", on_click=pick, args=(ids, False))
+        else:
+            st.button("Select all" if pages == 1 else "Select this page", on_click=pick, args=(ids, True))
         keep_house(picked)
-else:
-    house.caption("Select runs to rename, note, compare, archive or delete them.")
+    st.caption(f"{len(picked)} selected." if picked else "Select runs to name, note, compare, archive or delete them.")
+with st.container(horizontal=True):
+    st.download_button("Notebook (Markdown)", lambda: to_markdown(found), "lab-notebook.md", "text/markdown")
+    st.download_button("Notebook (CSV)", lambda: to_csv(table(found)), "lab-notebook.csv", "text/csv")

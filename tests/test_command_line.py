@@ -102,6 +102,19 @@ def test_a_run_leaves_model_and_predictions(home: Path, finished: Any) -> None:
     assert {"model.keras", "test.npz", "validation.npz", "log.txt"} <= files
 
 
+@pytest.mark.parametrize("form", ["script", "notebook", "report", "csv", "archive", "images"])
+def test_a_run_can_be_exported_into_a_file(home: Path, finished: Any, tmp_path: Path, form: str) -> None:
+    ended = call(home, "export", finished["run"], "--as", form, "--out", str(tmp_path / "made"))
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "made").stat().st_size > 1000 - 900 * (form == "csv")
+
+
+def test_an_export_that_cannot_be_written_says_so(home: Path, finished: Any, tmp_path: Path) -> None:
+    ended = call(home, "export", finished["run"], "--as", "csv", "--out", str(tmp_path / "nowhere" / "made"))
+    assert ended.returncode == 1
+    assert "cannot be written" in ended.stderr and "Traceback" not in ended.stderr
+
+
 def test_without_cifar10_the_sample_is_used_and_said(home: Path) -> None:
     ended = call(home, "run", "a-initial", "--per-class", "8", "--epochs", "1", "--json")
     assert ended.returncode == 0

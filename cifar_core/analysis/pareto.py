@@ -67,11 +67,12 @@ def front(found: pd.DataFrame, cost: Cost) -> "pd.Series[bool]":
 
 
 def pareto_table(found: pd.DataFrame, cost: Cost) -> pd.DataFrame:
-    """Return the rows as a reader sees them, the cheapest first."""
-    ordered = found.assign(front=front(found, cost)).sort_values([cost, "accuracy"], ascending=[True, False])
+    """Return the rows as a reader sees them, the cheapest first; `no.` is the number that stands in the figure."""
+    ordered = _cheapest_first(found.assign(front=front(found, cost)), cost)
     accuracy = [wording.interval(*row) for row in zip(*(ordered[key] for key in _INTERVAL), strict=True)]
     return pd.DataFrame(
         {
+            "no.": range(1, len(ordered) + 1),
             "run": ordered["run"],
             "test accuracy": accuracy,
             COSTS[cost]: ordered[cost].map(_SHOWN[cost]),
@@ -80,11 +81,20 @@ def pareto_table(found: pd.DataFrame, cost: Cost) -> pd.DataFrame:
     )
 
 
+def _cheapest_first(found: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+    return found.sort_values([cost, "accuracy"], ascending=[True, False])
+
+
 _INTERVAL = ("accuracy", "low", "high", "n")
 
 
 def pareto_figure(found: pd.DataFrame, cost: Cost, *, baseline: str | None = None, dark: bool = False) -> go.Figure:
-    """Draw accuracy with its 95 % interval against a cost; the front is a stair, its runs are diamonds."""
+    """Draw accuracy with its 95 % interval against a cost; the front is a stair, its runs are diamonds.
+
+    Runs carry their numbers of `pareto_table`: names would hide each other.
+    """
+    hues = colours.run_colours([str(run) for run in found.index], baseline, dark=dark)
+    found = _cheapest_first(found, cost)
     figure = figure_of(dark, height=420, margin={"l": 8, "r": 16, "t": 16, "b": 8}, showlegend=False)
     on_front = front(found, cost)
     stair = found[on_front].sort_values(cost)
@@ -95,14 +105,13 @@ def pareto_figure(found: pd.DataFrame, cost: Cost, *, baseline: str | None = Non
         line={"shape": "hv", "dash": "dot", "color": colours.FAINT[dark]},
         hoverinfo="skip",
     )
-    hues = colours.run_colours([str(run) for run in found.index], baseline, dark=dark)
     figure.add_scatter(
         x=found[cost].tolist(),
         y=(100 * found["accuracy"]).tolist(),
         mode="markers+text",
-        text=found["run"].tolist(),
-        textposition="bottom center",
-        textfont={"size": 12},
+        text=[f"<b>{number}</b>" for number in range(1, len(found) + 1)],
+        textposition="middle right",
+        textfont={"size": 14},
         error_y={
             "type": "data",
             "array": (100 * (found["high"] - found["accuracy"])).tolist(),
@@ -111,14 +120,14 @@ def pareto_figure(found: pd.DataFrame, cost: Cost, *, baseline: str | None = Non
         },
         marker={
             "size": 13,
-            "color": list(hues.values()),
+            "color": [hues[str(run)] for run in found.index],
             "symbol": ["diamond" if best else "circle" for best in on_front],
         },
         customdata=[
-            f"{wording.interval(*row[:4])}<br>{_SHOWN[cost](row[4])} {COSTS[cost]}"
-            for row in zip(*(found[key] for key in (*_INTERVAL, cost)), strict=True)
+            f"{row[0]}<br>{wording.interval(*row[1:5])}<br>{COSTS[cost]}: {_SHOWN[cost](row[5])}"
+            for row in zip(*(found[key] for key in ("run", *_INTERVAL, cost)), strict=True)
         ],
-        hovertemplate="%{text}<br>%{customdata}<extra></extra>",
+        hovertemplate="%{customdata}<extra></extra>",
     )
     figure.update_xaxes(title_text=COSTS[cost], rangemode="tozero")
     figure.update_yaxes(title_text="accuracy on the test images, %")

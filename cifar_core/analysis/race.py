@@ -4,7 +4,6 @@ The clock starts where training on the target classes does: what all strategies 
 The specification stays equal from tick to tick, as in `curves`; only the rows of its named datasets change.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from cifar_core.experiment.measured import PhaseHistory, Run
 
 _LABEL_HEIGHT = 0.055  # of the accuracy axis
 _HEIGHT = 400  # pixels
-_ROOM = 1.6  # for the labels, of the longest line
+_ROOM = 1.7  # for the labels, of the longest line
 
 Racers = Mapping[str, Sequence[tuple[Run, Sequence[PhaseHistory]]]]
 """The runs of each strategy, by its title, with what they have measured."""
@@ -75,16 +74,16 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(x=("x", "mean"), y=("y", "mean"), n=("seed", "nunique")).reset_index()
 
 
-def ends(averaged: pd.DataFrame) -> pd.DataFrame:
-    """Return where each line ends and what stands there: strategy, x, y, label, label_y, none over another."""
-    last = averaged.sort_values("epoch").groupby("strategy", sort=False).tail(1).sort_values("y", ascending=False)
+def ends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return where each line ends, and its label right of all lines: strategy, x, y, label, label_x, label_y."""
+    last = means(rows).sort_values("epoch").groupby("strategy", sort=False).tail(1).sort_values("y", ascending=False)
     heights: list[float] = []
     for y in last["y"]:
         heights.append(min(y, heights[-1] - _LABEL_HEIGHT) if heights else min(y, 1 - _LABEL_HEIGHT / 2))
     if heights and heights[-1] < 0.0:
         heights = [height - heights[-1] for height in heights]
     labels = [f"{title} {percent(y)}" for title, y in zip(last["strategy"], last["y"], strict=True)]
-    return last[["strategy", "x", "y"]].assign(label=labels, label_y=heights)
+    return last[["strategy", "x", "y"]].assign(label=labels, label_x=1.03 * rows["x"].max(), label_y=heights)
 
 
 def chart(racers: Racers, *, dark: bool = False) -> dict[str, Any]:
@@ -93,8 +92,7 @@ def chart(racers: Racers, *, dark: bool = False) -> dict[str, Any]:
     Thin lines are single seeds, thick ones their means; the accuracy axis reaches from 0 to 100 %.
     """
     rows = lines(racers)
-    averaged = means(rows)
-    longest = float(averaged["x"].max()) if not averaged.empty else math.nan
+    longest = float(rows["x"].max()) if len(rows) else 1.0
     hues = colours.palette(dark)
     colour = {
         "field": "strategy",
@@ -124,15 +122,15 @@ def chart(racers: Racers, *, dark: bool = False) -> dict[str, Any]:
         {"field": "x", "type": "quantitative", "title": "seconds", "format": ".1f"},
         {"field": "y", "type": "quantitative", "title": "validation accuracy", "format": ".1%"},
     ]
-    end = {"x": x, "color": colour}
-    text = {"type": "text", "align": "left", "baseline": "middle", "dx": 9, "fontSize": 12, "fontWeight": 600}
+    at_label = {"x": {**x, "field": "label_x"}, "y": {**y, "field": "label_y"}}
+    text = {"type": "text", "align": "left", "baseline": "middle", "dx": 4, "fontSize": 12, "fontWeight": 600}
     return {
         "height": _HEIGHT,
         "datasets": {
             "seeds": rows,
-            "means": averaged,
-            "ends": ends(averaged),
-            "room": pd.DataFrame({"x": [1.0 if math.isnan(longest) else longest * _ROOM]}),
+            "means": means(rows),
+            "ends": ends(rows),
+            "room": pd.DataFrame({"x": [longest * _ROOM]}),
         },
         "layer": [
             {"data": {"name": "room"}, "mark": {"type": "point", "opacity": 0}, "encoding": {"x": x}},
@@ -149,12 +147,17 @@ def chart(racers: Racers, *, dark: bool = False) -> dict[str, Any]:
             {
                 "data": {"name": "ends"},
                 "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
-                "encoding": {**end, "y": y},
+                "encoding": {"x": x, "y": y, "color": colour},
+            },
+            {
+                "data": {"name": "ends"},
+                "mark": {"type": "rule", "strokeDash": [1, 3], "opacity": 0.8},
+                "encoding": {"x": x, "y": y, "x2": {"field": "label_x"}, "y2": {"field": "label_y"}, "color": colour},
             },
             {
                 "data": {"name": "ends"},
                 "mark": text,
-                "encoding": {**end, "y": {**y, "field": "label_y"}, "text": {"field": "label", "type": "nominal"}},
+                "encoding": {**at_label, "color": colour, "text": {"field": "label", "type": "nominal"}},
             },
             {
                 "data": {"name": "seeds"},

@@ -30,7 +30,9 @@ h3 { font-size: 1rem; break-after: avoid }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; margin: 0.5rem 0 }
 th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #cfd8e1; text-align: left; vertical-align: top }
-td.number, th.number { text-align: right } caption { text-align: left; color: #4d5a68; padding: 0.25rem 0 }
+td.number, th.number { text-align: right } td.number { white-space: nowrap }
+caption { text-align: left; color: #4d5a68; padding: 0.25rem 0 }
+blockquote { white-space: pre-line }
 .flags { color: #8a3700; font-weight: 600 } .faint { color: #4d5a68 }
 svg { width: 100%; height: auto; max-width: 62rem } figure { margin: 0.5rem 0; break-inside: avoid }
 .matrix td { text-align: right; border: 1px solid #fff; print-color-adjust: exact; -webkit-print-color-adjust: exact }
@@ -80,15 +82,14 @@ def _single(measured: Measured, predictions: Mapping[str, Predictions]) -> list[
         took = seconds["seconds"].map(wording.duration)
         ledger = pd.DataFrame({"part of the run": seconds["title"], "took": took, "share": shares})
         parts += ["<h2>Where the seconds went</h2>", _table(ledger)]
-    every = pd.DataFrame(settings(run).items(), columns=["setting", "value"])
-    return [*parts, "<h2>Settings</h2>", _phases(run), _table(every, text=("value",))]
+    return [*parts, "<h2>Settings</h2>", _phases(run), _shared_settings(run)]
 
 
 def _compared(runs: Sequence[Measured], predictions: Mapping[str, Predictions], baseline: str | None) -> list[str]:
     only = [run for run, _ in runs]
     base = baseline or only[0].id
     first, _, limits = verdict(only, base, predictions).partition("\n")
-    parts = [_text(first, strong=True), _text(limits), "<div class=scroll>", _table(shown(table(runs, base))), "</div>"]
+    parts = [_text(first, strong=True), _text(limits), _table(shown(table(runs, base)))]
     differing = settings_that_differ(only)
     parts.append("<h2>What differs</h2>")
     if differing.empty:
@@ -127,6 +128,16 @@ def _phases(run: Run) -> str:
         for index, phase in enumerate(experiment.phases)
     ]
     return _list(said)
+
+
+def _shared_settings(run: Run) -> str:
+    """What holds for all phases, without what was left at nothing."""
+    found = {
+        name: value
+        for name, value in settings(run).items()
+        if not name.startswith("phase ") and value not in (wording.MISSING, "[]")
+    }
+    return _table(pd.DataFrame(found.items(), columns=["setting", "value"]), text=("value",))
 
 
 def _text(words: str, *, strong: bool = False) -> str:

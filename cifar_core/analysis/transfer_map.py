@@ -3,7 +3,7 @@
 See `cifar_core.experiment.transfer_map` for what is trained. It fills in as runs finish.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -31,15 +31,18 @@ def plan(map: TransferMap, seeds: int) -> Plan:
 
 
 def table(map: TransferMap, found: Mapping[str, Mapping[int, Run]]) -> pd.DataFrame:
-    """Return a row per point of the map: point, curve, depth, block, mean, spread, n, waiting, runs.
+    """Return a row per point of the map: point, curve, depth, block, mean, spread, noise, n, waiting, runs.
 
     `found` are the map's runs as `Plan.runs` gives them. mean and spread are of the test accuracy over the n seeds that
-    are done, NaN where there are none; `waiting` counts runs that wait or train; `runs` are the ids of all of them.
+    are done, NaN where there are none; `noise`, the larger of the spread and half the 95 % interval of the test images,
+    is what a difference has to exceed; `waiting` counts runs that wait or train; `runs` are the ids of all of them.
     """
     rows = []
     for point in map.experiments:
         runs = found.get(point.title, {})  # with the same classes on both sides, A's are B's
-        accuracies = [float(run.metrics["test"]["accuracy"]) for run in runs.values() if run.metrics.get("test")]
+        tests = [run.metrics["test"] for run in runs.values() if run.metrics.get("test")]
+        accuracies = [float(test["accuracy"]) for test in tests]
+        halves = [(test["accuracy_high"] - test["accuracy_low"]) / 2 for test in tests]
         rows.append(
             {
                 "point": point.title,
@@ -48,12 +51,13 @@ def table(map: TransferMap, found: Mapping[str, Mapping[int, Run]]) -> pd.DataFr
                 "block": map.blocks[point.depth - 1] if point.depth else "",
                 "mean": float(np.mean(accuracies)) if accuracies else None,
                 "spread": spread(accuracies),
+                "noise": max(spread(accuracies) or 0.0, *halves) if tests else None,
                 "n": len(accuracies),
                 "waiting": sum(not run.state.is_finished for run in runs.values()),
                 "runs": [runs[seed].id for seed in sorted(runs)],
             }
         )
-    return pd.DataFrame(rows).astype({"mean": float, "spread": float})
+    return pd.DataFrame(rows).astype(dict.fromkeys(("mean", "spread", "noise"), float))
 
 
 def shown(rows: pd.DataFrame) -> pd.DataFrame:
@@ -87,6 +91,7 @@ def _measured(mean: float, spread: float, seeds: int, waiting: int) -> str:
 def figure(map: TransferMap, rows: pd.DataFrame, *, dark: bool = False) -> go.Figure:
     """Draw a map's `table`: a line per curve with the spread over seeds as a band, the baseline as a level band.
 
+    The faint dotted line is what guessing gives.
     Each marker carries its point's title, for a page to know which was clicked.
     """
     palette, names = colours.palette(dark), ["none", *map.blocks]
@@ -98,6 +103,8 @@ def figure(map: TransferMap, rows: pd.DataFrame, *, dark: bool = False) -> go.Fi
         own = rows[(rows["curve"] == curve) & rows["mean"].notna()]
         place, dash, symbol = _LOOKS[curve]
         _curve(drawn, own, f"{curve}: {meaning}", palette[place], dash, symbol)
+    chance = 100 / len(map.target.split.target)
+    drawn.add_hline(chance, line={"dash": "dot", "width": 1, "color": colours.FAINT[dark]}, layer="below")
     drawn.update_layout(
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -167,8 +174,9 @@ def _baseline(drawn: go.Figure, base: pd.Series, depth: int, grey: str) -> None:
 
 
 def _curve(drawn: go.Figure, own: pd.DataFrame, name: str, colour: str, dash: str, symbol: str) -> None:
-    x, mean, half = own["depth"], 100 * own["mean"], 100 * own["spread"].fillna(0)
-    if half.any():
+    repeated = own[own["spread"].notna()]
+    if len(repeated) > 1:
+        x, mean, half = repeated["depth"], 100 * repeated["mean"], 100 * repeated["spread"]
         drawn.add_scatter(
             x=[*x, *x[::-1]],
             y=[*(mean + half), *(mean - half)[::-1]],
@@ -180,8 +188,8 @@ def _curve(drawn: go.Figure, own: pd.DataFrame, name: str, colour: str, dash: st
             legendgroup=name,
         )
     drawn.add_scatter(
-        x=x.tolist(),
-        y=mean.tolist(),
+        x=own["depth"].tolist(),
+        y=(100 * own["mean"]).tolist(),
         mode="lines+markers",
         line={"color": colour, "dash": dash, "width": 2.5},
         marker={"color": colour, "size": 11, "symbol": symbol, "line": {"width": 2, "color": colour}},
@@ -194,12 +202,16 @@ def _curve(drawn: go.Figure, own: pd.DataFrame, name: str, colour: str, dash: st
     )
 
 
-def findings(rows: pd.DataFrame) -> list[str]:
+def findings(map: TransferMap, rows: pd.DataFrame) -> list[str]:
     """Return what the map says so far, in sentences; nothing before the baseline and a curve have been measured."""
-    means, spreads = rows.set_index("point")["mean"], rows.set_index("point")["spread"].fillna(0)
+    means, noises = rows.set_index("point")["mean"], rows.set_index("point")["noise"]
     measured = {str(point) for point in means.index[means.notna()]}
     if "baseB" not in measured:
         return []
+    if means["baseB"] - noises["baseB"] <= 1 / len(map.target.split.target):
+        return [
+            "baseB is no better than guessing: the map says nothing before it has learned longer, or from more images."
+        ]
     found = []
     for curve, loss, none in (
         ("AnB", "frozen features of A cost B something", "frozen features of A serve B as well as its own training"),
@@ -210,7 +222,7 @@ def findings(rows: pd.DataFrame) -> list[str]:
         own = [point for point in points if point in measured]
         if not own:
             continue
-        noise = {point: float(np.hypot(spreads[point], spreads["baseB"])) for point in own}
+        noise = {point: float(np.hypot(noises[point], noises["baseB"])) for point in own}
         worse = [point for point in own if means["baseB"] - means[point] > noise[point]]
         worst = min(own, key=lambda point: means[point])
         difference = wording.points(means[worst] - means["baseB"])
@@ -220,8 +232,3 @@ def findings(rows: pd.DataFrame) -> list[str]:
         else:
             found.append(f"At all {wording.count(len(own), 'measured depth')}, {none} (lowest {upto}).")
     return found
-
-
-def runs_of(rows: pd.DataFrame, point: str) -> Sequence[str]:
-    """Return the ids of a point's runs; none for a point that the map does not have."""
-    return [run for runs in rows.loc[rows["point"] == point, "runs"] for run in runs]

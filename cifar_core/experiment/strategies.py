@@ -109,7 +109,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to fine-tune. `source` is the paper or publication that it comes from; `_build` gives its experiment."""
+    """A way to fine-tune. `source` is the paper it comes from; `build` gives its experiment."""
 
     id: str
     title: str
@@ -131,9 +131,7 @@ def usual_last(base: Experiment) -> int:
     start = Start.of(base)
     network = start.experiment(start.tuning).networks[-1]
     first = list(start.blocks)[-2:][0]
-    return sum(1 for _ in takewhile(lambda layer: layer.block != first, reversed(network.layers))) + sum(
-        layer.block == first for layer in network.layers
-    )
+    return len(network.layers) - [layer.block for layer in network.layers].index(first)
 
 
 def blocks_of(base: Experiment) -> list[str]:

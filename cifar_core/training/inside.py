@@ -74,7 +74,7 @@ def inside(
             continue
         if (layer := _first_convolution(model, network)) is not None:
             found |= {"layer": layer.name, f"filters{ending}": layer.get_weights()[0]}
-        features = keras.Model(model.inputs, model.get_layer("output").input)
+        features = keras.Model(model.input, model.get_layer("output").input)
         points, explained = principal_components(_predicted(features, images[:PROJECTED])[0])
         found |= {f"points{ending}": points, f"explained{ending}": explained}
     if before is not None:
@@ -102,7 +102,7 @@ def look(model: keras.Model, network: Network, image: NDArray[np.uint8]) -> dict
     shown = {block: layer for block, layer in _maps(model, network).items() if layer is not None}
     last, output = _last_convolution(model, network), model.get_layer("output")
     tensors = [layer.output for layer in shown.values()]
-    watched = keras.Model(model.inputs, [last.output, output.input, model.output, *tensors])
+    watched = keras.Model(model.input, [last.output, output.input, model.output, *tensors])
     with tf.GradientTape(persistent=True) as tape:
         maps, features, probabilities, *blocks = watched(image[None], training=False)
         scores = tf.matmul(features, output.kernel) + output.bias  # before softmax, as in the paper
@@ -155,7 +155,7 @@ def principal_components(features: NDArray[np.float32]) -> tuple[NDArray[np.floa
 
 def _grams(model: keras.Model, ends: dict[str, str], images: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
     tensors = [model.get_layer(layer).output for layer in ends.values()]
-    return [gram(each) for each in _predicted(keras.Model(model.inputs, tensors), images)]
+    return [gram(each) for each in _predicted(keras.Model(model.input, tensors), images)]
 
 
 def _predicted(model: keras.Model, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

@@ -17,11 +17,12 @@ from cifar_core.ui import reads
 PAGE = 24
 """Images on one page of a gallery."""
 _SIDE = 96  # pixels; small images are enlarged by the browser, large ones are made smaller here
-_STYLE = f"""<style>
-.gallery {{ display: flex; flex-wrap: wrap; gap: 0.75rem; }}
-.gallery figure {{ margin: 0; width: {_SIDE + 24}px; }}
-.gallery img {{ width: {_SIDE}px; height: {_SIDE}px; image-rendering: pixelated; border-radius: 0.25rem; }}
-.gallery figcaption {{ font-size: 0.8rem; line-height: 1.3; overflow-wrap: anywhere; white-space: pre-line; }}
+_PERCENT = "\N{NO-BREAK SPACE}%"
+_STYLE = """<style>
+.gallery { display: flex; flex-wrap: wrap; gap: 0.75rem; }
+.gallery figure { margin: 0; width: calc(var(--side) + 24px); }
+.gallery img { width: var(--side); height: var(--side); image-rendering: pixelated; border-radius: 0.25rem; }
+.gallery figcaption { font-size: 0.8rem; line-height: 1.3; overflow-wrap: anywhere; white-space: pre-line; }
 </style>"""
 
 
@@ -52,14 +53,17 @@ def paged(
     )
 
 
-def gallery(pictures: Iterable[tuple[NDArray[np.uint8], str, str]]) -> None:
-    """Show pictures, uint8 (height, width, 3), each with what a screen reader calls it and a caption below."""
+def gallery(pictures: Iterable[tuple[NDArray[np.uint8], str, str]], side: int = _SIDE) -> None:
+    """Show pictures, uint8 (height, width, 3), each with what a screen reader calls it and a caption below.
+
+    They are drawn as squares of `side` pixels.
+    """
     figures = [
         f'<figure><img src="{_address(picture)}" alt="{html.escape(name)}">'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        f"<figcaption>{html.escape(caption).replace(' %', _PERCENT)}</figcaption></figure>"
         for picture, name, caption in pictures
     ]
-    st.html(f'{_STYLE}<div class="gallery">{"".join(figures)}</div>')
+    st.html(f'{_STYLE}<div class="gallery" style="--side: {side}px">{"".join(figures)}</div>')
 
 
 def _address(picture: NDArray[np.uint8]) -> str:

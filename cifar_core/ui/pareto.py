@@ -27,7 +27,7 @@ def show_pareto(runs: Sequence[Measured], baseline: str) -> None:
             key=f"pareto.{cost}",
             theme=None,
             config=AS_SVG,
-            alt=f"Test accuracy against {COSTS[cost]}; the same numbers stand in the table below",
+            alt=f"Test accuracy against {COSTS[cost]}; numbered as in the table below",
         )
         st.dataframe(pareto_table(found, cost), hide_index=True, height="content", alt="The runs, the cheapest first")
         st.caption(

@@ -32,6 +32,7 @@ def test_runs_tested_on_other_images_are_left_out() -> None:
 def test_the_table_begins_with_the_cheapest_and_says_who_is_on_the_front() -> None:
     table = pareto_table(pareto(RUNS), "parameters")
     assert table["trainable parameters of the last phase"].tolist() == ["645", "938,885", "938,885"]
+    assert table["no."].tolist() == [1, 2, 3]
     assert table["on the front"].tolist() == ["yes", "yes", "no"]
 
 

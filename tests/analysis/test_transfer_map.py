@@ -71,7 +71,7 @@ def test_the_figure_draws_what_is_measured_each_curve_with_a_dash_of_its_own() -
     assert len({(trace.line.dash, trace.marker.symbol) for trace in lines.values()}) == 4
     base = next(trace for trace in drawn.data if trace.name and trace.name.startswith("baseB"))
     assert list(base.y) == pytest.approx([81, 81])
-    assert [shape.y0 for shape in drawn.layout.shapes] == pytest.approx([81 - 2**0.5])
+    assert [shape.y0 for shape in drawn.layout.shapes] == pytest.approx([81 - 2**0.5, 20])
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -79,20 +79,27 @@ def test_an_empty_map_is_drawn(dark: bool) -> None:
     rows = transfer_map.table(MAP, PLAN.runs([]))
     drawn = transfer_map.figure(MAP, rows, dark=dark)
     assert list(drawn.layout.yaxis.range) == [0, 100]
-    assert transfer_map.findings(rows) == []
+    assert transfer_map.findings(MAP, rows) == []
 
 
 def test_what_the_map_says_is_said_in_sentences_against_the_noise_of_seeds() -> None:
-    said = transfer_map.findings(ROWS)
+    said = transfer_map.findings(MAP, ROWS)
     assert said == [
         "From A2B on, frozen features of A cost B something (at most A2B: −19.0 points against baseB).",
     ]
     as_good = transfer_map.table(MAP, PLAN.runs(runs(baseB=(0.80, 0.82), A1B=(0.80,), A2B=(0.81,))))
-    assert transfer_map.findings(as_good)[0].startswith(
+    assert transfer_map.findings(MAP, as_good)[0].startswith(
         "At all 2 measured depths, frozen features of A serve B as well"
     )
 
 
-def test_the_runs_of_a_point_are_found_and_an_unknown_point_has_none() -> None:
-    assert transfer_map.runs_of(ROWS, "A2B") == ["A2B0", "A2B1"]
-    assert transfer_map.runs_of(ROWS, "A9B") == []
+def test_a_baseline_that_has_learned_nothing_makes_no_map() -> None:
+    rows = transfer_map.table(MAP, PLAN.runs(runs(baseB=(0.2,), A1B=(0.5,))))
+    (said,) = transfer_map.findings(MAP, rows)
+    assert said.startswith("baseB is no better than guessing")
+
+
+def test_a_difference_within_what_the_test_images_allow_is_none() -> None:
+    rows = transfer_map.table(MAP, PLAN.runs(runs(baseB=(0.800,), A1B=(0.795,))))
+    assert rows["noise"].iloc[0] == pytest.approx(1.96 * (0.8 * 0.2 / 5000) ** 0.5)
+    assert transfer_map.findings(MAP, rows)[0].startswith("At all 1 measured depth, ")

@@ -5,10 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
+from cifar_core.analysis.predictions import load
+from cifar_core.data.catalogue import open_images
+from cifar_core.experiment.experiment import Data
 from cifar_core.experiment.measured import State
 from cifar_core.ui.glossary import TERMS, help_for
 from tests.browser.server import Server
 from tests.browser.visitor import TRAINING, Visitor
+from tests.filled_store import finished as add_finished
 
 TINY = "Experiment?start=scratch&set=data.per_class=20&set=phases.0.epochs=1&set=phases.1.epochs=1&seed={seed}"
 LONG = "Experiment?start=scratch&set=data.per_class=40&set=phases.0.epochs=5000&seed={seed}"
@@ -42,6 +46,19 @@ def test_a_person_chooses_starts_watches_reads_results_and_compares(visit: Come,
     visitor.open(f"Compare?runs={first},{second}")
     visitor.sees("Why is it faster than training from scratch?")
     visitor.expect(visitor.main.get_by_role("figure", name=re.compile("^Confusion matrix of"))).to_have_count(2)
+
+
+def test_a_click_on_a_cell_of_the_confusion_matrix_shows_its_images(visit: Come, server: Server) -> None:
+    open_images(Data(name="sample"), home=server.home)
+    run = add_finished(server.store)
+    names = load(server.store.artifacts(run) / "test.npz").class_names
+    visitor = visit().open(f"Results?run={run}")
+    visitor.sees("Choose a cell to see its images.")
+    visitor.click_cell(row=0, column=0, classes=len(names))
+    visitor.sees(re.compile(rf"^\d+ images of {names[0]}, predicted as {names[0]}, most confident first"))
+    visitor.expect(visitor.images.first).to_be_visible()
+    visitor.click_cell(row=0, column=1, classes=len(names))
+    visitor.sees(re.compile(rf"^\d+ images? of {names[0]}, predicted as {names[1]}"))
 
 
 def test_a_run_is_the_same_on_every_device_and_after_a_reload_and_can_be_stopped(visit: Come, server: Server) -> None:

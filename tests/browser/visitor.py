@@ -76,6 +76,20 @@ class Visitor:
         return self.main.locator(".js-plotly-plot .main-svg").locator("visible=true")
 
     @property
+    def images(self) -> Any:
+        """The images of a data set that are shown."""
+        return self.main.locator(".gallery img")
+
+    def click_cell(self, row: int, column: int, classes: int) -> None:
+        """Click on a cell of the confusion matrix, near its left edge."""
+        matrix = self.figures.first.locator(".nsewdrag").first
+        self.expect(matrix).to_be_visible()
+        box = matrix.bounding_box()
+        place = {"x": (column + 0.2) * box["width"] / classes, "y": (row + 0.5) * box["height"] / classes}
+        matrix.click(position=place, force=True)
+        self.settle()
+
+    @property
     def run(self) -> str:
         """The run that the address names."""
         self.page.wait_for_url(re.compile(r"run=\w+"))

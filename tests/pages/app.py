@@ -18,8 +18,10 @@ FOLDS = (
     *(f"{fold}.{phase}" for fold in ("layers", "options") for phase in range(12)),
     *(f"settings.layers.{phase}" for phase in range(12)),
     "fold.pareto",
-    *(f"fold.{part}" for part in ("epochs", "changes", "mistakes", "seconds", "settings")),
-    *(f"fold.{part}.{split}" for part in ("matrix", "metrics") for split in ("test", "validation")),
+    "fold.pair",
+    "fold.difference",
+    *(f"fold.{part}" for part in ("epochs", "changes", "mistakes", "inside", "seconds", "settings")),
+    *(f"fold.{part}.{split}" for part in ("matrix", "metrics", "confused") for split in ("test", "validation")),
 )
 
 

@@ -39,7 +39,7 @@ def test_a_search_is_part_of_the_link(app: App, runs: dict[str, str]) -> None:
 
 def test_a_name_is_shown_as_it_was_typed(app: App, runs: dict[str, str]) -> None:
     app.open("Notebook", search=runs["nasty"])
-    assert NASTY_NAME in app.links()
+    assert f"**{NASTY_NAME}**" in app.links()
     assert not any(NASTY_NAME in each.value for each in (*app.test.markdown, *app.test.caption))
 
 
@@ -84,6 +84,6 @@ def test_many_runs_come_in_pages_and_the_link_names_the_page(app: App, store: St
 
 def test_all_on_the_page_are_selected_at_once(app: App, runs: dict[str, str]) -> None:
     app.open("Notebook").click("Select all")
-    assert "12 selected" in app.text()
+    assert "12 selected." in app.text()
     app.click("Select none")
-    assert "selected" not in app.text()
+    assert "selected." not in app.text()

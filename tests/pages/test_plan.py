@@ -88,6 +88,15 @@ def test_a_plan_is_kept_while_other_pages_are_looked_at(app: App) -> None:
     assert app.open("Home").open("Plan").query == link
 
 
+def test_what_was_chosen_of_the_strategies_outlives_a_look_at_the_map(app: App) -> None:
+    app.open("Plan", **TWO)
+    link = app.query
+    for view in ("map", "map", "strategies"):
+        app.widget("plan.view").set_value(view)
+        app.run()
+    assert app.query == link
+
+
 @pytest.mark.parametrize(
     "link", [{"set": "phases.7.epochs=3"}, {"start": "nothing"}, {"seeds": "many", "epochs": "-1", "last": "x"}]
 )
@@ -106,7 +115,7 @@ def test_the_verdict_stands_above_the_table_of_all_seeds(app: App, store: Store)
         finished(store, STRATEGIES["head"].experiment(FIRST), seed, right=0.6)
         finished(store, STRATEGIES["scratch"].experiment(FIRST), seed, right=0.9)
     said = app.open("Plan", **TWO, baseline="head only").text()
-    assert "“from scratch · 3 seeds” classifies" in said
+    assert "“from scratch” classifies" in said and "(mean of 3 seeds" in said
     assert "Over 3 shared seeds" in said and "Of 200 test images it does better on" in said
     (rows,) = app.tables()
     assert rows[""].tolist() == ["from scratch", "head only"]

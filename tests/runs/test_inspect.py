@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cifar_core.runs.inspect import InspectionFailed, augmented
+from cifar_core.runs.inspect import INSIDE, InspectionFailed, augmented, inside, kept_inside, look
 from tests.runs.helpers import EXPERIMENT
 
 ANSWER = """
@@ -53,6 +53,50 @@ def test_a_worker_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
 
 def test_a_worker_that_cannot_be_started_is_said_so(tmp_path: Path) -> None:
     assert "could not be started" in failure(tmp_path, ["/nowhere/python"])
+
+
+INSIDES = """
+import json, sys, numpy
+question = json.loads(sys.stdin.readline())
+assert (question["inspect"], question["run"]) == ("inside", "abcdefgh")
+zero, rows = numpy.array(0), numpy.zeros((2, 2))
+numpy.savez(question["result"], phase=zero, images=zero, labels=zero, class_names=zero, points=rows, explained=rows)
+"""
+
+
+def test_what_was_found_inside_a_network_is_kept_until_the_run_trains_on(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "abcdefgh"
+    folder.mkdir(parents=True)
+    (folder / "model.keras").touch()
+    assert kept_inside(tmp_path, "abcdefgh") is None
+    found = inside(tmp_path, "abcdefgh", command=python(INSIDES))
+    assert found.points.shape == (2, 2) and found.cka is None
+    kept = kept_inside(tmp_path, "abcdefgh")
+    assert kept is not None and kept.points.shape == (2, 2)
+    (folder / INSIDE).write_bytes(b"damaged")
+    assert kept_inside(tmp_path, "abcdefgh") is None
+
+
+LOOKS = """
+import base64, json, sys, numpy
+question = json.loads(sys.stdin.readline())
+answer = {}
+for place, (run, pixels) in enumerate(zip(question["runs"], question["images"])):
+    image = numpy.frombuffer(base64.b64decode(pixels), "uint8")
+    one = {"class_names": ["cat", run], "probabilities": image, "explained": [0], "heat": 0, "layer": "conv_1"}
+    answer |= {f"{place}/{name}": numpy.array(value) for name, value in one.items()}
+    answer[f"{place}/maps/conv_1"] = image
+numpy.savez(question["result"], **answer)
+"""
+
+
+def test_every_run_is_shown_the_image_in_its_own_size(tmp_path: Path) -> None:
+    images = {"one": np.full((1, 1, 3), 1, np.uint8), "other": np.full((2, 2, 3), 2, np.uint8)}
+    found = look(tmp_path, images, command=python(LOOKS))
+    assert [each.class_names for each in found.values()] == [("cat", "one"), ("cat", "other")]
+    assert found["one"].probabilities.tolist() == [1] * 3
+    assert found["other"].maps["conv_1"].tolist() == [2] * 12
+    assert found["other"].layer == "conv_1"
 
 
 def test_nothing_stays_in_the_home(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from cifar_core.training.features import (
 )
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (600, 8, 8, 3)).astype(np.uint8)
-WORTH_IT: dict[str, Any] = {"images": 600, "epochs": 10**6, "budget": 10**9, "augmented": False}
+WORTH_IT: dict[str, Any] = {"images": 10**5, "epochs": 10, "budget": 10**9, "augmented": False}
 
 
 def cut(seed: int = 1, name: str = "conv", filters: int = 4) -> Cut:
@@ -150,8 +150,8 @@ def test_tensorflow_reads_stored_features_where_they_are(tmp_path: Path) -> None
 
 
 def test_features_are_used_where_they_save_time() -> None:
-    decision = decide(cut(), **WORTH_IT)
-    assert decision.used and "0.7 MB" in decision.why
+    decision = decide(big(), **WORTH_IT)
+    assert decision.used and "1.6 MB for 100,000 images" in decision.why
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_features_are_used_where_they_save_time() -> None:
         ({"augmented": True}, "augmentation"),
         ({"budget": 600_000}, "0.6 MB are allowed"),
         ({"epochs": 1}, "longer than they save in 1 epoch"),
-        ({"epochs": 10}, "longer than they save in 10 epochs"),
+        ({"images": 100}, "longer than they save in 10 epochs"),
     ],
 )
 def test_where_features_are_not_used_a_sentence_says_why(changed: dict[str, Any], why: str) -> None:
-    decision = decide(cut(), **WORTH_IT | changed)
+    decision = decide(big(), **WORTH_IT | changed)
     assert not decision.used and why in decision.why
 
 

@@ -1,0 +1,174 @@
+"""Looking inside networks: what is computed, and what a run's folder must hold for it."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from cifar_core import worker
+from cifar_core.experiment.experiment import ClassSplit, Experiment
+from cifar_core.experiment.measured import State
+from cifar_core.experiment.settings import apply
+from cifar_core.runs.store import Store
+from cifar_core.training.inside import NoNetworkError, gram, kept_network, linear_cka, look, principal_components
+from cifar_core.training.networks import build
+from tests.training.makers import experiment, images, phase, small, tuning
+
+OWNER = "a test"
+ENDS = {"layers": (), "epochs": 1}
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def test_a_representation_is_like_itself_turned_and_scaled_and_unlike_another() -> None:
+    features = noise(40, 6)
+    turned = features @ np.linalg.qr(noise(6, 6, seed=1))[0] * 3 + 5
+    assert linear_cka(gram(features), gram(turned)) == pytest.approx(1, abs=1e-5)
+    assert linear_cka(gram(features), gram(noise(40, 6, seed=2))) < 0.4
+    assert linear_cka(gram(features), gram(np.ones((40, 3), np.float32))) == 0
+
+
+def test_linear_cka_is_the_formula_of_the_paper() -> None:
+    one, other = noise(30, 4), noise(30, 7, seed=1)
+    x, y = one - one.mean(axis=0), other - other.mean(axis=0)
+    expected = np.linalg.norm(y.T @ x) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y))
+    assert linear_cka(gram(one), gram(other)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_principal_components_are_scikit_learns() -> None:
+    from sklearn.decomposition import PCA
+
+    features = noise(50, 8) * np.arange(1, 9, dtype=np.float32)
+    points, explained = principal_components(features)
+    expected = PCA(2).fit(features)
+    assert np.abs(points) == pytest.approx(np.abs(expected.transform(features)), abs=1e-3)
+    assert explained == pytest.approx(expected.explained_variance_ratio_, rel=1e-4)
+
+
+def test_the_look_at_an_image_has_probabilities_maps_and_explanations() -> None:
+    meant = small()
+    model = build(meant, 0, seed=1)
+    image = images().test_images[0]
+    expected = model.predict(image[None], verbose=0)[0]
+    found = look(model, meant.networks[0], image)
+    assert found["probabilities"] == pytest.approx(expected, abs=1e-6)
+    assert found["explained"].tolist() == np.argsort(-expected).tolist()
+    assert found["heat"].shape == (2, 32, 32)
+    assert 0 <= found["heat"].min() <= found["heat"].max() <= 1
+    assert found["layer"] == "conv_1"
+    maps = {name: array.shape for name, array in found.items() if name.startswith("maps/")}
+    assert maps == {"maps/conv_1": (4, 4, 4)}
+
+
+def test_grad_cam_finds_where_the_score_comes_from() -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[20:28, 4:12] = 255
+    pixels = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
+    values = keras.layers.Rescaling(1 / 255)(pixels)
+    values = keras.layers.Conv2D(4, 5, activation="relu", kernel_initializer="ones", name="conv_1")(values)
+    values = keras.layers.GlobalAveragePooling2D(name="global_average_pool_1")(values)
+    output = keras.layers.Dense(2, "softmax", name="output")
+    model = keras.Model(pixels, output(values))
+    output.set_weights([np.array([[1, -1]] * 4, np.float32), np.zeros(2, np.float32)])
+    layers = ({"kind": "conv", "filters": 4, "kernel": 5}, {"kind": "global_average_pool"})
+    found = look(model, small(layers=layers).networks[0], image)
+    of_first, of_second = found["heat"][found["explained"].argsort()]
+    row, column = np.unravel_index(of_first.argmax(), of_first.shape)
+    assert 18 <= row <= 30 and 2 <= column <= 14
+    assert of_first[:10].max() < 0.1
+    assert not of_second.any()
+
+
+def test_a_network_without_maps_is_said_so() -> None:
+    meant = apply(small(), ['phases.0.head.layers=[{"kind":"flatten"}]', "phases.0.head.from_layer=conv_1"])
+    with pytest.raises(NoNetworkError, match="no convolution"):
+        look(build(meant, 0, seed=1), meant.networks[0], images().test_images[0])
+
+
+def test_a_damaged_or_missing_model_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(NoNetworkError, match="has kept no model"):
+        kept_network(tmp_path / "model.keras")
+    (tmp_path / "model.keras").write_bytes(b"no model")
+    with pytest.raises(NoNetworkError, match="cannot be read"):
+        kept_network(tmp_path / "model.keras")
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store, with a supervisor that stays."""
+    reader, _ = os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(reader, closefd=False))
+    monkeypatch.setattr(worker, "open_images", lambda *_, **__: images())
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+def trained(store: Store, meant: Experiment) -> str:
+    run = store.submit(meant, 1, "a run")
+    assert store.claim(OWNER, run=run, lease=600) is not None
+    worker.Job(store.home, run, OWNER, time.time()).do()
+    assert store.run(run).state is State.DONE
+    return run
+
+
+def ask(store: Store, **question: Any) -> dict[str, Any]:
+    result = store.home / "answer.npz"
+    worker.inspect({"home": str(store.home), "result": str(result), **question})
+    with np.load(result) as file:
+        return dict(file)
+
+
+def test_inside_a_fine_tuned_run_is_compared_with_the_phase_before(store: Store) -> None:
+    found = ask(store, inspect="inside", run=trained(store, experiment()))
+    assert found["filters"].shape == (5, 5, 3, 4)
+    assert np.array_equal(found["filters"], found["filters_before"])  # frozen
+    blocks = found["blocks"].tolist()
+    assert blocks == found["blocks_before"].tolist() == ["conv_1", "dense_1"]
+    assert found["cka"][0, 0] == pytest.approx(1, abs=1e-6)
+    assert found["cka"][1, 1] < 1
+    assert found["points"].shape == found["points_before"].shape == (12, 2)
+    assert found["compared"] == 12
+    assert set(found["labels"]) == {0, 1, 2}
+    assert len(found["class_names"]) == 3
+
+
+def test_inside_a_run_whose_last_phase_has_another_head_compares_what_it_can(store: Store) -> None:
+    other = phase("other head", "target", (phase().head.layers[-1],), epochs=1)  # type: ignore[union-attr]
+    other = other.model_copy(update={"head": other.head.model_copy(update={"from_layer": "dense_1"})})  # type: ignore[union-attr]
+    meant = experiment(phase(), other, split=ClassSplit(source=(0, 1, 2), target=(5, 3)))
+    found = ask(store, inspect="inside", run=trained(store, meant))
+    assert found["cka"].shape == (len(found["blocks_before"]), len(found["blocks"]))
+
+
+def test_inside_a_run_of_one_phase_has_nothing_before(store: Store) -> None:
+    found = ask(store, inspect="inside", run=trained(store, small(epochs=1)))
+    assert "points" in found
+    assert not {"points_before", "filters_before", "cka"} & found.keys()
+
+
+def test_inside_is_refused_for_other_images_and_for_runs_without_a_model(store: Store) -> None:
+    run = trained(store, small(epochs=1))
+    (store.artifacts(run) / worker.MODEL).unlink()
+    assert "has kept no model" in str(ask(store, inspect="inside", run=run)["error"])
+    queued = store.submit(small(), 1, "waits")
+    assert "has kept no model" in str(ask(store, inspect="inside", run=queued)["error"])
+    assert "no run" in str(ask(store, inspect="inside", run="nosuchrn")["error"])
+
+
+def test_several_runs_look_at_one_image(store: Store) -> None:
+    import base64
+
+    chosen = [trained(store, meant) for meant in (small(epochs=1), experiment(phase(epochs=1), tuning(epochs=1)))]
+    pixels = base64.b64encode(np.ascontiguousarray(images().test_images[0]).tobytes()).decode()
+    found = ask(store, inspect="look", runs=chosen, images=[pixels, pixels])
+    assert [len(found[f"{place}/probabilities"]) for place in (0, 1)] == [2, 3]
+    assert found["1/class_names"].tolist() == [images().dataset.classes[index] for index in (5, 3, 9)]
