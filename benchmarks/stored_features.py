@@ -95,7 +95,7 @@ class Notes:
     def __call__(self, done: int, images: int, eta: float | None) -> None:
         self.computed.append((done, time.process_time(), time.perf_counter()))
 
-    def features(self, phase: int, sentence: str) -> None:
+    def features(self, phase: int, sentence: str, seconds: float) -> None:
         self.why = sentence
 
     def points(self, phase: int, points: list[Point]) -> None:

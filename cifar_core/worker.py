@@ -280,9 +280,9 @@ class Job:
         self.store.begin_phase(self.id, self.owner, index, name)
         self._say(State.TRAINING, "compiling the first step")
 
-    def features(self, phase: int, sentence: str) -> None:
-        """Whether a phase trains on stored features, and why."""
-        self.store.record_features(self.id, self.owner, phase, sentence)
+    def features(self, phase: int, sentence: str, seconds: float) -> None:
+        """Whether a phase trains on stored features, and why; the seconds it took to have them."""
+        self.store.record_features(self.id, self.owner, phase, sentence, seconds)
 
     def before(self, phase: int, before: Before) -> None:
         """Validation before any step of a phase."""

@@ -142,8 +142,8 @@ def to_csv(histories: Sequence[PhaseHistory]) -> str:
 
 
 def training_seconds(history: PhaseHistory) -> float:
-    """Return the seconds of a phase's epochs, validation included."""
-    return sum(done.seconds for done in history.epochs)
+    """Return the seconds of a phase's epochs, validation included, and of the stored features that it trained on."""
+    return history.features_seconds + sum(done.seconds for done in history.epochs)
 
 
 def images_seen(histories: Sequence[PhaseHistory]) -> int:

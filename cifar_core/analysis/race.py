@@ -123,7 +123,7 @@ def chart(racers: Racers, *, dark: bool = False) -> dict[str, Any]:
         {"field": "y", "type": "quantitative", "title": "validation accuracy", "format": ".1%"},
     ]
     at_label = {"x": {**x, "field": "label_x"}, "y": {**y, "field": "label_y"}}
-    text = {"type": "text", "align": "left", "baseline": "middle", "dx": 4, "fontSize": 12, "fontWeight": 600}
+    text = {"type": "text", "align": "left", "baseline": "middle", "dx": 4, "fontSize": 12}
     return {
         "height": _HEIGHT,
         "datasets": {

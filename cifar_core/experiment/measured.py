@@ -101,7 +101,8 @@ class PhaseHistory:
 
     `kept_epoch` (from 1) is the epoch whose weights a phase with early stopping ended with. It is None until then,
     when the phase was stopped, and without early stopping: the weights are those of the last step. `features` says in
-    a sentence whether the phase was trained on stored features, and why.
+    a sentence whether the phase was trained on stored features, and why; having them took `features_seconds`.
+    `reused_from` is the run that trained the phase, where it was not trained again.
     """
 
     index: int
@@ -113,6 +114,7 @@ class PhaseHistory:
     kept_epoch: int | None = None
     reused_from: str | None = None
     features: str = ""
+    features_seconds: float = 0.0
 
     @property
     def result(self) -> Epoch | None:

@@ -78,6 +78,7 @@ def read_history(connection: Connection, run: str, most_points: int | None = Non
             kept_epoch=row.kept_epoch,
             reused_from=row.reused_from,
             features=row.features,
+            features_seconds=row.features_seconds,
         )
         for row in begun
     )

@@ -194,11 +194,11 @@ class Store:
                 if rows:
                     connection.execute(insert(table), rows)
 
-    def record_features(self, run: str, owner: str, phase: int, sentence: str) -> None:
-        """Set whether the phase trains on stored features, and why."""
+    def record_features(self, run: str, owner: str, phase: int, sentence: str, seconds: float) -> None:
+        """Set whether the phase trains on stored features, and why, and the seconds it took to have them."""
         with self._claimed(run, owner) as connection:
             mine = update(phases).where(phases.c.run == run, phases.c.phase == phase)
-            connection.execute(mine.values(features=sentence))
+            connection.execute(mine.values(features=sentence, features_seconds=seconds))
 
     def record_before(self, run: str, owner: str, phase: int, before: Before) -> None:
         """Set the phase's validation before any step."""

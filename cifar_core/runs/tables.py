@@ -30,6 +30,7 @@ UPGRADES = {
         "ALTER TABLE phases ADD COLUMN kept_epoch INTEGER",
         "ALTER TABLE phases ADD COLUMN reused_from VARCHAR",
         "ALTER TABLE phases ADD COLUMN features TEXT DEFAULT '' NOT NULL",
+        "ALTER TABLE phases ADD COLUMN features_seconds DOUBLE PRECISION DEFAULT 0 NOT NULL",
         "ALTER TABLE runs ADD COLUMN resumed INTEGER DEFAULT 0 NOT NULL",
     )
 }
@@ -137,6 +138,7 @@ phases = Table(
     Column("reused_from", String),
     # Whether it was trained on stored features, and why: a sentence.
     Column("features", Text, nullable=False, default="", server_default=""),
+    Column("features_seconds", Number, nullable=False, default=0.0, server_default="0"),
 )
 
 # Ends of phases that later runs may begin with, by everything that decides them.

@@ -25,8 +25,8 @@ class Reporter(Protocol):
     def phase(self, index: int, name: str) -> None:
         """A phase begins."""
 
-    def features(self, phase: int, sentence: str) -> None:
-        """Whether a phase trains on stored features, and why."""
+    def features(self, phase: int, sentence: str, seconds: float) -> None:
+        """Whether a phase trains on stored features, and why; the seconds it took to have them."""
 
     def before(self, phase: int, before: Before) -> None:
         """Validation before any step of a phase."""

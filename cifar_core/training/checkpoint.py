@@ -45,6 +45,10 @@ class Checkpoint:
     position: Position
     arrays: Mapping[str, NDArray[Any]]
 
+    def is_of(self, fitted: keras.Model) -> bool:
+        """Whether the same layers were being fitted: all of a network, or what is behind its frozen ones."""
+        return list(self.arrays["fitted"]) == _fitted(fitted)
+
 
 def save(
     path: Path,
@@ -52,12 +56,14 @@ def save(
     layers: Sequence[keras.layers.Layer],
     optimizer: keras.optimizers.Optimizer | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    fitted: Sequence[str] = (),
 ) -> None:
     """Keep a position with the weights of some layers, at once or not at all.
 
-    Without an optimizer it is the end of a phase, whose successor starts a new one.
+    Without an optimizer it is the end of a phase, whose successor starts a new one. `fitted` are the layers that
+    optimizer and callbacks know.
     """
-    arrays: dict[str, Any] = {"position": np.array([position.phase, position.epoch])}
+    arrays: dict[str, Any] = {"position": np.array([position.phase, position.epoch]), "fitted": np.array(fitted, str)}
     for layer in layers:
         arrays |= {f"layer/{layer.name}/{place}": weight for place, weight in enumerate(layer.get_weights())}
     if optimizer is not None:
@@ -183,7 +189,18 @@ class KeepEachEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Save. A phase that ends early here has no epoch left to go on with."""
         done = self._epochs if self.model.stop_training else epoch + 1
-        save(self._path, Position(self._phase, done), self._layers, self.model.optimizer, self._callbacks)
+        save(
+            self._path,
+            Position(self._phase, done),
+            self._layers,
+            self.model.optimizer,
+            self._callbacks,
+            _fitted(self.model),
+        )
+
+
+def _fitted(model: keras.Model) -> list[str]:
+    return [layer.name for layer in model.layers if layer.weights]
 
 
 def _numbered(arrays: Mapping[str, NDArray[Any]], prefix: str) -> list[NDArray[Any]]:

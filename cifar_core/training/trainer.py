@@ -96,6 +96,7 @@ def train(
             shortcut, why = find_shortcut(model, experiment, index, phase_feed, images, features, reporter)
             with ExitStack() as held:
                 way = model, phase_feed.train, phase_feed.validation
+                asked = time.perf_counter()
                 if shortcut is not None:
                     ledger.switch("extract")
                     try:
@@ -106,7 +107,7 @@ def train(
                     except DataNotStoredError as error:
                         shortcut, why = None, f"No stored features: {error}"
                 reporter.phase(index, phase.name)
-                reporter.features(index, why)
+                reporter.features(index, why, time.perf_counter() - asked if shortcut is not None else 0.0)
                 _train_phase(experiment, index, model, *way, seed, reporter, ledger, clock, folder, begun)
             if folder is not None and index < len(experiment.phases) - 1:
                 ledger.switch("saving")
@@ -138,6 +139,9 @@ def _train_phase(
     steps = len(batches.batches)
     together = steps_per_execution(fitted, phase.batch_size, steps, by_step=phase.schedule.changes_by == "step")
     compile_for(phase, network, fitted, together)
+    checkpoint = load(folder / CHECKPOINT) if folder is not None and begun else None
+    if checkpoint is not None and not checkpoint.is_of(fitted):
+        checkpoint, begun = None, 0  # it was on stored features then, or is now: the phase begins again
     one_hot = network.outputs if phase.learns_one_hot else None
     size = min(EVALUATION_BATCH, max(phase.batch_size, EVALUATION_BATCH // together))  # as many come at once
     judged = validation.in_order(one_hot=one_hot, batch_size=size)
@@ -153,8 +157,7 @@ def _train_phase(
     if folder is not None:
         layers = [model.get_layer(layer.name) for layer in network.layers if layer.trainable]
         watching.append(KeepEachEpoch(folder / CHECKPOINT, index, phase.epochs, layers, remembering))
-        if begun:
-            checkpoint = load(folder / CHECKPOINT)
+        if checkpoint is not None:
             restore_weights(checkpoint, model)
             watching.append(GoOn(checkpoint, remembering))
     try:

@@ -16,7 +16,7 @@ from tests.filled_store import finished as add_finished
 
 TINY = "Experiment?start=scratch&set=data.per_class=20&set=phases.0.epochs=1&set=phases.1.epochs=1&seed={seed}"
 LONG = "Experiment?start=scratch&set=data.per_class=40&set=phases.0.epochs=5000&seed={seed}"
-PAGES = ("", "Experiment", "Live", "Results", "Compare", "Published", "Glossary")
+PAGES = ("", "Experiment", "Live", "Results", "Compare", "Try", "Published", "Glossary")
 Come = Callable[..., Visitor]
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from cifar_core.experiment.settings import apply
 from cifar_core.runs.store import Store
-from tests.filled_store import FIRST, finished
+from cifar_core.ui.form import FIRST
+from tests.filled_store import finished
 from tests.pages.app import App
 
 

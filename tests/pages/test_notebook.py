@@ -3,7 +3,8 @@
 import pytest
 
 from cifar_core.runs.store import Store
-from tests.filled_store import FIRST, NASTY_NAME, finished, queue
+from cifar_core.ui.form import FIRST
+from tests.filled_store import NASTY_NAME, finished, queue
 from tests.pages.app import App
 
 

@@ -187,7 +187,13 @@ def test_a_store_of_the_first_version_is_opened_with_all_it_has(store: Store) ->
     before = store.run(run), store.history(run)
     store.close()
     with sqlite3.connect(store.home / "store.sqlite") as connection:
-        new = ("phases", "kept_epoch"), ("phases", "reused_from"), ("phases", "features"), ("runs", "resumed")
+        new = (
+            ("phases", "kept_epoch"),
+            ("phases", "reused_from"),
+            ("phases", "features"),
+            ("phases", "features_seconds"),
+            ("runs", "resumed"),
+        )
         for table, column in new:
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         connection.execute("DROP TABLE checkpoints")

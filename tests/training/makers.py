@@ -83,7 +83,7 @@ class Notes:
     def phase(self, index: int, name: str) -> None:
         self.events.append((name, index))
 
-    def features(self, phase: int, sentence: str) -> None:
+    def features(self, phase: int, sentence: str, seconds: float) -> None:
         self.whys[phase] = sentence
 
     def before(self, phase: int, before: Before) -> None:

@@ -112,3 +112,19 @@ def test_a_damaged_checkpoint_is_told_in_words(content: bytes, tmp_path: Path) -
 
 def test_a_folder_without_checkpoints_begins_at_the_start(tmp_path: Path) -> None:
     assert standing(tmp_path) == Position(0, 0)
+
+
+def test_a_phase_that_was_on_stored_features_begins_again_where_there_are_none_now(tmp_path: Path) -> None:
+    """Optimizer and callbacks know other layers then; the result is the same up to rounding."""
+    described = experiment(
+        phase(epochs=1),
+        phase(name="tuned", train_on="target", epochs=4, freeze=Freeze(rule="first_layers", count=1)),
+    )
+    _, undisturbed = trained(described, tmp_path / "whole")
+    folder = tmp_path / "cut"
+    cut_off(described, folder, 1, 2)
+    kept = dict(np.load(folder / CHECKPOINT))
+    np.savez(folder / CHECKPOINT, **(kept | {"fitted": np.array(["output"])}))
+    _, notes = trained(described, folder)
+    assert [row.epoch for row in notes.epochs[1]] == [1, 2, 3, 4]
+    assert notes.history(1) == undisturbed.history(1)
