@@ -59,7 +59,7 @@ def show_agreement(other: str) -> None:
         st.info("These runs share no test images with the same label.")
         return
     said = dict(
-        zip(GROUPS, ("both right", f"only {names[baseline]}", f"only {names[other]}", "both wrong"), strict=True)
+        zip(GROUPS, ("both right", f"{names[baseline]} alone", f"{names[other]} alone", "both wrong"), strict=True)
     )
     counts = agreement_counts(found)
     st.dataframe(

@@ -152,7 +152,7 @@ def matrix_figure(
         hoverinfo="skip",
     )
     cells = [
-        (column, name, value, text.format(value).replace("-", "−") if is_small else "", said)
+        (column, name, value, _signed(text.format(value)) if is_small else "", said)
         for (name, column, value), said in zip(
             (
                 (name, column, value)
@@ -191,6 +191,10 @@ def matrix_figure(
     figure.update_xaxes(title_text=axes[1], tickangle=-45, showgrid=False, tickfont={"size": 12}, range=_ends(columns))
     figure.update_yaxes(title_text=axes[0], showgrid=False, tickfont={"size": 12}, range=_ends(names)[::-1])
     return figure
+
+
+def _signed(text: str) -> str:
+    return "0" if text in ("+0", "-0") else text.replace("-", "−")
 
 
 def _ends(names: Sequence[str]) -> list[float]:

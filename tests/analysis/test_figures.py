@@ -73,7 +73,7 @@ def test_many_classes_are_drawn_small_and_without_numbers() -> None:
 def test_the_difference_of_two_matrices_has_signs_and_its_middle_at_zero() -> None:
     names = ["cat", "dog"]
     figure = difference_figure(pd.DataFrame([[0.5, -0.5], [0, 0]], index=names, columns=names), "one", "other")
-    assert sorted(text for trace in figure.data[1:] for text in trace.text) == ["+0", "+0", "+50", "−50"]
+    assert sorted(text for trace in figure.data[1:] for text in trace.text) == ["+50", "0", "0", "−50"]
     assert figure.data[0].zmin == -figure.data[0].zmax
 
 
