@@ -1,8 +1,8 @@
 """Two rules for every test: no Keras in this process, and no deadline on a slow machine.
 
 Streamlit clears Keras's session after each script run, AppTest's included, so the two must never share a process.
-Therefore tests/training is left out of an ordinary `python -m pytest`; one test there
-(tests/architecture/test_processes.py) runs it in a process of its own and shows its output. Naming it,
+Therefore tests/training is left out of an ordinary `python -m pytest`; tests/architecture/test_processes.py
+runs its modules in processes of their own and shows their output. Naming it,
 `python -m pytest tests/training`, runs it here, and nothing else may be named beside it.
 """
 

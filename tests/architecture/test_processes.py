@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,18 +11,46 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def test_training_passes_its_tests_in_a_process_of_its_own(request: pytest.FixtureRequest) -> None:
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "training").glob("test_*.py"))
+AT_A_TIME = 2
+"""Each waits for the other's imports, builds and disk."""
+
+Passing = dict[str, "Future[subprocess.CompletedProcess[str]]"]
+
+
+@pytest.fixture(scope="module")
+def passing(request: pytest.FixtureRequest) -> Iterator[Passing]:
+    """Each module of tests/training, under way in a process of its own: many models in one slow it down."""
     seed = request.config.getoption("randomly_seed", default=None)
     same_order = [f"--randomly-seed={seed}"] if isinstance(seed, int) else []
-    tests = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/training", *same_order],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+
+    def run(module: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", module, *same_order],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    chosen = [
+        item.callspec.params["module"]  # type: ignore[attr-defined]
+        for item in request.session.items
+        if _is_of_training(item)
+    ]
+    with ThreadPoolExecutor(AT_A_TIME) as processes:
+        yield {module: processes.submit(run, module) for module in chosen}
+
+
+def _is_of_training(item: pytest.Item) -> bool:
+    return getattr(item, "originalname", "") == test_training_passes_its_tests_in_processes_of_its_own.__name__
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_training_passes_its_tests_in_processes_of_its_own(module: str, passing: Passing) -> None:
+    tests = passing[module].result()
     if tests.returncode:
-        pytest.fail(f"python -m pytest tests/training\n\n{tests.stdout}", pytrace=False)
+        pytest.fail(f"python -m pytest {module}\n\n{tests.stdout}", pytrace=False)
 
 
 def test_training_tests_are_not_mixed_with_others() -> None:
