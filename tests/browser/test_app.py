@@ -16,7 +16,7 @@ from tests.filled_store import finished as add_finished
 
 TINY = "Experiment?start=scratch&set=data.per_class=20&set=phases.0.epochs=1&set=phases.1.epochs=1&seed={seed}"
 LONG = "Experiment?start=scratch&set=data.per_class=40&set=phases.0.epochs=5000&seed={seed}"
-PAGES = ("", "Experiment", "Live", "Results", "Compare", "Try", "Published", "Glossary")
+PAGES = ("", "Experiment", "Live", "Results", "Compare", "Plan", "Try", "Notebook", "Published", "Glossary")
 Come = Callable[..., Visitor]
 
 
@@ -126,6 +126,8 @@ def test_a_dark_browser_gets_dark_pages_and_a_light_one_light_pages(visit: Come)
 )
 def test_tab_goes_through_the_navigation_and_then_down_the_page(visit: Come, page: str, widgets: list[str]) -> None:
     visitor, stops = visit().open(page), [""]
+    visitor.page.get_by_text(widgets[-1]).first.wait_for()  # what is drawn later would take the focus away
+    visitor.page.wait_for_load_state("networkidle")
     while stops[-1] != widgets[-1] and len(stops) < 40:
         stops.append(visitor.tab())
     places = [stops.index(name) for name in ("Transfer Lab", *PAGES[1:], *widgets)]
