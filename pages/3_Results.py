@@ -368,6 +368,9 @@ histories = reads.history(run.id)
 curves([(run, histories)], key="results")
 if inside := unfolded("Epochs as a table", key="fold.epochs"):
     inside.dataframe(tables.epochs(histories), hide_index=True, alt="All epochs of the run")
+for phase in histories:
+    if phase.features:
+        st.caption(f"**{plain(phase.name)}**: {plain(phase.features)}")
 if proven := [phase for phase in histories if phase.changes]:
     st.subheader("Proof of freezing", help=help_for("proof of freezing"))
     st.markdown("\n".join(f"- **{plain(phase.name)}**: {plain(change_sentence(phase.changes))}" for phase in proven))
