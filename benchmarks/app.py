@@ -57,6 +57,9 @@ PAGES = {
     "Live": ("Live", ".st-key-live-accuracy-epoch svg.marks"),
     "Results": ("Results", '[data-testid="stPlotlyChart"] .main-svg'),
     "Compare": ("Compare", '[data-testid="stMultiSelect"]'),
+    "Plan": ("Plan", ".st-key-plan-start button"),
+    "Try": ("Try", '[data-testid="stImage"] img'),
+    "Notebook": ("Notebook", '[data-testid="stMarkdown"] hr, [data-testid="stExpander"]'),
     "Published": ("Published", '[data-testid="stDataFrame"]'),
     "Glossary": ("Glossary", "#validation"),
 }

@@ -39,7 +39,7 @@ from cifar_core.data.errors import DataError
 from cifar_core.data.feature_store import feature_store
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.measured import Before, Epoch, LayerChange, Point, Progress, Run, State
+from cifar_core.experiment.measured import MODEL, Before, Epoch, LayerChange, Point, Progress, Run, State
 from cifar_core.runs.errors import ClaimLost, StoreError, UnknownRun
 from cifar_core.runs.store import Store
 from cifar_core.training.augmenting import examples
@@ -68,7 +68,7 @@ EXPLAINED = (
 )
 REUSE = "TRANSFER_LAB_REUSE"
 """Set to "off" in the environment to train every phase anew."""
-MODEL, TEST, VALIDATION = "model.keras", "test.npz", "validation.npz"
+TEST, VALIDATION = "test.npz", "validation.npz"
 
 
 class Job:
@@ -185,23 +185,27 @@ class Job:
         return path
 
     def _beginnings(self, environment: dict[str, Any], weights: Path | None) -> list[str]:
-        """For every phase, a key of all that decides the network's state at its end."""
+        """For every phase that others follow, a key of all that decides the network's state at its end.
+
+        Weights count by what is in their file, not by where it lies.
+        """
         experiment = self.run.experiment
         decides = {
             "seed": self.run.seed,
             **{name: environment[name] for name in ("fingerprint", "hardware", "versions")},
             "weights": None if weights is None else file_hash(weights),
         }
-        return [
-            hashlib.sha256(json.dumps(decides | beginning(experiment, phase), sort_keys=True).encode()).hexdigest()
-            for phase in range(len(experiment.phases))
+        weights_but_place = {"initial_weights": experiment.initial_weights.model_dump(exclude={"path"})}
+        begun = [
+            decides | beginning(experiment, phase) | weights_but_place for phase in range(len(experiment.phases) - 1)
         ]
+        return [hashlib.sha256(json.dumps(all_of_it, sort_keys=True).encode()).hexdigest() for all_of_it in begun]
 
     def _reuse(self) -> dict[str, Any] | None:
         """Begin where another run ended a phase, if one began alike; the last phase is always trained."""
         if os.environ.get(REUSE) == "off":
             return None
-        for phase in reversed(range(len(self._keys) - 1)):
+        for phase in reversed(range(len(self._keys))):
             if (found := self.store.checkpoint(self._keys[phase])) is None:
                 continue
             source, their_phase = found

@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cifar_core.data.weights import imagenet_file
 from cifar_core.experiment.backbones import BACKBONES, Backbone
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.pixels import PIXEL_SCALES
@@ -123,7 +124,7 @@ def show_weights(row: Backbone, runs: dict[str, str]) -> None:
     """Where the initial weights come from."""
     match state["form.weights"]:
         case "imagenet" if row.application is not None:
-            here = reads.imagenet_weights(row.application).exists()
+            here = imagenet_file(row.application).exists()
             st.caption(
                 f"ImageNet weights of {row.title}: {'on this computer' if here else 'not on this computer yet'}.",
                 help=help_for("ImageNet weights"),

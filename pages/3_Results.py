@@ -379,7 +379,7 @@ if proven := [phase for phase in histories if phase.changes]:
             for phase in proven:
                 show_changes(phase)
 st.subheader("More about this run")
-has_model = (store.artifacts(run.id) / "model.keras").exists()
+has_model = reads.has_model(run)
 if has_model:
     st.page_link(
         "pages/8_Try.py",

@@ -2,19 +2,18 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import streamlit as st
 
-from cifar_core.analysis.estimate import Estimate, Estimates, in_words, length, work
+from cifar_core.analysis.estimate import Estimate, in_words, length, work
 from cifar_core.analysis.history import Measured
 from cifar_core.analysis.labels import labels
 from cifar_core.analysis.published import Badge, Claim, claims, from_random_weights, runs_of, table, worth_running
 from cifar_core.analysis.wording import count, percent, status
 from cifar_core.data.weights import missing_weights
 from cifar_core.experiment.experiment import Data, Experiment
-from cifar_core.experiment.measured import PhaseHistory, Run
+from cifar_core.experiment.measured import Run
 from cifar_core.experiment.recipe import CIFAR10
 from cifar_core.experiment.recipes import RECIPES, Recipe, with_random_weights
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, smoke
@@ -36,19 +35,13 @@ NUMBERS = ("published", "measured here", "difference", "time here", "trainable p
 NO_IMAGES = "CIFAR-10 is not on this computer; the Experiment page downloads it, or takes a folder or archive of yours."
 
 
-@st.cache_resource(max_entries=10_000, show_spinner=False)
-def epochs_of(run: str, finished: datetime | None) -> tuple[PhaseHistory, ...]:
-    """What the phases of a run had measured by epoch when it finished: thousands of them fit into memory."""
-    return tuple(replace(phase, points=(), changes=()) for phase in reads.store().history(run, points=0))
-
-
 @st.cache_resource(max_entries=2, show_spinner=False)
 def judged(
     finished: tuple[tuple[str, str, datetime | None], ...], lacking: frozenset[str], _runs: Sequence[Run]
-) -> tuple[list[Claim], list[Claim], Estimates]:
-    """The claims, those without ImageNet weights, and the estimates: anew when a run ended, was renamed or deleted."""
-    measured: list[Measured] = [(run, epochs_of(run.id, run.finished)) for run in _runs]
-    return claims(measured, lacking), from_random_weights(measured), Estimates(measured)
+) -> tuple[list[Claim], list[Claim]]:
+    """The claims, and those without ImageNet weights: anew when a run has ended, was renamed or deleted."""
+    measured: list[Measured] = [(run, reads.epochs_of(run)) for run in _runs]
+    return claims(measured, lacking), from_random_weights(measured)
 
 
 def run_links(runs: Sequence[Run], own: Sequence[Claim]) -> None:
@@ -202,7 +195,8 @@ st.markdown(
 images_here = reads.where_images_are(CIFAR10) is not None
 lacking = frozenset(recipe.id for recipe in RECIPES.values() if missing_weights(recipe.experiment))
 finished = [run for run in reads.runs(archived=True) if run.state.is_finished]
-found, random, estimates = judged(tuple((run.id, run.name, run.finished) for run in finished), lacking, finished)
+found, random = judged(tuple((run.id, run.name, run.finished) for run in finished), lacking, finished)
+estimates = reads.estimates()
 rows = table(found)
 st.dataframe(
     rows.assign(verdict=rows["verdict"].map(lambda verdict: [verdict])),

@@ -16,7 +16,8 @@ from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError
-from cifar_core.experiment.strategies import STRATEGIES, Choices, blocks_of, changed, usual_last
+from cifar_core.experiment.settings import changed
+from cifar_core.experiment.strategies import STRATEGIES, Choices, blocks_of, usual_last
 from cifar_core.experiment.transfer_map import TransferMap, depths
 from cifar_core.experiment.wording import class_list
 from cifar_core.home import home

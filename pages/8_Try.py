@@ -27,11 +27,7 @@ set_up("Try")
 
 def chosen_runs() -> list[Run]:
     """Choose runs that have kept a network; the page's address keeps naming them."""
-    known = {
-        run.id: run
-        for run in reads.runs()
-        if run.state.is_finished and (reads.store().artifacts(run.id) / "model.keras").exists()
-    }
+    known = {run.id: run for run in reads.runs() if run.state.is_finished and reads.has_model(run)}
     if not known:
         st.info("No run has kept a network yet.", icon=":material/image_search:")
         st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")

@@ -19,9 +19,9 @@ from cifar_core.analysis.metrics import per_class
 from cifar_core.analysis.predictions import Predictions, load
 from cifar_core.analysis.report import report
 from cifar_core.data.arrays import Images
-from cifar_core.experiment.measured import Run
+from cifar_core.experiment.measured import MODEL, Run
 
-MODEL, SPLITS = "model.keras", ("test", "validation")
+SPLITS = "test", "validation"
 ENDINGS = {"script": "py", "notebook": "ipynb", "report": "html", "csv": "csv", "archive": "zip"}
 """What a run can be exported as, and how the file's name ends."""
 

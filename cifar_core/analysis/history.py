@@ -136,11 +136,6 @@ def points(histories: Sequence[PhaseHistory]) -> pd.DataFrame:
     return pd.DataFrame(point_rows(histories), columns=PointRow._fields)
 
 
-def to_csv(histories: Sequence[PhaseHistory]) -> str:
-    """Return the epochs as CSV: columns as in `EpochRow`, commas between fields, decimal points whatever the locale."""
-    return str(epochs(histories).to_csv(index=False, lineterminator="\n"))
-
-
 def training_seconds(history: PhaseHistory) -> float:
     """Return the seconds of a phase's epochs, validation included, and of the stored features that it trained on."""
     return history.features_seconds + sum(done.seconds for done in history.epochs)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from cifar_core.analysis.estimate import Estimate, Estimates
 from cifar_core.analysis.labels import SEPARATOR
 from cifar_core.analysis.verdict import Group
+from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Run, State
-from cifar_core.experiment.strategies import changed
-from cifar_core.experiment.transfer_map import fingerprint
+from cifar_core.experiment.settings import changed
 from cifar_core.experiment.wording import class_list
 
 _BESIDE_TRAINING = ("start", "data", "build", "first_step", "evaluation", "saving")

@@ -263,6 +263,10 @@ def _readable(path: Path) -> Iterator[None]:
 
 def keras_cache() -> Path:
     """The folder where Keras keeps data sets; what Keras itself would look in."""
+    return keras_home() / "datasets"
+
+
+def keras_home() -> Path:
+    """The folder where Keras keeps what it downloads."""
     chosen = os.environ.get("KERAS_HOME")
-    base = Path(chosen).expanduser() if chosen else Path.home() / ".keras"
-    return base / "datasets"
+    return Path(chosen).expanduser() if chosen else Path.home() / ".keras"

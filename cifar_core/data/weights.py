@@ -1,15 +1,20 @@
 """Where Keras keeps weights that it downloaded; looked at without Keras."""
 
-import os
 from pathlib import Path
 
+from cifar_core.data.sources import keras_home
+from cifar_core.experiment.backbones import Application
 from cifar_core.experiment.experiment import Experiment
 
 
 def imagenet_folder() -> Path:
     """The folder where Keras keeps weights; what Keras itself would look in."""
-    chosen = os.environ.get("KERAS_HOME")
-    return (Path(chosen).expanduser() if chosen else Path.home() / ".keras") / "models"
+    return keras_home() / "models"
+
+
+def imagenet_file(application: Application) -> Path:
+    """Where Keras keeps the ImageNet weights of a network that has some, once it has downloaded them."""
+    return imagenet_folder() / application.imagenet
 
 
 def missing_weights(experiment: Experiment) -> Path | None:
@@ -17,5 +22,5 @@ def missing_weights(experiment: Experiment) -> Path | None:
     application = experiment.backbone_row.application
     if experiment.initial_weights.source != "imagenet" or application is None:
         return None
-    file = imagenet_folder() / application.imagenet
+    file = imagenet_file(application)
     return None if file.exists() else file

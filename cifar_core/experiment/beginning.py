@@ -1,5 +1,7 @@
 """When two experiments begin alike: what decides the state of a network at the end of a phase."""
 
+import json
+from functools import lru_cache
 from typing import Any
 
 from cifar_core.experiment.experiment import Experiment
@@ -17,5 +19,11 @@ def beginning(experiment: Experiment, phase: int) -> dict[str, Any]:
     for settings in plain["phases"]:
         del settings["name"]
     del plain["data"]["location"]
-    del plain["initial_weights"]["path"]
     return plain
+
+
+@lru_cache(maxsize=4096)
+def fingerprint(experiment: Experiment, phases: int | None = None) -> str:
+    """Return what decides all that an experiment trains, or its first phases, as text: equal for the same training."""
+    count = len(experiment.phases) if phases is None else phases
+    return json.dumps(beginning(experiment, count - 1), sort_keys=True)

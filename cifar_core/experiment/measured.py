@@ -8,6 +8,9 @@ from typing import Any
 
 from cifar_core.experiment.experiment import Experiment
 
+MODEL = "model.keras"
+"""The file, among a run's artifacts, of the network as its last phase left it."""
+
 
 class State(StrEnum):
     """Where a run stands: what has been confirmed, never what was asked for."""

@@ -30,6 +30,15 @@ def differences(base: Experiment, other: Experiment) -> list[str]:
     return list(_differences("", base.model_dump(mode="json"), other.model_dump(mode="json")))
 
 
+def changed(experiment: Experiment, **fields: Any) -> Experiment:
+    """Return the experiment with other fields, checked anew.
+
+    Raises:
+        ExperimentError: when they do not fit together.
+    """
+    return Experiment.parse({name: getattr(experiment, name) for name in Experiment.model_fields} | fields)
+
+
 def with_epochs(experiment: Experiment, epochs: int) -> Experiment:
     """Return the experiment with that many epochs in every phase, and schedules that fit into them.
 

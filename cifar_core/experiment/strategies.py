@@ -10,18 +10,10 @@ from itertools import takewhile
 from typing import Any
 
 from cifar_core.experiment.experiment import Experiment, Freeze, Head, InitialWeights, Phase
+from cifar_core.experiment.settings import changed
 
 _ALL = Freeze()
 _MOST_PHASES = 12
-
-
-def changed(experiment: Experiment, **fields: Any) -> Experiment:
-    """Return the experiment with other fields, checked anew.
-
-    Raises:
-        ExperimentError: when they do not fit together.
-    """
-    return Experiment.parse({name: getattr(experiment, name) for name in Experiment.model_fields} | fields)
 
 
 @dataclass(frozen=True)

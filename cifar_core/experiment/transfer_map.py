@@ -5,16 +5,15 @@ classes A (here: source) or B (target) lends its first n blocks to a new network
 random. The blocks stay frozen (BnB, AnB) or are fine-tuned (BnB+, AnB+); baseB learns B from scratch.
 """
 
-import json
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal
 
 from cifar_core.experiment.backbones import Backbone
-from cifar_core.experiment.beginning import beginning
+from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.experiment import Experiment, Freeze, Head, InitialWeights, Phase
 from cifar_core.experiment.record import ExperimentError
-from cifar_core.experiment.strategies import changed
+from cifar_core.experiment.settings import changed
 
 Curve = Literal["baseB", "baseA", "BnB", "BnB+", "AnB", "AnB+"]
 CURVES: dict[Curve, str] = {
@@ -118,10 +117,3 @@ def map_of(experiment: Experiment) -> tuple[TransferMap, Point] | None:
     found = TransferMap.of(experiment)
     point = found.point_of(experiment)
     return None if point is None else (found, point)
-
-
-@lru_cache(maxsize=4096)
-def fingerprint(experiment: Experiment, phases: int | None = None) -> str:
-    """Return what decides all that an experiment trains, or its first phases, as text: equal for the same training."""
-    count = len(experiment.phases) if phases is None else phases
-    return json.dumps(beginning(experiment, count - 1), sort_keys=True)

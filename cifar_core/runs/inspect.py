@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.measured import MODEL
 from cifar_core.runs.processes import WORKER_COMMAND, Worker, describe_exit
 
 SECONDS = 90.0
@@ -87,7 +88,7 @@ def kept_inside(home: Path, run: str) -> Inside | None:
     """Return what was found in a run's network before, or None where nobody asked yet, or it has trained since."""
     folder = home / "runs" / run
     try:
-        if (folder / INSIDE).stat().st_mtime < (folder / "model.keras").stat().st_mtime:
+        if (folder / INSIDE).stat().st_mtime < (folder / MODEL).stat().st_mtime:
             return None
         return Inside(**_arrays(folder / INSIDE))
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cifar_core.data.weights import imagenet_folder
+from cifar_core.data import weights
 from cifar_core.experiment.applications import BaseLayer
 from cifar_core.experiment.backbones import Backbone
 from cifar_core.experiment.experiment import Experiment
@@ -167,7 +167,7 @@ def imagenet_file(backbone: Backbone, say: Callable[[str], None]) -> Path:
     """
     application = backbone.application
     assert application is not None and application.imagenet
-    path = imagenet_folder() / application.imagenet
+    path = weights.imagenet_file(application)
     if path.exists():
         return path
     about = sum(4 * layer.weights for layer, _ in backbone.layers() if isinstance(layer, BaseLayer)) / 1e6

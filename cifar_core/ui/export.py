@@ -5,13 +5,13 @@ from io import BytesIO
 
 import streamlit as st
 
-from cifar_core.analysis.exports import MODEL, images_file, tables, to_csv, to_parquet, write_archive
+from cifar_core.analysis.exports import images_file, tables, to_csv, to_parquet, write_archive
 from cifar_core.analysis.history import Measured
 from cifar_core.analysis.keras_script import ScriptError, keras_notebook, keras_script
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.report import report
 from cifar_core.analysis.wording import size
-from cifar_core.experiment.measured import Run
+from cifar_core.experiment.measured import MODEL, Run
 from cifar_core.ui import reads
 from cifar_core.ui.text import plain
 

@@ -19,10 +19,8 @@ from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import find_images, open_images, path_of
 from cifar_core.data.errors import DataError
 from cifar_core.data.folders import FolderContents, look
-from cifar_core.data.sources import keras_cache
-from cifar_core.experiment.backbones import Application
 from cifar_core.experiment.experiment import Data, Experiment
-from cifar_core.experiment.measured import PhaseHistory, Run
+from cifar_core.experiment.measured import MODEL, PhaseHistory, Run
 from cifar_core.home import home
 from cifar_core.runs import inspect
 from cifar_core.runs.store import Store
@@ -75,12 +73,16 @@ def estimates() -> Estimates:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _estimates(ended: tuple[tuple[str, datetime | None], ...], _runs: Sequence[Run]) -> Estimates:
-    return Estimates([(run, _epochs(run.id, run.finished)) for run in _runs])
+    return Estimates([(run, epochs_of(run)) for run in _runs])
+
+
+def epochs_of(run: Run) -> tuple[PhaseHistory, ...]:
+    """Return what the phases of a finished run have measured by epoch: thousands of them fit into memory."""
+    return _epochs(run.id, run.finished)
 
 
 @st.cache_resource(max_entries=10_000, show_spinner=False)
 def _epochs(run: str, finished: datetime | None) -> tuple[PhaseHistory, ...]:
-    """What the phases of a run had measured by epoch when it finished: thousands of them fit into memory."""
     return tuple(replace(phase, points=(), changes=()) for phase in store().history(run, points=0))
 
 
@@ -92,13 +94,13 @@ def runs_to_start_from(experiment: Experiment) -> dict[str, str]:
         if run.state.is_finished
         and run.experiment.backbone == experiment.backbone
         and run.experiment.input_shape == experiment.input_shape
-        and (store().artifacts(run.id) / "model.keras").exists()
+        and has_model(run)
     }
 
 
-def imagenet_weights(application: Application) -> Path:
-    """Return where Keras keeps the ImageNet weights of a network, once it has downloaded them."""
-    return keras_cache().parent / "models" / application.imagenet
+def has_model(run: Run) -> bool:
+    """Return whether a run has kept its network."""
+    return (store().artifacts(run.id) / MODEL).exists()
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from cifar_core.data.weights import missing_weights
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.settings import smoke
 from cifar_core.experiment.wording import run_name
@@ -61,21 +62,19 @@ def start_panel(experiment: Experiment, seed: int) -> None:
 
 def _weights_can_be_had(experiment: Experiment) -> bool:
     """Say what is to know about initial weights that are not here, and return whether a run may start with them."""
-    initial, application = experiment.initial_weights, experiment.backbone_row.application
+    initial = experiment.initial_weights
     if initial.source == "file" and not Path(initial.path or "").expanduser().is_file():
         st.warning(f"There is no file {plain(initial.path or '')} on the computer that runs the app.")
         return False
-    if initial.source == "imagenet" and application is not None:
-        file = reads.imagenet_weights(application)
-        if not file.exists():
-            size = 4e-6 * sum(layer.params for layer in experiment.networks[0].layers if layer.layer.kind == "base")
-            st.warning(
-                f"The ImageNet weights of {experiment.backbone_row.title} are not on this computer. With internet, "
-                f"Keras downloads them at Start, about {size:.0f} MB from {KERAS_FILES}. Without, put the file "
-                f"{plain(file.name)} into {plain(str(file.parent))}, or start from random weights: the run's name will "
-                "say so."
-            )
-            st.button("Use random weights instead", on_click=_use_random_weights)
+    if (file := missing_weights(experiment)) is not None:
+        size = 4e-6 * sum(layer.params for layer in experiment.networks[0].layers if layer.layer.kind == "base")
+        st.warning(
+            f"The ImageNet weights of {experiment.backbone_row.title} are not on this computer. With internet, "
+            f"Keras downloads them at Start, about {size:.0f} MB from {KERAS_FILES}. Without, put the file "
+            f"{plain(file.name)} into {plain(str(file.parent))}, or start from random weights: the run's name will "
+            "say so."
+        )
+        st.button("Use random weights instead", on_click=_use_random_weights)
     return True
 
 

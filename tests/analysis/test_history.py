@@ -1,7 +1,8 @@
 import csv
 import io
 
-from cifar_core.analysis.history import epochs, images_seen, points, starts, to_csv, training_seconds
+from cifar_core.analysis.exports import to_csv
+from cifar_core.analysis.history import epochs, images_seen, points, starts, training_seconds
 from tests.analysis.made_up import make_run
 
 
@@ -39,12 +40,12 @@ def test_points_of_an_unfinished_first_epoch_have_no_images_yet() -> None:
 def test_nothing_measured_gives_empty_tables_with_their_columns() -> None:
     assert list(epochs(())) == list(epochs(()).columns)
     assert len(epochs(())) == len(points(())) == 0
-    assert to_csv(()).startswith("phase,phase_name,epoch")
+    assert to_csv(epochs(())).startswith('"phase","phase_name","epoch"')
 
 
 def test_the_csv_reads_back_with_points_in_decimals() -> None:
     _, histories = make_run()
-    rows = list(csv.DictReader(io.StringIO(to_csv(histories))))
+    rows = list(csv.DictReader(io.StringIO(to_csv(epochs(histories)))))
     assert len(rows) == 8
     assert float(rows[1]["val_accuracy"]) == histories[0].epochs[0].val_accuracy
     assert rows[0]["accuracy"] == ""

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.recipes import RECIPES, recipe
 from cifar_core.experiment.record import ExperimentError
-from cifar_core.experiment.settings import apply
-from cifar_core.experiment.strategies import STRATEGIES, Choices, blocks_of, changed, usual_last
+from cifar_core.experiment.settings import apply, changed
+from cifar_core.experiment.strategies import STRATEGIES, Choices, blocks_of, usual_last
 from cifar_core.experiment.wording import what_trains
 
 BASE = apply(recipe("a-ft1").experiment, ['phases.1.head={"from_layer":"output"}', "phases.1.epochs=10"])

@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cifar_core.experiment.backbones import BACKBONES
+from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment
 from cifar_core.experiment.recipes import recipe
 from cifar_core.experiment.record import ExperimentError
-from cifar_core.experiment.settings import apply
-from cifar_core.experiment.strategies import STRATEGIES, changed
-from cifar_core.experiment.transfer_map import CURVES, Point, TransferMap, depths, fingerprint, map_of
+from cifar_core.experiment.settings import apply, changed
+from cifar_core.experiment.strategies import STRATEGIES
+from cifar_core.experiment.transfer_map import CURVES, Point, TransferMap, depths, map_of
 
 A = recipe("a-initial").experiment
 LAYERED = [name for name, row in BACKBONES.items() if row.application is None]

@@ -101,7 +101,7 @@ def test_what_nobody_has_unfolded_is_not_sent(app: App, runs: dict[str, str]) ->
         app.state[fold] = False
     app.open("Results", run=runs["done"])
     assert [next(iter(table)) for table in app.tables()] == ["class"]  # the report per class, in view
-    assert not app.test.get("imgs")
+    assert not [app.test.get(kind) for kind in ("image", "imgs") if app.test.get(kind)]
     assert "2 frozen layers, moved by exactly 0; 3 layers trained." in app.text()
 
 

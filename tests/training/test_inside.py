@@ -13,7 +13,7 @@ import pytest
 
 from cifar_core import worker
 from cifar_core.experiment.experiment import ClassSplit, Experiment
-from cifar_core.experiment.measured import State
+from cifar_core.experiment.measured import MODEL, State
 from cifar_core.experiment.settings import apply
 from cifar_core.runs.store import Store
 from cifar_core.training.inside import NoNetworkError, gram, kept_network, linear_cka, look, principal_components
@@ -157,7 +157,7 @@ def test_inside_a_run_of_one_phase_has_nothing_before(store: Store) -> None:
 
 def test_inside_is_refused_for_other_images_and_for_runs_without_a_model(store: Store) -> None:
     run = trained(store, small(epochs=1))
-    (store.artifacts(run) / worker.MODEL).unlink()
+    (store.artifacts(run) / MODEL).unlink()
     assert "has kept no model" in str(ask(store, inspect="inside", run=run)["error"])
     queued = store.submit(small(), 1, "waits")
     assert "has kept no model" in str(ask(store, inspect="inside", run=queued)["error"])

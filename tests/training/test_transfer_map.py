@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cifar_core.experiment.recipes import recipe
-from cifar_core.experiment.strategies import changed
+from cifar_core.experiment.settings import changed
 from cifar_core.experiment.transfer_map import Point, TransferMap
 from cifar_core.training.networks import build
 

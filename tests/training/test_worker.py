@@ -18,7 +18,7 @@ from cifar_core import worker
 from cifar_core.data.errors import DataNotFoundError
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.measured import MODEL, Run, State
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
 from cifar_core.runs.inspect import augmented
@@ -63,7 +63,7 @@ def test_a_job_leaves_measurements_model_and_predictions(store: Store) -> None:
     assert run.environment["fingerprint"] == "0"
     assert [len(phase.epochs) for phase in store.history(run.id)] == [2, 2]
     files = {path.name for path in store.artifacts(run.id).iterdir()}
-    assert {worker.MODEL, worker.TEST, worker.VALIDATION} <= files
+    assert {MODEL, worker.TEST, worker.VALIDATION} <= files
     assert run.size > 0
 
 
@@ -111,7 +111,7 @@ def test_a_run_that_was_asked_to_stop_keeps_its_model(store: Store, monkeypatch:
     monkeypatch.setattr(Store, "add_epoch", stop_after_the_first_epoch)
     ended = do(store, run)
     assert (ended.state, ended.metrics) == (State.STOPPED, {})
-    assert (store.artifacts(run) / worker.MODEL).exists()
+    assert (store.artifacts(run) / MODEL).exists()
     assert store.history(run)[0].changes
 
 
@@ -143,7 +143,7 @@ def test_a_phase_that_ended_early_says_which_epochs_weights_it_kept(store: Store
     assert run.progress is not None
     assert run.progress.fraction == 1
     assert run.metrics["validation"]["accuracy"] == pytest.approx(measured.epochs[0].val_accuracy)
-    model = keras.models.load_model(store.artifacts(run.id) / worker.MODEL)
+    model = keras.models.load_model(store.artifacts(run.id) / MODEL)
     assert model.output.shape == (None, 3)
     assert not model.compiled  # no file needs the optimizer, which may be a class of ours
 
@@ -187,7 +187,7 @@ def test_the_end_of_input_interrupts_the_run_and_ends_the_process(store: Store) 
     ended = store.run(run)
     assert ended.state is State.INTERRUPTED
     assert "supervised this run ended" in ended.reason
-    assert (store.artifacts(run) / worker.MODEL).exists()
+    assert (store.artifacts(run) / MODEL).exists()
 
 
 @pytest.mark.usefixtures("open_input")

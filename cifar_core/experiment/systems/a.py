@@ -5,14 +5,12 @@ from cifar_core.experiment.recipe import CIFAR10, Published, Recipe
 
 _A_SOURCE = "CIFAR-10 dataset and fine-tuning (onlinEngineer): README and notebook"
 _A_INITIAL = Phase(name="initial", train_on="source", epochs=10, batch_size=64, optimizer="rmsprop", learning_rate=1e-3)
-_A_FT1 = Phase(
-    name="fine-tune 1",
-    train_on="target",
-    freeze=Freeze(rule="all_but_last_layers", count=1),
-    epochs=10,
-    batch_size=64,
-    optimizer="rmsprop",
-    learning_rate=1e-3,
+_A_FT1 = _A_INITIAL.model_copy(
+    update={
+        "name": "fine-tune 1",
+        "train_on": "target",
+        "freeze": Freeze(rule="all_but_last_layers", count=1),
+    }
 )
 _A_FT2 = _A_FT1.model_copy(update={"name": "fine-tune 2", "freeze": Freeze(rule="first_blocks", count=2)})
 _A_PUBLISHED = {
