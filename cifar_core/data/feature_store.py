@@ -62,6 +62,16 @@ class Entry:
     in_use: bool
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Complete features of some images: a hash of what decides the values of each tensor, and how it is kept."""
+
+    key: str
+    label: str
+    contents: tuple[str, ...]
+    specs: tuple[Spec, ...]
+
+
 class Features:
     """Complete features, memory-mapped: `arrays` (n, *shape), one for each tensor. Not removed until closed.
 
@@ -182,9 +192,14 @@ class FeatureStore:
         images: int,
         *,
         label: str,
+        source: str = "",
+        contents: Sequence[str] = (),
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Writer | None]:
         """Write the features of a key, alone: None when another process has written them, or a stop was asked for.
+
+        `label` says to people what they are features of; `source` names the images and `contents` hashes what decides
+        each tensor's values, for those who could compute other features from them: see `kept_of`.
 
         On leaving with all images written they are complete; otherwise, whatever happened, a later attempt goes on.
 
@@ -201,7 +216,8 @@ class FeatureStore:
                 yield None
                 return
             shutil.rmtree(final, ignore_errors=True)
-            expected = {"format": FORMAT, "label": label, "images": images, "tensors": [asdict(spec) for spec in specs]}
+            expected = {"format": FORMAT, "label": label, "source": source, "contents": list(contents)}
+            expected |= {"images": images, "tensors": [asdict(spec) for spec in specs]}
             try:
                 if _json(folder / _ABOUT) != json.loads(json.dumps(expected)):
                     shutil.rmtree(folder, ignore_errors=True)
@@ -220,6 +236,16 @@ class FeatureStore:
                     folder.rename(final)
             except OSError as error:
                 raise not_stored(self._folder, error) from error
+
+    def kept_of(self, source: str) -> list[Kept]:
+        """Return what is kept, complete, of the images with this name. It may be damaged, or gone in a moment."""
+        found = []
+        for folder in self._folder.glob("*"):
+            about = _json(folder / _ABOUT) if _KEY.fullmatch(folder.name) else None
+            if about is not None and about.get("source") == source and about.get("contents"):
+                specs = tuple(Spec(tuple(each["shape"]), each["dtype"]) for each in about["tensors"])
+                found.append(Kept(folder.name, about["label"], tuple(about["contents"]), specs))
+        return found
 
     def entries(self) -> list[Entry]:
         """List what is kept, last used first."""

@@ -1,9 +1,11 @@
 """Where a network can be cut in two: what is frozen and never random before, what trains after."""
 
+import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -18,15 +20,13 @@ class Cut:
     """A model in two parts that share its layers: `rest(prefix(images))` is the model.
 
     `tensors` are the symbolic tensors that cross the cut, in the order of `prefix.outputs` and `rest.inputs`;
-    `layers` names the prefix's layers from input to cut; `description` says what they compute, weights left out, in
-    words that are equal for equal networks, whatever their layers are called.
+    `layers` names the prefix's layers from input to cut.
     """
 
     tensors: tuple[keras.KerasTensor, ...]
     prefix: keras.Model
     rest: keras.Model
     layers: tuple[str, ...]
-    description: str
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -42,6 +42,38 @@ class Cut:
     def bytes_per_image(self) -> int:
         """Size of the tensors for one image."""
         return sum(map(_bytes, self.tensors))
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """For each tensor, a hash of all that decides its values: see `_contents`."""
+        return tuple(self._contents[id(tensor)] for tensor in self.tensors)
+
+    def behind(self, contents: Sequence[str]) -> keras.Model | None:
+        """Return what of the prefix makes the cut's tensors of those with these contents; None where it needs more."""
+        known = {self._contents[id(tensor)]: tensor for node in self._nodes for tensor in node.output_tensors}
+        if not all(content in known for content in contents):
+            return None
+        inputs = {id(known[content]): _input_like(known[content]) for content in contents}
+        needed, waiting = set[int](), list(self.tensors)
+        while waiting:
+            tensor = waiting.pop()
+            node = _maker(tensor)
+            if id(tensor) in inputs or id(node) in needed:
+                continue
+            if node.is_input:
+                return None
+            needed.add(id(node))
+            waiting += node.input_tensors
+        nodes = (node for node in self._nodes if id(node) in needed)
+        return _called_again(nodes, inputs, self.prefix, f"{self.prefix.name}_behind")
+
+    @cached_property
+    def _nodes(self) -> list[Any]:
+        return _in_order(self.tensors)
+
+    @cached_property
+    def _contents(self) -> dict[int, str]:
+        return _contents(self._nodes)
 
 
 def find_cut(model: keras.Model) -> Cut | None:
@@ -81,11 +113,11 @@ def find_cut(model: keras.Model) -> Cut | None:
         shapes = ", ".join(str(tensor.shape[1:]) for tensor in crossing)
         raise ValueError(f"Features need a fixed size, received {shapes}. Give the model's Input a fixed shape.")
     prefix = keras.Model(model.inputs, crossing, name=f"{model.name}_before_cut")
-    inputs = {id(tensor): keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in crossing}
+    inputs = {id(tensor): _input_like(tensor) for tensor in crossing}
     rest = _called_again((node for node in graph.nodes if id(node) not in before), inputs, model, f"{model.name}_rest")
     kept = [node for node in graph.nodes if id(node) in before]
     names = dict.fromkeys(node.operation.name for node in kept if not node.is_input)
-    return Cut(tuple(crossing), prefix, rest, tuple(names), _described(kept, crossing))
+    return Cut(tuple(crossing), prefix, rest, tuple(names))
 
 
 def _unnested(model: keras.Model) -> keras.Model:
@@ -191,18 +223,29 @@ def _is_fixed(node: Any, trained: set[int]) -> bool:
     )
 
 
-def _described(nodes: Iterable[Any], crossing: Iterable[keras.KerasTensor]) -> str:
-    numbers: dict[int, Any] = {}
-    layers: dict[int, int] = {}
-    calls = []
+def _contents(nodes: Iterable[Any]) -> dict[int, str]:
+    """For every tensor, a hash of all that decides its values: layers, their weights, and how they are joined.
+
+    Equal networks have equal hashes, whatever their layers are called.
+    """
+    layers: dict[int, str] = {}
+    tensors: dict[int, str] = {}
     for node in nodes:
         layer = node.operation
-        config = {name: value for name, value in layer.get_config().items() if name not in ("name", "trainable")}
-        number = layers.setdefault(id(layer), len(layers))
-        calls.append([number, type(layer).__name__, config, node.arguments.fill_in(numbers)])
-        for tensor in node.output_tensors:
-            numbers[id(tensor)] = len(numbers)
-    return json.dumps([calls, [numbers[id(tensor)] for tensor in crossing]], default=repr)
+        if id(layer) not in layers:
+            config = {name: value for name, value in layer.get_config().items() if name not in ("name", "trainable")}
+            total = hashlib.sha256(json.dumps([type(layer).__name__, config], default=repr).encode())
+            for weight in getattr(layer, "weights", ()):
+                total.update(np.ascontiguousarray(weight.numpy()).data)
+            layers[id(layer)] = total.hexdigest()
+        call = [layers[id(layer)], node.arguments.fill_in(tensors)]
+        for place, tensor in enumerate(node.output_tensors):
+            tensors[id(tensor)] = hashlib.sha256(json.dumps([*call, place], default=repr).encode()).hexdigest()
+    return tensors
+
+
+def _input_like(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)
 
 
 def _has_weights(node: Any) -> bool:

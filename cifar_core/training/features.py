@@ -1,9 +1,11 @@
 """Stored features: the part of a network before the cut, computed once for each image instead of in every epoch."""
 
+import contextlib
 import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -67,12 +69,9 @@ class Wanted:
     @cached_property
     def key(self) -> str:
         """Hash everything that decides the features: images, layers, weights, cut, type, and who computes."""
-        total = hashlib.sha256(self.source.encode())
-        total.update(json.dumps([self.cut.description, [(spec.shape, spec.dtype) for spec in self.specs]]).encode())
-        total.update(f"{len(self.places)} {keras.__version__} {tf.__version__}".encode())
-        for weight in self.cut.prefix.weights:
-            total.update(np.ascontiguousarray(weight.numpy()).data)
-        return total.hexdigest()
+        kept = [(spec.shape, spec.dtype) for spec in self.specs]
+        decides = [self.source, len(self.places), self.cut.contents, kept, keras.__version__, tf.__version__]
+        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
 
 def source_of(fingerprint: str, split: str, indices: NDArray[np.int64]) -> str:
@@ -145,22 +144,53 @@ def features(
             found = None
         if found is not None:
             return found
-        with store.writing(key, wanted.specs, count, label=wanted.label, should_stop=should_stop) as writer:
+        what = {"label": wanted.label, "source": wanted.source, "contents": wanted.cut.contents}
+        with store.writing(key, wanted.specs, count, **what, should_stop=should_stop) as writer, ExitStack() as held:
             if writer is not None:
-                before, began, first = _compiled(wanted.cut.prefix), time.perf_counter(), writer.done
-                size = max(1, min(BATCH, BATCH_BYTES // (4 * largest_values(wanted.cut.prefix))))
+                model, given = _origin(store, wanted, held, say)
+                before, began, first = _compiled(model), time.perf_counter(), writer.done
+                size = max(1, min(BATCH, BATCH_BYTES // (4 * largest_values(model))))
                 while writer.done < count and not should_stop():
-                    batch = wanted.images[wanted.places[writer.done : writer.done + size]]
-                    writer.put([value.numpy() for value in before(tf.constant(batch))])
+                    batch = given(slice(writer.done, writer.done + size))
+                    writer.put([value.numpy() for value in before(*map(tf.constant, batch))])
                     speed = (writer.done - first) / (time.perf_counter() - began)
                     progress(writer.done, count, (count - writer.done) / speed)
     return None
 
 
+Given = Callable[[slice], Sequence[NDArray[Any]]]
+
+
+def _origin(
+    store: FeatureStore, wanted: Wanted, held: ExitStack, say: Callable[[str], None]
+) -> tuple[keras.Model, Given]:
+    """Return what remains to be computed, and what from: the images, or stored features of fewer layers."""
+    model, seconds, nearest = wanted.cut.prefix, seconds_for_image(wanted.cut.prefix), None
+    for kept in store.kept_of(wanted.source):
+        behind = wanted.cut.behind(kept.contents)
+        if behind is None or [spec.dtype for spec in kept.specs] != [each.dtype for each in behind.inputs]:
+            continue  # of other layers or weights, or kept in half the size
+        needed = seconds_for_image(behind) + sum(spec.bytes for spec in kept.specs) / FROM_MEMORY
+        if needed < seconds:
+            model, seconds, nearest = behind, needed, kept
+    if nearest is not None:
+        with contextlib.suppress(DataDamagedError):
+            if (found := store.open(nearest.key, nearest.specs, len(wanted.places))) is not None:
+                held.enter_context(found)
+                say(f"They were computed from stored features of fewer layers ({nearest.label}).")
+                return model, lambda part: [array[part] for array in found.arrays]
+    return wanted.cut.prefix, lambda part: [wanted.images[wanted.places[part]]]
+
+
 def _compiled(model: keras.Model) -> Any:
     """The model as one graph, for any number of images. Keras's predict would gather the results in memory."""
     signature = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in model.inputs]
-    return tf.function(lambda images: keras.tree.flatten(model(images, training=False)), input_signature=signature)
+
+    def compute(*values: tf.Tensor) -> list[tf.Tensor]:
+        flat: list[tf.Tensor] = keras.tree.flatten(model(values if len(values) > 1 else values[0], training=False))
+        return flat
+
+    return tf.function(compute, input_signature=signature)
 
 
 def in_tensorflow(arrays: Sequence[NDArray[Any]]) -> tuple[tf.Tensor, ...]:

@@ -196,3 +196,49 @@ def test_only_the_images_at_their_places_are_computed_and_large_ones_few_at_a_ti
     assert stored is not None
     with stored:
         assert stored.arrays[0] == pytest.approx(wanted().cut.prefix.predict(IMAGES[places], verbose=0)[0], abs=1e-6)
+
+
+def deep(frozen: int) -> Cut:
+    """A network of four dense layers with a way around the second, `frozen` of them frozen from the image on."""
+    keras.utils.set_random_seed(3)
+    image = keras.Input((8, 8, 3), dtype="uint8")
+    first = layers.Dense(300, "relu")(layers.Flatten()(layers.Rescaling(1 / 255)(image)))
+    second = layers.Add()([first, layers.Dense(300, "relu")(first)])
+    model = keras.Model(image, layers.Dense(2)(layers.Dense(300, "relu")(second)))
+    for layer in [layer for layer in model.layers if layer.weights][:frozen]:
+        layer.trainable = False
+    found = find_cut(model)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("shallow", [1, 2])
+def test_features_of_more_layers_are_computed_from_those_of_fewer(shallow: int, tmp_path: Path) -> None:
+    said: list[str] = []
+    direct = features(store(tmp_path / "other"), wanted(deep(3)))
+    fewer = features(store(tmp_path), wanted(deep(shallow)))
+    found = features(store(tmp_path), wanted(deep(3), images=np.zeros_like(IMAGES)), say=said.append)
+    assert direct is not None and fewer is not None and found is not None
+    assert said == ["They were computed from stored features of fewer layers (conv of made images)."]
+    np.testing.assert_allclose(found.arrays[0], direct.arrays[0], rtol=1e-5, atol=1e-6)
+    for each in (direct, fewer, found):
+        each.close()
+
+
+@pytest.mark.parametrize(
+    "fewer",
+    [
+        lambda: wanted(deep(1), source="other images"),
+        lambda: wanted(deep(1), half=True),
+        lambda: wanted(deep(4)),
+        lambda: wanted(),
+    ],
+    ids=["of other images", "in half the size", "of more layers", "of another network"],
+)
+def test_features_that_do_not_lead_there_are_not_used(fewer: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+    for asked in (fewer(), wanted(deep(3))):
+        found = features(store(tmp_path), asked, say=said.append)
+        assert found is not None
+        found.close()
+    assert said == []
