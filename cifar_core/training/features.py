@@ -144,8 +144,16 @@ def features(
             found = None
         if found is not None:
             return found
-        what = {"label": wanted.label, "source": wanted.source, "contents": wanted.cut.contents}
-        with store.writing(key, wanted.specs, count, **what, should_stop=should_stop) as writer, ExitStack() as held:
+        written = store.writing(
+            key,
+            wanted.specs,
+            count,
+            label=wanted.label,
+            source=wanted.source,
+            contents=wanted.cut.contents,
+            should_stop=should_stop,
+        )
+        with written as writer, ExitStack() as held:
             if writer is not None:
                 model, given = _origin(store, wanted, held, say)
                 before, began, first = _compiled(model), time.perf_counter(), writer.done

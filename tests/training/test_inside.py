@@ -13,9 +13,10 @@ import pytest
 
 from cifar_core import worker
 from cifar_core.experiment.experiment import ClassSplit, Experiment
-from cifar_core.experiment.measured import MODEL, State
+from cifar_core.experiment.measured import MODEL, State, StepCosts
 from cifar_core.experiment.settings import apply
 from cifar_core.runs.store import Store
+from cifar_core.training import step_costs as measuring
 from cifar_core.training.inside import NoNetworkError, gram, kept_network, linear_cka, look, principal_components
 from cifar_core.training.networks import build
 from tests.training.makers import experiment, images, phase, small, tuning
@@ -172,3 +173,16 @@ def test_several_runs_look_at_one_image(store: Store) -> None:
     found = ask(store, inspect="look", runs=chosen, images=[pixels, pixels])
     assert [len(found[f"{place}/probabilities"]) for place in (0, 1)] == [2, 3]
     assert found["1/class_names"].tolist() == [images().dataset.classes[index] for index in (5, 3, 9)]
+
+
+def test_the_steps_of_a_run_are_measured_with_its_frozen_layers_and_with_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "SECONDS", 0.0)
+    run = trained(store, experiment(phase(epochs=1), tuning(epochs=1)))
+    found = {name: each.item() for name, each in ask(store, inspect="step costs", run=run).items()}
+    costs = StepCosts(**found)
+    assert costs.hardware == store.run(run).environment["hardware"]
+    assert costs.validation_images == 9 and costs.measured_steps >= 3
+    assert 0 < costs.update < costs.step and 0 < costs.update_of_all < costs.step_of_all
+    assert costs.evaluation > 0

@@ -1,0 +1,79 @@
+"""Why fine-tuning was faster: what a run's last phase would have taken otherwise, taken apart.
+
+Three things are saved when layers are frozen: their updates, the gradients that lead to them, and with stored features
+their forward part, which is computed once instead of in every epoch.
+"""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cifar_core.analysis.history import training_seconds
+from cifar_core.analysis.wording import duration, ratio
+from cifar_core.experiment.measured import PhaseHistory, Run, StepCosts
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """Seconds of a phase: `measured`, and estimated for training it otherwise.
+
+    `ordinary` is the phase with the same layers frozen and nothing stored; training every layer adds `gradients` and
+    `updates` of the frozen ones to that. `computing_again` is what stored features saved: None without them.
+    """
+
+    measured: float
+    ordinary: float
+    gradients: float
+    updates: float
+    computing_again: float | None
+    hint: str
+
+    @property
+    def everything(self) -> float:
+        """Seconds of training every layer."""
+        return self.ordinary + self.gradients + self.updates
+
+    @property
+    def text(self) -> str:
+        """Say what was saved, and that it is an estimate."""
+        other = f"the ordinary way {duration(self.ordinary)}, and training every layer {duration(self.everything)}"
+        factors = f"{ratio(self.ordinary / self.measured)} and {ratio(self.everything / self.measured)} as long"
+        return f"It took {duration(self.measured)}; {other}: {factors}. {self.hint}"
+
+    def table(self) -> pd.DataFrame:
+        """Return what is saved, from training every layer down to what was measured, in seconds."""
+        rows = [
+            ("training every layer (estimate)", self.everything),
+            ("less: updating the frozen layers", -self.updates),
+            ("less: gradients for the frozen layers", -self.gradients),
+            ("with frozen layers, the ordinary way (estimate)", self.ordinary),
+        ]
+        if self.computing_again is not None:
+            rows.append(("less: computing the frozen layers in every epoch", -self.computing_again))
+        rows.append(("measured", self.measured))
+        return pd.DataFrame(rows, columns=["last phase", "seconds"])
+
+
+def speedup(run: Run, history: PhaseHistory, costs: StepCosts) -> Speedup | None:
+    """Take apart why a phase was faster than training every layer; None before its first epoch."""
+    if not history.epochs:
+        return None
+    batch = run.experiment.phases[history.index].batch_size
+    steps = sum(math.ceil(epoch.images / batch) for epoch in history.epochs)
+    validation = len(history.epochs) * costs.validation_images * costs.evaluation
+    measured, ordinary = training_seconds(history), steps * costs.step + validation
+    updates = steps * max(0.0, costs.update_of_all - costs.update)
+    hint = f"Estimated from {costs.measured_steps} steps of either kind"
+    if run.environment.get("hardware") == costs.hardware:
+        hint += ", measured on the same computer."
+    else:
+        hint += f", measured on {costs.hardware}: another computer than the run's, so the seconds hardly compare."
+    return Speedup(
+        measured=measured,
+        ordinary=ordinary,
+        gradients=max(0.0, steps * (costs.step_of_all - costs.step) - updates),
+        updates=updates,
+        computing_again=ordinary - measured if history.features_seconds else None,
+        hint=hint,
+    )
