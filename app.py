@@ -6,22 +6,28 @@ The server listens before it imports the rest of Transfer Lab: a browser needs a
 import asyncio
 import logging
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 
 if __name__ == "__main__":  # as a page; the server imports this file, too
-    from cifar_core.analysis.wording import percent, status
-    from cifar_core.ui import form, reads
-    from cifar_core.ui.page import set_up
+    from cifar_core.analysis.wording import percent, size, status
+    from cifar_core.data.feature_store import FeatureStore, feature_store
+    from cifar_core.home import home
+    from cifar_core.ui import form, people, reads
+    from cifar_core.ui.glossary import help_for
+    from cifar_core.ui.page import section, set_up, unfolded
     from cifar_core.ui.start import start
     from cifar_core.ui.text import plain
 
 
+# Set in the environment to how often an interrupted run goes on without being asked; 0 without. (A comment: Streamlit
+# would draw a string that stands alone.)
 RESUMES = "TRANSFER_LAB_RESUMES"
-"""Set in the environment to how often an interrupted run goes on without being asked; 0 without."""
 
 
 @asynccontextmanager
@@ -36,13 +42,14 @@ async def supervising(_: st.App) -> AsyncIterator[dict[str, Any]]:
 
 def supervise() -> Callable[[], None]:
     """Import what the first page needs, start the supervisor, and return what stops it."""
-    from cifar_core.home import home
+    from cifar_core.home import cluster_address, home
     from cifar_core.runs.errors import StoreError
     from cifar_core.runs.supervisor import Policy, Supervisor
     from cifar_core.ui import start  # noqa: F401
 
     try:
-        supervisor = Supervisor(home(), policy=Policy(resumes=int(os.environ.get(RESUMES, "0"))))
+        policy = Policy(resumes=int(os.environ.get(RESUMES, "0")))
+        supervisor = Supervisor(home(), policy=policy, cluster=cluster_address())
     except StoreError as error:
         logging.getLogger(__name__).error("Nothing will run: %s", error)
         return lambda: None  # the pages say the same
@@ -60,7 +67,7 @@ def explain(error: Exception) -> bool:
 def front_door() -> None:
     """What this is, a start with one click, what is running, and the latest results."""
     set_up("Home")
-    st.title("Transfer Lab")
+    st.title("Transfer Lab", anchor=False)
     st.markdown(
         "A network learns to tell some classes apart. Then part of it is **frozen**, and the rest is **fine-tuned** "
         "for other classes. How well does that work, how many parameters does it train, and why is it faster? "
@@ -73,26 +80,81 @@ def front_door() -> None:
             "learns five others. The pictures are synthetic, drawn by Transfer Lab: nothing is downloaded."
         )
         with st.container(horizontal=True):
-            if st.button("Start the sample experiment", type="primary", icon=":material/play_arrow:"):
+            reason = people.why_not_start()
+            if st.button(
+                "Start the sample experiment",
+                type="primary",
+                icon=":material/play_arrow:",
+                disabled=bool(reason),
+                help=reason,
+            ):
                 start(form.FIRST, 0)
             st.page_link("pages/1_Experiment.py", label="Choose your own", icon=":material/tune:")
     found = reads.runs()
-    st.subheader("Running and waiting")
+    section("Running and waiting")
     moving = [run for run in found if not run.state.is_finished]
     for run in moving:
-        label = plain(f"{status(run)} · {run.name}")
+        label = plain(f"{status(run)} · {people.name_of(run)}")
         st.page_link("pages/2_Live.py", label=label, icon=":material/monitoring:", query_params={"run": run.id})
     if not moving:
         st.caption("Nothing runs and nothing waits.")
-    st.subheader("Latest results")
+    section("Latest results")
     finished = [run for run in found if run.state.is_finished][:5]
     for run in finished:
         accuracy = run.metrics.get("test", {}).get("accuracy")
         words = f"{percent(accuracy)} of the test images" if accuracy is not None else str(run.state)
-        label = plain(f"{words} · {run.name}")
+        label = plain(f"{words} · {people.name_of(run)}")
         st.page_link("pages/3_Results.py", label=label, icon=":material/fact_check:", query_params={"run": run.id})
     if not finished:
         st.caption("No run has finished yet.")
+    if inside := unfolded("Room on the disk", key="fold.disk"):
+        with inside:
+            disk(sum(run.size for run in reads.runs(archived=True)))
+
+
+def clear(store: "FeatureStore") -> None:
+    """Remove the stored features that nobody uses."""
+    store.clear()
+
+
+def disk(of_runs: int) -> None:
+    """What runs and stored features take, and a way to have the features' room back."""
+    free = shutil.disk_usage(home()).free
+    st.markdown(f"Runs take {size(of_runs)}; the Notebook page deletes them. {size(free)} are free.")
+    store = feature_store(home())
+    if store is None:
+        st.caption("Stored features are switched off.")
+        return
+    entries = store.entries()
+    taken = sum(entry.bytes for entry in entries)
+    st.markdown(
+        f"Stored features take {size(taken)} of the {size(store.budget)} that they may; those unused for longest give "
+        "way.",
+        help=help_for("stored features"),
+    )
+    if not entries:
+        return
+    st.dataframe(
+        {
+            "features of": [entry.label for entry in entries],
+            "size": [size(entry.bytes) for entry in entries],
+            "last used": [datetime.fromtimestamp(entry.used, UTC) for entry in entries],
+            "now": ["in use" if entry.in_use else "complete" if entry.complete else "unfinished" for entry in entries],
+        },
+        column_config={"last used": st.column_config.DatetimeColumn(format="distance")},
+        hide_index=True,
+        height="content",
+        alt="Stored features",
+    )
+    reason = people.why_not()
+    st.button(
+        "Clear stored features",
+        icon=":material/delete:",
+        on_click=clear,
+        args=(store,),
+        disabled=bool(reason),
+        help=reason or "Nothing that runs use is removed. Later runs compute them again.",
+    )
 
 
 app = st.App(__file__, lifespan=supervising, on_script_error=explain)

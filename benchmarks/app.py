@@ -58,8 +58,8 @@ PAGES = {
     "Results": ("Results", '[data-testid="stPlotlyChart"] .main-svg'),
     "Compare": ("Compare", '[data-testid="stMultiSelect"]'),
     "Plan": ("Plan", ".st-key-plan-start button"),
-    "Try": ("Try", '[data-testid="stImage"] img'),
-    "Notebook": ("Notebook", '[data-testid="stMarkdown"] hr, [data-testid="stExpander"]'),
+    "Try": ("Try", '[data-testid="stNumberInput"]'),
+    "Notebook": ("Notebook", '[data-testid="stCheckbox"]'),
     "Published": ("Published", '[data-testid="stDataFrame"]'),
     "Glossary": ("Glossary", "#validation"),
 }

@@ -108,6 +108,7 @@ class Notes:
     def phase(self, index: int, name: str) -> None: ...
     def phase_ended(self, index: int) -> None: ...
     def before(self, phase: int, before: Before) -> None: ...
+    def followed(self, phase: int, epoch: int, *answers: object) -> None: ...
     def changes(self, phase: int, changes: list[LayerChange]) -> None: ...
     def kept(self, phase: int, epoch: int) -> None: ...
     def progress(self, progress: Progress) -> None: ...
@@ -165,7 +166,7 @@ def _measured(
         "rerun_ratio_wall": bare_cost[1] / rerun_cost[1],
     }
     if not chosen.no_difference:
-        document |= _differences(experiment, index, images, first, folder, store)
+        document |= differences(experiment, index, images, first, folder, store)
     cut = find_cut(model)
     assert cut is not None
     return document | {
@@ -266,7 +267,7 @@ def _ours(
     return clocks, notes
 
 
-def _differences(
+def differences(
     experiment: Experiment, index: int, images: Images, first: keras.Model, folder: Path, store: FeatureStore
 ) -> dict[str, float]:
     short = apply(experiment, [f"phases.{index}.epochs=3"])

@@ -10,7 +10,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -28,13 +29,13 @@ from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.measured import PhaseHistory, Run, State
 from cifar_core.experiment.recipes import RECIPES, recipe, with_random_weights
-from cifar_core.experiment.record import ExperimentError
+from cifar_core.experiment.record import MOST_BYTES, ExperimentError
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply, smoke, with_epochs
 from cifar_core.experiment.wording import run_name, trained_share
 from cifar_core.home import home
 from cifar_core.runs.errors import StoreError, UnknownRun
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Leaving, run_now
+from cifar_core.runs.supervisor import Leaving, Policy, run_now
 
 EXIT_CODES = {State.DONE: 0, State.FAILED: 1, State.STOPPED: 130, State.INTERRUPTED: 130}
 SECONDS_TO_SAVE_AFTER_CUT = 2.0
@@ -85,6 +86,15 @@ def _experiment_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         resolved = option(resolved)
     return resolved
+
+
+def _text(_context: click.Context, _parameter: click.Parameter, received: str) -> str:
+    """Refuse what is no text: no id of a run is like that, and no database takes it."""
+    try:
+        received.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter(f"{received!a} is not valid Unicode.") from None
+    return received
 
 
 @click.group()
@@ -166,7 +176,7 @@ def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool, 
 
 
 @main.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", callback=_text)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 def resume(run_id: str, as_json: bool) -> None:
     """Go on with a run that ended before its end, from its last finished epoch."""
@@ -202,7 +212,7 @@ def runs(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", callback=_text)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 def show(run_id: str, as_json: bool) -> None:
     """Show one run: what it measured and how it ended."""
@@ -238,7 +248,7 @@ def published(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", callback=_text)
 @click.option(
     "--as",
     "form",
@@ -267,6 +277,68 @@ def export(run_id: str, form: str, out: Path | None) -> None:
     click.echo(f"{out}, {len(content):,} bytes", err=True)
 
 
+@main.command()
+@click.argument("what", metavar="LINK|RECIPE|FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+def prepare(what: str, as_json: bool) -> None:
+    """Prepare a lecture: fetch data and weights, record the runs, and check that all of it works without a network.
+
+    LINK is the address of the Experiment, Plan or Lecture page. What has been run here is not run again.
+    """
+    from cifar_core import prepare as preparing  # pandas: a second that other commands do without
+
+    is_link = "?" in what or "://" in what
+    preparation = (
+        preparing.Preparation.of_link(what)
+        if is_link
+        else preparing.Preparation.of_experiment(_experiment(what, None, None, None, None, ()))
+    )
+    store = Store(home())
+    given = [store.run(id).experiment for id in preparation.given]
+    experiments = [*preparation.experiments, *dict.fromkeys(given)]
+    with _bars() as step:
+        preparing.bring_images(experiments, home(), step)
+
+    def follow(store: Store, run_id: str, policy: Policy) -> Run:
+        click.echo(f"Run {run_id}: {store.run(run_id).name}", err=True)
+        return _follow(store, run_id, policy)
+
+    recorded = preparing.record(preparation, store, follow)
+    tried = preparing.check(experiments, store, follow) if recorded[-1].state is State.DONE else []
+    last = [*recorded, *tried][-1]
+    links = preparation.lecture(recorded) if last.state is State.DONE else None
+    if as_json:
+        without_network = [{"name": each.name, "state": each.state, "reason": each.reason} for each in tried]
+        runs = [_summary(each) | {"reason": each.reason} for each in recorded]
+        _print_json({"runs": runs, "without_network": without_network, "lecture": links})
+    elif last.state is State.DONE:
+        click.echo(f"Recorded: {len(recorded)}. Tried without a network: {len(tried)}. Everything is here.")
+    for who, link in (links or {}).items():
+        click.echo(f"{who}: {link}", err=as_json)
+    if last.reason:
+        click.echo(last.reason, err=True)
+    sys.exit(EXIT_CODES[last.state])
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Draw how far each of several steps is; Ctrl-C ends them as it stops a run."""
+    bars: dict[str, tqdm[Any]] = {}
+
+    def step(words: str, done: int, total: int) -> None:
+        if words not in bars:
+            bars[words] = tqdm(total=total or None, desc=words, unit_scale=True)
+        bars[words].update(done - bars[words].n)
+
+    try:
+        yield step
+    except KeyboardInterrupt:
+        sys.exit(EXIT_CODES[State.STOPPED])
+    finally:
+        for bar in bars.values():
+            bar.close()
+
+
 def _quick_look(meant: Experiment) -> Experiment:
     """Return the experiment's smoke size, which needs no weights that are not there."""
     missing = missing_weights(meant)
@@ -284,13 +356,7 @@ def _experiment(
     assignments: tuple[str, ...],
 ) -> Experiment:
     file = Path(name)
-    if name not in RECIPES and (file.suffix == ".json" or file.exists()):
-        try:
-            meant = Experiment.parse_json(file.read_bytes())
-        except OSError as error:
-            raise ExperimentError(f"{name} cannot be read: {error.strerror}.") from None
-    else:
-        meant = recipe(name).experiment
+    meant = recipe(name).experiment if name in RECIPES or not _is_there(file) else Experiment.parse_json(_read(file))
     if data is not None:
         meant = meant.model_copy(update=_images(data, image_side))
     elif image_side is not None:
@@ -300,6 +366,25 @@ def _experiment(
     if per_class is not None:
         meant = apply(meant, [f"data.per_class={per_class}"])
     return apply(meant, assignments)
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a file is meant, and not a recipe: by its name, or because there is one."""
+    try:
+        return file.suffix == ".json" or file.exists()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
+
+
+def _read(file: Path) -> bytes:
+    """What is in a file, or the beginning of it where it is far too long for an experiment."""
+    try:
+        if file.exists() and not file.is_file():  # some devices have no end, and nobody may write into a pipe
+            raise ExperimentError(f"{file} is no file.")
+        with file.open("rb") as content:
+            return content.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ExperimentError(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def _images(data: str, image_side: int | None) -> dict[str, Any]:
@@ -325,11 +410,11 @@ def _available(meant: Experiment, *, chosen: bool) -> Experiment:
     return meant.model_copy(update={"data": Data(name="sample", per_class=data.per_class)})
 
 
-def _follow(store: Store, run_id: str) -> Run:
+def _follow(store: Store, run_id: str, policy: Policy | None = None) -> Run:
     """Run it in a thread and draw its progress; the first Ctrl-C asks it to stop, the second cuts it off."""
     leaving, presses, ended = Leaving(), [], []
     before = signal.signal(signal.SIGINT, lambda *_: presses.append(time.monotonic()))
-    thread = threading.Thread(target=lambda: ended.append(run_now(store, run_id, leaving=leaving)), daemon=True)
+    thread = threading.Thread(target=lambda: ended.append(run_now(store, run_id, policy, leaving)), daemon=True)
     thread.start()
     try:
         with tqdm(total=1.0, bar_format="{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]") as bar:

@@ -15,3 +15,16 @@ def home() -> Path:
     if chosen:
         return Path(chosen).expanduser().absolute()
     return Path(platformdirs.user_data_dir("transfer-lab", appauthor=False))
+
+
+def store_address() -> str | None:
+    """The URL of the store, `$TRANSFER_LAB_STORE`, where several machines share one; None for a file in the home.
+
+    Their homes are then one folder, too, at the same path on each: models and predictions are files there.
+    """
+    return os.environ.get("TRANSFER_LAB_STORE") or None
+
+
+def cluster_address() -> str | None:
+    """The address of the Dask scheduler that places runs on machines, `$TRANSFER_LAB_CLUSTER`; None for this one."""
+    return os.environ.get("TRANSFER_LAB_CLUSTER") or None

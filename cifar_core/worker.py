@@ -8,53 +8,78 @@ A line with "inspect" is a page's question instead (`cifar_core.runs.inspect`), 
 """
 
 import base64
+import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
 import threading
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-from cifar_core import orphan  # before the imports that take seconds
+from cifar_core import limits, orphan  # before the imports that take seconds
+
+os.environ.update(limits.settings_for_threads())
 
 # isort: split
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
+from cifar_core import events
+from cifar_core.analysis import replay
 from cifar_core.analysis.metrics import measure
 from cifar_core.analysis.predictions import Predictions, PredictionsError
+from cifar_core.analysis.transferability import leep, logme
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import open_images
 from cifar_core.data.errors import DataError
 from cifar_core.data.feature_store import feature_store
-from cifar_core.experiment.beginning import beginning
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.data.weights import weights_file
+from cifar_core.experiment.beginning import beginning, source_phases
+from cifar_core.experiment.experiment import Experiment, InitialWeights, Phase
 from cifar_core.experiment.measured import MODEL, Before, Epoch, LayerChange, Point, Progress, Run, State
+from cifar_core.experiment.settings import changed
+from cifar_core.experiment.wording import output_names
 from cifar_core.runs.errors import ClaimLost, StoreError, UnknownRun
 from cifar_core.runs.store import Store
 from cifar_core.training.augmenting import examples
 from cifar_core.training.callbacks import StopRequested, TrainingDivergedError
 from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, end_of_phase, standing
 from cifar_core.training.feeding import Examples, feed
+from cifar_core.training.followed import evenly
 from cifar_core.training.hardware import hardware, share_graphics_cards, versions
-from cifar_core.training.initial_weights import WeightsError
-from cifar_core.training.inside import PROJECTED, NoNetworkError, inside, kept_network, look, network_before
+from cifar_core.training.initial_weights import WeightsError, initialize
+from cifar_core.training.inside import (
+    PROJECTED,
+    NoNetworkError,
+    inside,
+    kept_network,
+    look,
+    network_before,
+    predicted,
+)
 from cifar_core.training.ledger import Ledger
+from cifar_core.training.networks import build
 from cifar_core.training.proof import FrozenLayerMovedError
+from cifar_core.training.step_costs import step_costs
 from cifar_core.training.trainer import Trained, probabilities, train
 
 SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_TO_SAVE = 8.0
+SECONDS_TO_WIND_UP = 20.0
+"""From going over a limit until the run has to have ended by itself."""
 TRIES_TO_FINISH = 5
 EXPLAINED = (
     DataError,
@@ -65,10 +90,14 @@ EXPLAINED = (
     CheckpointError,
     UnknownRun,
     NoNetworkError,
+    limits.LimitError,
 )
 REUSE = "TRANSFER_LAB_REUSE"
 """Set to "off" in the environment to train every phase anew."""
 TEST, VALIDATION = "test.npz", "validation.npz"
+GUESSED_ON = 2000
+"""Images that a guess is made on at most: it takes seconds then, however large the data set."""
+PROBE = Phase(name="guess", train_on="target")
 
 
 class Job:
@@ -84,7 +113,11 @@ class Job:
             "queue": max(0.0, claimed_at - self.run.created.timestamp()),
             "start": max(0.0, time.time() - claimed_at),
         }
+        self._began = time.monotonic()
         self._end: State | None = None
+        self._over = ""
+        self._ended = threading.Event()
+        events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, process=os.getpid())
         self._keys: list[str] = []
         threading.Thread(target=self._watch_supervisor, daemon=True).start()
         threading.Thread(target=self._watch_stop_flag, daemon=True).start()
@@ -107,6 +140,8 @@ class Job:
     def _finish(self, state: State, reason: str, metrics: dict[str, dict[str, float]] | None) -> None:
         """Write the end; a store that is unusable for a moment must not turn a finished run into a failed one."""
         seconds = self.ledger.close()
+        self._ended.set()
+        events.note(self.folder, "ended", state=state, reason=reason, seconds=seconds, metrics=metrics)
         for left in reversed(range(TRIES_TO_FINISH)):
             try:
                 self.store.finish(self.id, self.owner, state, reason=reason, metrics=metrics, seconds=seconds)
@@ -121,6 +156,9 @@ class Job:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _work(self) -> tuple[State, str, dict[str, dict[str, float]] | None]:
+        allowed = limits.limits()
+        if allowed != limits.Limits():
+            threading.Thread(target=self._watch_limits, args=(allowed,), daemon=True).start()
         try:
             self.ledger.switch("data")
             self._say(State.PREPARING, "opening the images")
@@ -137,6 +175,7 @@ class Job:
             if self.run.resumed:
                 position = standing(self.folder)
                 self.store.rewind(self.id, self.owner, position.phase, position.epoch)
+                replay.cut(self.folder / replay.FILE, position.phase, position.epoch)
             elif reused := self._reuse():
                 environment["reused"] = reused
             self.store.set_environment(self.id, self.owner, environment)
@@ -159,6 +198,8 @@ class Job:
                 return State.DONE, "", metrics
         except StopRequested:
             print("Ended between two steps; what was measured until then is in the store.", file=sys.stderr)
+        if self._over:
+            return State.FAILED, self._over, None
         if self._end is State.INTERRUPTED:
             return State.INTERRUPTED, "The process that supervised this run ended before the run did.", None
         return State.STOPPED, "Stopped on request.", None
@@ -173,7 +214,7 @@ class Job:
         """The file of the initial weights, where they come from one."""
         initial = self.run.experiment.initial_weights
         if initial.path is not None:
-            return Path(initial.path).expanduser()
+            return weights_file(initial.path)
         if initial.run is None:
             return None
         path = self.store.artifacts(self.store.run(initial.run).id) / MODEL
@@ -213,6 +254,9 @@ class Job:
             if their_phase == phase and all(end.exists() for end in ends):
                 for end in ends:
                     shutil.copyfile(end, self.folder / end.name)
+                if (answers := self.store.artifacts(source) / replay.FILE).exists():
+                    shutil.copyfile(answers, self.folder / replay.FILE)
+                    replay.cut(self.folder / replay.FILE, phase + 1, 0)
                 self.store.reuse(self.id, self.owner, source, phase)
                 return {"run": source, "phases": phase + 1}
         return None
@@ -256,6 +300,7 @@ class Job:
         if self.should_stop():
             raise StopRequested
         self.store.set_state(self.id, self.owner, state, step)
+        events.note(self.folder, "state", state=state, step=step)
 
     def _watch_supervisor(self) -> None:
         sys.stdin.read()
@@ -273,6 +318,19 @@ class Job:
                 print(f"Whether to stop could not be read: {error}", file=sys.stderr)
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
+    def _watch_limits(self, allowed: limits.Limits) -> None:
+        """End the run when it uses more than it may: at its next batch, or by force where that comes too late."""
+        over_since = math.inf
+        while not self._ended.wait(SECONDS_BETWEEN_LOOKS):
+            now = time.monotonic()
+            if self._end is None and (over := allowed.exceeded(self.folder, now - self._began)):
+                self._over, self._end, over_since = over, State.FAILED, now
+                with contextlib.suppress(StoreError):
+                    self.store.set_state(self.id, self.owner, State.STOPPING, "keeping what was measured")
+            if self._over and (now - over_since > SECONDS_TO_WIND_UP or allowed.far_exceeded()):
+                self._finish(State.FAILED, self._over, None)
+                os._exit(1)
+
     # --- the trainer's reporter
 
     def preparing(self, step: str) -> None:
@@ -282,11 +340,13 @@ class Job:
     def phase(self, index: int, name: str) -> None:
         """A phase begins."""
         self.store.begin_phase(self.id, self.owner, index, name)
+        events.note(self.folder, "phase", phase=index, name=name)
         self._say(State.TRAINING, "compiling the first step")
 
     def features(self, phase: int, sentence: str, seconds: float) -> None:
         """Whether a phase trains on stored features, and why; the seconds it took to have them."""
         self.store.record_features(self.id, self.owner, phase, sentence, seconds)
+        events.note(self.folder, "features", phase=phase, said=sentence, seconds=seconds)
 
     def before(self, phase: int, before: Before) -> None:
         """Validation before any step of a phase."""
@@ -299,6 +359,18 @@ class Job:
     def epoch(self, phase: int, epoch: Epoch) -> None:
         """An epoch has ended."""
         self.store.add_epoch(self.id, self.owner, phase, epoch)
+        events.note(self.folder, "epoch", phase=phase, **asdict(epoch))
+
+    def followed(
+        self,
+        phase: int,
+        epoch: int,
+        images: NDArray[np.int64],
+        labels: NDArray[np.int32],
+        probabilities: NDArray[np.float32],
+    ) -> None:
+        """What the network makes of a few validation images, after an epoch or before the first."""
+        replay.append(self.folder / replay.FILE, phase, epoch, images, labels, probabilities)
 
     def changes(self, phase: int, changes: list[LayerChange]) -> None:
         """How far a finished phase moved each layer."""
@@ -311,6 +383,7 @@ class Job:
     def phase_ended(self, index: int) -> None:
         """A phase that others follow has ended, and its end is kept."""
         self.store.record_checkpoint(self.id, self.owner, index, self._keys[index])
+        events.note(self.folder, "phase_ended", phase=index)
 
     def progress(self, progress: Progress) -> None:
         """How far the run has come."""
@@ -338,17 +411,15 @@ def _in_words(error: Exception) -> str:
     return f"Something unexpected went wrong: {type(error).__name__}: {error}"
 
 
-def output_names(experiment: Experiment, phase: int) -> tuple[str, ...]:
-    """Return what the outputs of a phase's network stand for."""
-    return tuple(
-        f"output {position}" if index is None else experiment.dataset.classes[index]
-        for position, index in enumerate(experiment.output_classes(phase))
-    )
-
-
 def inspect(question: dict[str, Any]) -> None:
     """Answer a page's question into a file; what cannot be told in words ends the process, with a traceback."""
-    answers = {"augmentation": _augmented, "inside": _inside, "look": _looks}
+    answers = {
+        "augmentation": _augmented,
+        "inside": _inside,
+        "look": _looks,
+        "guess": _guesses,
+        "step costs": _step_costs,
+    }
     try:
         answer = answers[question["inspect"]](question)
     except EXPLAINED as error:
@@ -372,9 +443,7 @@ def _inside(question: dict[str, Any]) -> dict[str, Any]:
     run, phase = _run_with_network(store, question["run"])
     experiment, folder = run.experiment, store.artifacts(run.id)
     after = kept_network(folder / MODEL)
-    images = open_images(experiment.data, home=store.home)
-    if images.fingerprint != run.environment.get("fingerprint"):
-        raise NoNetworkError("The images of this run are others now, or are not on this computer.")
+    images = _images_of(run, store)
     test = feed(experiment, phase, images, run.seed).test
     chosen = np.random.default_rng(0).permutation(len(test))[:PROJECTED]
     networks = experiment.networks[max(0, phase - 1)], experiment.networks[phase]
@@ -386,6 +455,16 @@ def _inside(question: dict[str, Any]) -> dict[str, Any]:
         "labels": test.labels.numpy()[chosen].astype(np.int64),
         "class_names": np.array(output_names(experiment, phase)),
     }
+
+
+def _step_costs(question: dict[str, Any]) -> dict[str, Any]:
+    """What steps of a run's last phase cost the ordinary way: see `training.step_costs`."""
+    store = Store(Path(question["home"]))
+    run, phase = _run_with_network(store, question["run"])
+    model = kept_network(store.artifacts(run.id) / MODEL)
+    return asdict(
+        step_costs(model, run.experiment, phase, feed(run.experiment, phase, _images_of(run, store), run.seed))
+    )
 
 
 def _looks(question: dict[str, Any]) -> dict[str, Any]:
@@ -400,6 +479,69 @@ def _looks(question: dict[str, Any]) -> dict[str, Any]:
         found["class_names"] = np.array(output_names(run.experiment, phase))
         answer |= {f"{place}/{name}": value for name, value in found.items()}
     return answer
+
+
+def _guesses(question: dict[str, Any]) -> dict[str, Any]:
+    """What starting networks promise for the target classes of an experiment: see `analysis.transferability`.
+
+    A start is a run, whose network counts as its phases on source classes left it, or a backbone with ImageNet's
+    weights. Features are what reaches `layer`, or the output where a network has none of that name. A start that cannot
+    be used says so in its place.
+    """
+    store, target = Store(Path(question["home"])), Experiment.parse_json(question["experiment"])
+    probe = changed(target, initial_weights=InitialWeights(), backbone="two-conv", input_side=None, phases=[PROBE])
+    train = feed(probe, 0, open_images(target.data, home=store.home), seed=0).train
+    rows = evenly(train.labels.numpy(), GUESSED_ON)
+    images, labels = train.values[0].numpy()[rows], train.labels.numpy()[rows]
+    answer: dict[str, Any] = {}
+    for place, (kind, name) in enumerate(question["starts"]):
+        began = time.perf_counter()
+        try:
+            model = _source_network(store, name) if kind == "run" else _imagenet_network(target, name)
+            if model.input.shape[1:] != images.shape[1:]:
+                raise NoNetworkError(f"It takes images of {model.input.shape[1]} pixels, not {images.shape[1]}.")
+            names = {layer.name for layer in model.layers}
+            before = model.get_layer(question["layer"] if question["layer"] in names else "output").input
+            features, outputs = predicted(keras.Model(model.input, [before, model.output]), images)
+            found = {
+                "logme": logme(features, labels),
+                "leep": leep(outputs, labels) if kind == "run" else np.nan,  # ImageNet's own output layer is not there
+                "images": len(images),
+                "features": features[0].size,
+                "seconds": time.perf_counter() - began,
+            }
+        except EXPLAINED as error:
+            found = {"error": np.array(str(error))}
+        answer |= {f"{place}/{key}": np.array(value) for key, value in found.items()}
+    return answer
+
+
+def _source_network(store: Store, id: str) -> keras.Model:
+    run, last = _run_with_network(store, id)
+    before = source_phases(run.experiment)
+    if not before or last < before - 1:
+        raise NoNetworkError("This run has not finished a phase on source classes.")
+    if before == len(run.experiment.phases):
+        return kept_network(store.artifacts(id) / MODEL)
+    if (network := network_before(store.artifacts(id), run.experiment, before, run.seed)) is None:
+        raise NoNetworkError("This run has not kept its network as it was before the target classes.")
+    return network
+
+
+def _imagenet_network(target: Experiment, backbone: str) -> keras.Model:
+    weights = InitialWeights(source="imagenet")
+    meant = changed(target, initial_weights=weights, backbone=backbone, input_side=None, pixels=None, phases=[PROBE])
+    model = build(meant, 0, seed=0)
+    initialize(model, meant, None, lambda step: None)
+    return model
+
+
+def _images_of(run: Run, store: Store) -> Images:
+    """The very images that a run was computed on."""
+    images = open_images(run.experiment.data, home=store.home)
+    if images.fingerprint != run.environment.get("fingerprint"):
+        raise NoNetworkError("The images of this run are others now, or are not on this computer.")
+    return images
 
 
 def _run_with_network(store: Store, id: str) -> tuple[Run, int]:

@@ -17,7 +17,7 @@ from cifar_core.ui import form, form_state, reads
 from cifar_core.ui.data_panel import data_panel
 from cifar_core.ui.glossary import TERMS, help_for
 from cifar_core.ui.network_picture import network_picture, show_layers
-from cifar_core.ui.page import set_up, unfolded
+from cifar_core.ui.page import section, set_up, unfolded
 from cifar_core.ui.rate_curve import rate_curve
 from cifar_core.ui.start import start_panel
 from cifar_core.ui.text import plain
@@ -281,7 +281,8 @@ def choose_options(frozen: Experiment, index: int) -> None:
         wrap=True,
     )
     if kinds := state[f"{key}.augmentation"]:
-        row_of_options(index, *(name for kind in kinds for name in form.options_of(kind)))
+        copies = ["augmented_copies"] if form.takes_copies(kinds) else []
+        row_of_options(index, *(name for kind in kinds for name in form.options_of(kind)), *copies)
         show_augmentation(frozen, index)
 
 
@@ -308,6 +309,17 @@ def option(place: DeltaGenerator, index: int, name: str) -> None:
             persist_state="session",
             placeholder=f"{max(1, state[f'form.{index}.epochs'] // 2)}: 0.1",
             help="10: 0.1, 20: 0.01 means a tenth of the learning rate after 10 epochs, a hundredth after 20.",
+        )
+    elif name == "augmented_copies":
+        place.number_input(
+            "Copies of each image",
+            1,
+            100,
+            value=None,
+            key=key,
+            persist_state="session",
+            placeholder="new changes in every epoch",
+            help=help_for("augmented copies"),
         )
     elif name == "clip_norm":
         place.number_input(
@@ -345,7 +357,7 @@ def show_augmentation(frozen: Experiment, index: int) -> None:
 
 
 form_state.open_form()
-st.title("Experiment")
+st.title("Experiment", anchor=False)
 beginning, ready = st.columns([2, 3], gap="large")
 beginning.selectbox(
     "Start from",
@@ -370,12 +382,12 @@ if (chosen := RECIPES.get(state["form.start"])) is not None:
 
 left, right = st.columns([2, 3], gap="large")
 with left:
-    st.subheader("Images and classes")
+    section("Images and classes")
     data = data_panel()
     if data is not None:
         class_side("source", "Source classes, learned first", data)
         class_side("target", "Target classes, transferred to", data)
-    st.subheader("Validation and seed")
+    section("Validation and seed")
     policies = {"train share": "A share of the training images", "test": "The test images"}
     st.segmented_control(
         "Validate on",
@@ -411,7 +423,7 @@ with left:
     st.number_input("Seed", 0, 2**31 - 1, key="form.seed", help=help_for("seed"))
 
 with right:
-    st.subheader("Network and phases")
+    section("Network and phases")
     meant = None
     if data is None:
         st.info("The network and its phases appear when the images are chosen.")

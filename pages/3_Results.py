@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from cifar_core.analysis import history as tables
+from cifar_core.analysis import replay
 from cifar_core.analysis.figures import (
     CELLS,
     change_figure,
@@ -36,17 +37,17 @@ from cifar_core.analysis.samples import (
     top_classes,
     true_class,
 )
-from cifar_core.analysis.wording import count, interval, size, status
+from cifar_core.analysis.wording import count, interval, listing, size, status
 from cifar_core.experiment.measured import PhaseHistory, Run
 from cifar_core.home import home
 from cifar_core.runs import inspect
-from cifar_core.ui import reads
+from cifar_core.ui import people, reads
 from cifar_core.ui.curves import curves
-from cifar_core.ui.export import downloads
+from cifar_core.ui.export import as_svg, downloads
 from cifar_core.ui.gallery import images_of, paged
 from cifar_core.ui.glossary import help_for
-from cifar_core.ui.page import is_dark, set_up, unfolded
-from cifar_core.ui.run_header import badges, chosen_run, reason, settings
+from cifar_core.ui.page import is_dark, section, set_up, unfolded
+from cifar_core.ui.run_header import badges, chosen_run, edit_link, reason, settings
 from cifar_core.ui.text import plain
 
 set_up("Results")
@@ -90,16 +91,25 @@ def show_matrix(counts: pd.DataFrame, split: str) -> None:
     """The confusion matrix; a click on a cell chooses its images."""
     with st.container(horizontal=True):
         values = st.segmented_control(
-            "Cells", CELLS, default="counts", required=True, key=f"cells.{split}", help=help_for("confusion matrix")
+            "Cells",
+            CELLS,
+            default="counts",
+            required=True,
+            key=f"cells.{split}",
+            bind="query-params",
+            help=help_for("confusion matrix"),
         )
         is_sorted = st.toggle(
-            "Confused classes side by side", key=f"sorted.{split}", help=help_for("hierarchy of confusion")
+            "Confused classes side by side",
+            key=f"sorted.{split}",
+            bind="query-params",
+            help=help_for("hierarchy of confusion"),
         )
     st.plotly_chart(
         confusion_figure(by_confusion(counts) if is_sorted else counts, split, values=values, dark=is_dark()),
         key=f"matrix.{split}",
         theme=None,
-        config={"displayModeBar": False},
+        config=as_svg("confusion", split),
         on_select=lambda: choose_cell(split),
         selection_mode="points",
         alt=f"Confusion matrix of the {split} images; the same counts stand in the table below",
@@ -142,8 +152,10 @@ def show_cell(run: Run, predictions: Predictions, counts: pd.DataFrame, split: s
     """The images in one cell of the matrix, chosen by click or by name."""
     st.markdown("**Images of a cell**", help="Click on a cell of the matrix, or choose its two classes here.")
     with st.container(horizontal=True):
-        true = st.selectbox("True class", counts.index, index=None, key=f"true.{split}", width=240)
-        predicted = st.selectbox("Predicted class", counts.columns, index=None, key=f"predicted.{split}", width=240)
+        true = st.selectbox("True class", counts.index, index=None, key=f"true.{split}", bind="query-params", width=240)
+        predicted = st.selectbox(
+            "Predicted class", counts.columns, index=None, key=f"predicted.{split}", bind="query-params", width=240
+        )
     if true is None or predicted is None:
         st.caption("Choose a cell to see its images.")
         return
@@ -172,7 +184,9 @@ def show_samples(run: Run, predictions: Predictions) -> None:
     """Single images that are worth a look, as images and as a table."""
     titles = {each.title: each for each in SELECTIONS}
     selection = titles[
-        st.segmented_control("Which", list(titles), default=next(iter(titles)), required=True, key="which")
+        st.segmented_control(
+            "Which", list(titles), default=next(iter(titles)), required=True, key="which", bind="query-params"
+        )
     ]
     st.caption(selection.meaning)
     rows = selection.choose(predictions)[:MOST_SAMPLES]
@@ -193,6 +207,61 @@ def show_samples(run: Run, predictions: Predictions) -> None:
         },
         alt=f"Test images: {selection.title}",
     )
+
+
+@st.fragment
+def show_replay(run: Run, histories: tuple[PhaseHistory, ...]) -> None:
+    """What the network made of a few validation images after each epoch, under a slider."""
+    moments = reads.moments(run.id)
+    if not moments:
+        st.caption(
+            "This run has kept no answers by epoch: it ended before its first validation, or was trained by a version "
+            "of Transfer Lab that did not keep them."
+        )
+        return
+    missing = [phase.name for phase in histories if all(moment.phase != phase.index for moment in moments)]
+    if missing:
+        st.caption(plain(f"Nothing was kept of {listing(missing)}, taken over from a run of an earlier version."))
+    chosen = st.select_slider(
+        "Epoch",
+        range(len(moments)),
+        value=len(moments) - 1,
+        format_func=lambda place: replay.title(moments[place], run.experiment),
+        key=f"replay.{run.id}",
+        help="Each phase begins with what the network can do before its first step.",
+    )
+    moment = moments[chosen]
+    predictions = replay.predictions(moment, run.experiment)
+    split = "test" if run.experiment.validation.on == "test" else "validation"
+    st.caption(
+        f"{count(predictions.n, f'{split} image')}, the same after every epoch of a phase and as many of each class as "
+        "there are. The curves above are measured on all of them."
+    )
+    found = replay.accuracies(moments, run.experiment)
+    matrix, lines = st.columns(2, gap="large")
+    matrix.plotly_chart(
+        confusion_figure(
+            confusion(predictions), split, title=replay.title(moment, run.experiment), values="counts", dark=is_dark()
+        ),
+        key="replay.matrix",
+        theme=None,
+        config=as_svg("confusion", replay.title(moment, run.experiment)),
+        alt="Confusion matrix of the followed images at this epoch; accuracies by class stand in the table beside",
+    )
+    lines.plotly_chart(
+        replay.accuracy_lines(found, moment, run.experiment, split=split, dark=is_dark()),
+        key="replay.lines",
+        theme=None,
+        config=as_svg("accuracy by class"),
+        alt="Accuracy by class over the epochs; the numbers of this epoch stand in the table below",
+    )
+    lines.dataframe(
+        replay.shown(found, moment),
+        hide_index=True,
+        height="content",
+        alt=f"Accuracy by class, {replay.title(moment, run.experiment)}",
+    )
+    show_images(run, predictions, np.arange(predictions.n), "validation", key=f"page.replay.{moment.phase}")
 
 
 def show_inside(run: Run) -> None:
@@ -244,7 +313,7 @@ def show_similarity(found: inspect.Inside, phase: str) -> None:
         similarity_figure(similarity, int(found.compared), dark=is_dark()),
         key="similarity",
         theme=None,
-        config={"displayModeBar": False},
+        config=as_svg("similarity"),
         alt=f"Similarity of blocks before and after {phase}; the same numbers stand in the table",
     )
     table.dataframe(
@@ -269,7 +338,7 @@ def show_projections(found: inspect.Inside, phase: str) -> None:
                 projection_figure(points, part, found.labels, names, found.images, title, dark=is_dark()),
                 key=f"projection.{title}",
                 theme=None,
-                config={"displayModeBar": False},
+                config=as_svg("projection", title),
                 alt=f"Test images projected, {title}; where each class lies stands in the table below",
             )
             st.dataframe(
@@ -287,7 +356,7 @@ def show_changes(phase: PhaseHistory) -> None:
         change_figure(phase.changes, phase.name, dark=is_dark()),
         key=f"changes.{phase.index}",
         theme=None,
-        config={"displayModeBar": False},
+        config=as_svg("changes", phase.name),
         alt=f"How far {phase.name} moved each layer; the same numbers stand in the table beside",
     )
     table.dataframe(
@@ -304,7 +373,7 @@ def show_seconds(run: Run) -> None:
         ledger_figure({run.name: run.seconds}, dark=is_dark()),
         key="ledger",
         theme=None,
-        config={"displayModeBar": False},
+        config=as_svg("seconds", run.id),
         alt="Where the run's seconds went; the same numbers stand in the table below",
     )
     seconds = ledger_table({run.name: run.seconds})[["title", "seconds", "share"]]
@@ -318,32 +387,45 @@ def show_seconds(run: Run) -> None:
 
 def manage(run: Run) -> None:
     """Rename, note, archive, delete."""
+    barred = people.why_not(run)
     name = st.text_input(
-        "Name", run.name, key=f"name.{run.id}", max_chars=200, help="What the run is called everywhere."
+        "Name",
+        run.name,
+        key=f"name.{run.id}",
+        max_chars=200,
+        disabled=bool(barred),
+        help=barred or "What the run is called everywhere.",
     )
     note = st.text_area(
-        "Note", run.note, key=f"note.{run.id}", max_chars=5000, help="Anything worth remembering about this run."
+        "Note",
+        run.note,
+        key=f"note.{run.id}",
+        max_chars=5000,
+        disabled=bool(barred),
+        help=barred or "Anything worth remembering about this run.",
     )
     if (name.strip() and name != run.name) or note != run.note:
+        store = people.changing(run.id)
         store.rename(run.id, name.strip() or run.name)
         store.set_note(run.id, note)
         reads.runs.clear()
         st.rerun()
     with st.container(horizontal=True):
-        if st.button("Archive" if not run.archived else "Bring back", icon=":material/archive:"):
-            store.archive(run.id, not run.archived)
+        archiving = "Archive" if not run.archived else "Bring back"
+        if st.button(archiving, icon=":material/archive:", disabled=bool(barred), help=barred):
+            people.changing(run.id).archive(run.id, not run.archived)
             reads.runs.clear()
             st.rerun()
-        with st.popover("Delete for good"):
+        with st.popover("Delete for good", disabled=bool(barred), help=barred):
             st.write(f"This removes the run, its measurements and its files ({size(run.size)}).")
-            if st.button("Delete now", type="primary"):
-                store.delete(run.id)
+            if st.button("Delete now", type="primary", disabled=bool(barred)):
+                people.changing(run.id).delete(run.id)
                 reads.runs.clear()
-                st.query_params.clear()
+                del st.query_params["run"]
                 st.rerun()
 
 
-st.title("Results")
+st.title("Results", anchor=False)
 archived = st.toggle("Show archived runs", key="archived", help="Archived runs are kept, but left out of lists.")
 run_id = chosen_run([run for run in reads.runs(archived=archived) if run.state.is_finished])
 if run_id is None:
@@ -356,29 +438,35 @@ badges(run)
 reason(run)
 kept = {split: found for split in ("test", "validation") if (found := reads.predictions(run.id, split)) is not None}
 if kept:
-    tabs = st.tabs([f"{split.capitalize()} images" for split in kept], key="split", on_change="rerun")
+    tabs = st.tabs(
+        [f"{split.capitalize()} images" for split in kept], key="split", on_change="rerun", bind="query-params"
+    )
     for tab, (split, found) in zip(tabs, kept.items(), strict=True):
         if tab.open:
             with tab:
                 show_metrics(run, found, split)
     if run.experiment.validation.on == "test":
         st.caption("The validation images are the test images.")
-st.subheader("Training")
+section("Training")
 histories = reads.history(run.id)
 curves([(run, histories)], key="results")
+if inside := unfolded("Epoch by epoch: some validation images replayed", key="fold.replay"):
+    with inside:
+        show_replay(run, histories)
 if inside := unfolded("Epochs as a table", key="fold.epochs"):
     inside.dataframe(tables.epochs(histories), hide_index=True, alt="All epochs of the run")
 for phase in histories:
     if phase.features:
         st.caption(f"**{plain(phase.name)}**: {plain(phase.features)}")
 if proven := [phase for phase in histories if phase.changes]:
-    st.subheader("Proof of freezing", help=help_for("proof of freezing"))
+    section("Proof of freezing", help=help_for("proof of freezing"))
     st.markdown("\n".join(f"- **{plain(phase.name)}**: {plain(change_sentence(phase.changes))}" for phase in proven))
     if inside := unfolded("How far each layer moved", key="fold.changes"):
         with inside:
             for phase in proven:
                 show_changes(phase)
-st.subheader("More about this run")
+section("More about this run")
+edit_link(run)
 has_model = reads.has_model(run)
 if has_model:
     st.page_link(
@@ -403,7 +491,7 @@ st.caption(
     f"{run.environment.get('provenance', '')} {run.environment.get('hardware', '')} · "
     + ", ".join(f"{name} {version}" for name, version in run.environment.get("versions", {}).items())
 )
-st.subheader("Take it with you")
+section("Take it with you")
 downloads(run)
-st.subheader("Name, note, archive")
+section("Name, note, archive")
 manage(run)

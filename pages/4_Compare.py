@@ -1,11 +1,17 @@
 """Two to eight runs side by side: the verdict first, the evidence under it."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
+from cifar_core.analysis import bands
 from cifar_core.analysis.answers import three_answers
-from cifar_core.analysis.comparison import settings_that_differ, shown, table
+from cifar_core.analysis.comparison import last_seconds, other_machines, settings_that_differ, shown, table
+from cifar_core.analysis.curves import Measure, X
 from cifar_core.analysis.figures import CELLS, accuracy_figure, confusion_figures, difference_figure, ledger_figure
+from cifar_core.analysis.groups import of_all_seeds
+from cifar_core.analysis.history import Measured
 from cifar_core.analysis.labels import titles
 from cifar_core.analysis.metrics import confusion
 from cifar_core.analysis.samples import (
@@ -17,18 +23,135 @@ from cifar_core.analysis.samples import (
     top_classes,
     true_class,
 )
+from cifar_core.analysis.speedup import speedup
 from cifar_core.analysis.verdict import verdict
-from cifar_core.ui import reads
+from cifar_core.analysis.wording import count
+from cifar_core.home import home
+from cifar_core.runs import inspect
+from cifar_core.ui import people, reads
 from cifar_core.ui.curves import curves
-from cifar_core.ui.export import comparison
+from cifar_core.ui.export import as_svg, comparison
 from cifar_core.ui.gallery import images_of, paged
 from cifar_core.ui.glossary import help_for
-from cifar_core.ui.page import is_dark, set_up, unfolded
+from cifar_core.ui.page import is_dark, section, set_up, unfolded
 from cifar_core.ui.pareto import show_pareto
+from cifar_core.ui.run_header import linked_runs
+from cifar_core.ui.seeds import show_groups
 from cifar_core.ui.text import plain
 
 set_up("Compare")
 MOST = 8
+OVER: dict[X, str] = {"epoch": "epochs", "seconds": "seconds", "images": "images"}
+
+store, state, address = reads.store(), st.session_state, st.query_params
+# The fields of the address by which it says what is compared.
+NAMED = "comparison", "runs", "baseline"
+# The choices on this page that a comparison under a name keeps, beside runs and baseline.
+VIEW = "compare.x", "compare.together", "compare.means", "pareto.cost", "compare.cells", "pair.other", "pair.group"
+
+
+def asked_for() -> list[str]:
+    """Return the runs that the address means, or that were shown last; they are found archived, too."""
+    meant = {field: address[field] for field in NAMED if field in address} or state.get("compare.address", {})
+    if comparison := kept.get(meant.get("comparison", "")):
+        return list(comparison.runs)
+    return [*meant.get("runs", "").split(","), *state.get("compare.runs", [])]
+
+
+def open_link() -> None:
+    """Take over what the address says, where the page did not write that itself."""
+    asked = {field: address[field] for field in NAMED if field in address}
+    written = state.get("compare.address", {})
+    if (not asked or asked == written) and "compare.runs" in state:
+        return
+    meant = asked or written
+    comparison = kept.get(meant.get("comparison", ""))
+    if comparison is None and "comparison" in asked:
+        st.error(
+            plain(f'There is no comparison "{asked["comparison"]}"; it may have been deleted.'),
+            icon=":material/link_off:",
+        )
+    runs = comparison.runs if comparison else linked_runs(known) if asked else meant.get("runs", "").split(",")
+    state["compare.runs"] = [run for run in runs if run in known][:MOST]
+    state["compare.baseline"] = comparison.baseline if comparison else meant.get("baseline", "")
+    state["compare.kept"] = comparison.id if comparison else ""
+    if comparison:
+        state.update({key: value for key, value in comparison.view.items() if key in VIEW and key not in address})
+
+
+def name_address(runs: list[str], baseline: str) -> None:
+    """Let the address name what is compared: by its name as long as it is what was kept under it."""
+    comparison = kept.get(state.get("compare.kept", ""))
+    if comparison and (runs, baseline) == ([run for run in comparison.runs if run in known], comparison.baseline):
+        fields = {"comparison": comparison.id}
+    else:
+        fields = {"runs": ",".join(runs), "baseline": baseline}
+    for field in NAMED:
+        if field in fields and address.get(field) != fields[field]:
+            address[field] = fields[field]
+        elif field not in fields and field in address:
+            del address[field]
+    state["compare.address"] = fields
+
+
+def others() -> None:
+    """Lead to the comparisons that have a name."""
+    if not kept:
+        return
+    with st.popover("Kept comparisons", icon=":material/bookmarks:", key="kept"):
+        for each in kept.values():
+            st.page_link("pages/4_Compare.py", label=f"**{plain(each.name)}**", query_params={"comparison": each.id})
+            if each.note:
+                st.caption(plain(each.note))
+
+
+def keep_this(runs: list[str], baseline: str) -> None:
+    """Give this comparison a name and a note, or others; or forget it."""
+    opened = kept.get(state.get("compare.kept", ""))
+    key, barred = f"keep.{opened.id}" if opened else "keep", people.why_not()
+    with (
+        st.popover(
+            "Name and note" if opened else "Keep under a name",
+            key=f"{key}.popover",
+            icon=":material/bookmark_add:",
+            disabled=bool(barred),
+            help=barred,
+        ),
+        st.form(key, border=False),
+    ):
+        name = st.text_input("Name", opened.name if opened else "", key=f"{key}.name", max_chars=200, required=True)
+        note = st.text_area("Note", opened.note if opened else "", key=f"{key}.note", max_chars=5000)
+        st.caption("Runs, baseline and how they are shown are kept; the link stays the same.")
+        as_new, instead, forget = st.container(horizontal=True), False, False
+        with as_new:
+            if opened:
+                instead = st.form_submit_button("Keep the changes", type="primary")
+            anew = st.form_submit_button("Keep as a new one" if opened else "Keep", type="secondary")
+            if opened:
+                forget = st.form_submit_button("Forget it", icon=":material/delete:")
+    if forget and opened:
+        store.delete_comparison(opened.id)
+    elif (instead or anew) and name.strip():
+        view = {key: state[key] for key in VIEW if key in state}
+        state["compare.kept"] = store.keep_comparison(
+            name.strip(), runs, baseline, note=note, view=view, instead_of=opened.id if opened and instead else None
+        )
+    else:
+        return
+    st.rerun()
+
+
+def say_kept() -> None:
+    """Show the name and the note of the comparison that is open, and what of it is gone."""
+    opened = kept.get(state.get("compare.kept", ""))
+    if opened is None:
+        return
+    changed = "" if "comparison" in address else " · changed since"
+    st.markdown(f"**{plain(opened.name)}**{changed}")
+    if opened.note:
+        st.markdown("\n".join(f"> {plain(line)}  " for line in opened.note.splitlines()))
+    if gone := sum(run not in known for run in opened.runs):
+        st.caption(f"{count(gone, 'run')} of this comparison {'was' if gone == 1 else 'were'} deleted.")
 
 
 def show_difference(other: str) -> None:
@@ -41,7 +164,7 @@ def show_difference(other: str) -> None:
         difference_figure(found, names[baseline], names[other], dark=is_dark()),
         key="difference",
         theme=None,
-        config={"displayModeBar": False},
+        config=as_svg("difference", names[other]),
         alt=f"Confusion matrix of {names[other]} minus that of {names[baseline]}; the numbers stand in the table below",
     )
     if table := unfolded("The difference as a table, points of the true class", key="fold.difference"):
@@ -69,7 +192,13 @@ def show_agreement(other: str) -> None:
         alt="On how many images each of the two runs is right",
     )
     group = st.segmented_control(
-        "Images", GROUPS, format_func=said.__getitem__, default=GROUPS[2], required=True, key="pair.group"
+        "Images",
+        GROUPS,
+        format_func=said.__getitem__,
+        default=GROUPS[2],
+        required=True,
+        key="pair.group",
+        bind="query-params",
     )
     show_group(found[found["group"] == group], f"page.pair.{group}")
 
@@ -102,21 +231,98 @@ def show_group(found: pd.DataFrame, key: str) -> None:
     paged(opened.test_images, numbers, caption, key=key, what="Test image")
 
 
-st.title("Compare")
-known = {run.id: run for run in reads.runs() if run.state.is_active or run.state.is_finished}
+def show_speedups(measured: Sequence[Measured]) -> None:
+    """What freezing and stored features saved, measured when somebody asks for it."""
+    freezing = [
+        (run, histories[-1])
+        for run, histories in measured
+        if histories
+        and reads.has_model(run)
+        and any(layer.params and not layer.trainable for layer in run.experiment.networks[histories[-1].index].layers)
+    ]
+    if not freezing:
+        st.caption("None of these runs has kept a network whose last phase froze layers.")
+        return
+    costs = {run.id: inspect.kept_step_costs(home(), run.id) for run, _ in freezing}
+    missing = [run for run, _ in freezing if costs[run.id] is None]
+    if missing:
+        st.caption("A few steps are run again, with the frozen layers and with none: about ten seconds for each run.")
+        if st.button("Measure", icon=":material/timer:", key="speedup.measure"):
+            for run in missing:
+                try:
+                    with st.spinner(f"Measuring {plain(names[run.id])} …", show_time=True):
+                        costs[run.id] = inspect.step_costs(home(), run.id)
+                except inspect.InspectionFailed as error:
+                    st.error(plain(str(error)), icon=":material/error:")
+    for run, history in freezing:
+        if (known := costs[run.id]) is not None and (found := speedup(run, history, known)) is not None:
+            st.markdown(f"**{plain(names[run.id])}.** {plain(found.text)}")
+            st.dataframe(
+                found.table(),
+                hide_index=True,
+                height="content",
+                column_config={"seconds": st.column_config.NumberColumn(format="%.1f")},
+                alt=f"What {names[run.id]} saved",
+            )
+
+
+def show_together() -> None:
+    """The groups of the chosen runs: what their difference is worth, all seeds in a table, means in bands."""
+    base = groups.get(baseline)
+    every = {group.title: group for group in groups.values()}
+    of_groups = {title: [(run, reads.history(run.id)) for run in group.runs] for title, group in every.items()}
+    pairs = [(run, last_seconds(run, histories)) for members in of_groups.values() for run, histories in members]
+    show_groups(
+        list(every.values()),
+        base.title if base else names[baseline],
+        seconds={run.id: took for run, took in pairs if took is not None},
+        alt="The groups side by side; training is that of the last phase",
+    )
+    if left_out := [names[run] for run in chosen if run not in groups]:
+        st.caption(plain(f"Not done, so in no group: {', '.join(left_out)}."))
+    x: X = st.segmented_control(
+        "Means over",
+        list(OVER),
+        format_func=OVER.__getitem__,
+        default="epoch",
+        required=True,
+        key="compare.means",
+    )
+    if x == "seconds" and (warning := other_machines(run for run, _ in pairs)):
+        st.warning(plain(warning), icon=":material/flag:")
+    measures: tuple[Measure, ...] = ("accuracy", "loss")
+    for column, measure in zip(st.columns(2), measures, strict=True):
+        column.plotly_chart(
+            bands.figure(of_groups, measure, x, baseline=base.title if base else None, dark=is_dark()),
+            key=f"together.{measure}.{x}",
+            theme=None,
+            config=as_svg("mean", measure),
+            alt=f"Mean validation {measure} of each group; what came out stands in the table above",
+        )
+    st.caption("Thick lines are means over all seeds, bands ± one standard deviation, thin lines single seeds.")
+
+
+st.title("Compare", anchor=False)
+kept = {each.id: each for each in store.comparisons()}
+wanted = asked_for()
+known = {
+    run.id: run
+    for run in reads.runs(archived=True)
+    if (run.state.is_active or run.state.is_finished) and (run.id in wanted or not run.archived)
+}
 if len(known) < 2:
     st.info("Two runs are needed to compare; there are fewer.", icon=":material/compare_arrows:")
     st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
     st.stop()
 
-shown_last, baseline_last = st.session_state.get("compare.shown", ([], ""))
-linked = [run for run in st.query_params.get("runs", "").split(",") if run in known]
-if (linked and linked != shown_last) or "compare.runs" not in st.session_state:
-    st.session_state["compare.runs"] = [run for run in linked or shown_last if run in known][:MOST]
-    st.session_state["compare.baseline"] = st.query_params.get("baseline", baseline_last)
+top, about = st.container(horizontal=True, vertical_alignment="center"), st.container()
+open_link()
+every_tag = sorted({tag for run in known.values() for tag in run.tags})
+tags = st.pills("Tags", every_tag, selection_mode="multi", key="tags", bind="query-params") if every_tag else []
+taken = st.session_state["compare.runs"]
 chosen = st.multiselect(
     f"Runs, 2 to {MOST}",
-    list(known),
+    [run for run in known if run in taken or set(tags) <= set(known[run].tags)],
     format_func=lambda run: f"{known[run].name} ({run})",
     key="compare.runs",
     max_selections=MOST,
@@ -124,6 +330,10 @@ chosen = st.multiselect(
 )
 chosen = [run for run in chosen if run in known]
 if len(chosen) < 2:
+    with top:
+        others()
+    with about:
+        say_kept()
     st.caption("Choose at least two runs.")
     st.stop()
 if st.session_state.get("compare.baseline") not in chosen:
@@ -132,46 +342,62 @@ names = titles([known[run] for run in chosen])
 baseline = st.selectbox(
     "Baseline", chosen, format_func=names.__getitem__, key="compare.baseline", help=help_for("baseline")
 )
-st.session_state["compare.shown"] = chosen, baseline
-st.query_params.from_dict({"runs": ",".join(chosen), "baseline": baseline})
+groups = of_all_seeds([known[run] for run in chosen], reads.runs())
+has_seeds = any(len(group.runs) > 1 for group in groups.values())
+is_grouped = has_seeds and st.toggle(
+    "Group runs that differ only in their seed",
+    key="compare.together",
+    bind="query-params",
+    help="Means and spreads of all seeds that are done here, chosen or not: they stay the same whatever else is shown.",
+)
+name_address(chosen, baseline)
+with top:
+    others()
+    keep_this(chosen, baseline)
+with about:
+    say_kept()
 
 runs = [known[run] for run in chosen]
 measured = [(run, reads.history(run.id)) for run in runs]
 kept = {run.id: reads.predictions(run.id, "test") for run in runs}
 predictions = {run: found for run, found in kept.items() if found is not None}
 
-first, _, limits = verdict(runs, baseline, predictions).partition("\n")
-st.markdown(f"#### {plain(first)}")
-st.markdown(plain(limits))
 results = table(measured, baseline)
+if is_grouped:
+    show_together()
+    section("Run by run")
+else:
+    first, _, limits = verdict(runs, baseline, predictions).partition("\n")
+    section(plain(first))
+    st.markdown(plain(limits))
 st.dataframe(shown(results), hide_index=True, height="content", alt="The runs side by side")
 if results["accuracy"].notna().any():
     st.plotly_chart(
         accuracy_figure(results, baseline=baseline, dark=is_dark()),
         key="accuracies",
         theme=None,
-        config={"displayModeBar": False},
+        config=as_svg("accuracies"),
         alt="Test accuracies with their 95 % intervals; the same numbers stand in the table above",
     )
 
-st.subheader("Three questions")
+section("Three questions")
 for answer in three_answers(measured):
     st.markdown(f"**{answer.question}**")
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in answer.sentences))
 
-st.subheader("What differs")
+section("What differs")
 differing = settings_that_differ(runs)
 if differing.empty:
     st.caption("Nothing differs but chance: equal settings and seeds.")
 else:
     st.table(differing)
 
-st.subheader("Curves")
+section("Curves")
 curves(measured, key="compare", baseline=baseline)
 
 show_pareto(measured, baseline)
 
-st.subheader("Confusion matrices")
+section("Confusion matrices")
 if predictions:
     values = st.segmented_control(
         "Cells",
@@ -179,6 +405,7 @@ if predictions:
         default="row %",
         required=True,
         key="compare.cells",
+        bind="query-params",
         help=help_for("confusion matrix"),
     )
     matrices = {names[run]: confusion(found) for run, found in predictions.items()}
@@ -188,7 +415,7 @@ if predictions:
             figure,
             key=f"matrix.{position}",
             theme=None,
-            config={"displayModeBar": False},
+            config=as_svg("confusion", list(matrices)[position]),
             alt=f"Confusion matrix of {list(matrices)[position]}",
         )
     if baseline in predictions and len(predictions) > 1:
@@ -197,24 +424,30 @@ if predictions:
             with inside:
                 other = others[0]
                 if len(others) > 1:
-                    other = st.selectbox("Other run", others, format_func=names.__getitem__, key="pair.other")
+                    other = st.selectbox(
+                        "Other run", others, format_func=names.__getitem__, key="pair.other", bind="query-params"
+                    )
                 show_difference(other)
                 show_agreement(other)
 else:
     st.caption("None of these runs has predicted its test images yet.")
 
-st.subheader("Where the seconds went")
+section("Where the seconds went")
 ledgers = {names[run.id]: run.seconds for run in runs if run.seconds}
 if ledgers:
     st.plotly_chart(
         ledger_figure(ledgers, dark=is_dark()),
         key="ledgers",
         theme=None,
-        config={"displayModeBar": False},
+        config=as_svg("seconds"),
         alt="Where the seconds of the runs went",
     )
-if len({run.environment.get("hardware") for run in runs if run.environment}) > 1:
-    st.warning("These runs were computed on different machines: their seconds do not compare.", icon=":material/flag:")
+if warning := other_machines(runs):
+    st.warning(plain(warning), icon=":material/flag:")
 
-st.subheader("Take it with you")
+if inside := unfolded("Why is it faster? The seconds of the last phase taken apart", key="fold.speedup"):
+    with inside:
+        show_speedups(measured)
+
+section("Take it with you")
 comparison(measured, predictions, baseline)

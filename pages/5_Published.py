@@ -18,8 +18,8 @@ from cifar_core.experiment.recipe import CIFAR10
 from cifar_core.experiment.recipes import RECIPES, Recipe, with_random_weights
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, smoke
 from cifar_core.experiment.wording import run_name
-from cifar_core.ui import reads
-from cifar_core.ui.page import set_up, unfolded
+from cifar_core.ui import people, reads
+from cifar_core.ui.page import section, set_up, unfolded
 from cifar_core.ui.start import SPARE_BYTES, bytes_needed, next_seed, start
 from cifar_core.ui.text import plain
 
@@ -92,12 +92,19 @@ def run_buttons(recipe: Recipe) -> None:
     if lacks:
         offers.append(("Run it from random weights", possible, images_here))
     offers.append(("Quick look", quick, True))
+    reason = people.why_not_start()
     with st.container(horizontal=True):
         for label, offered, ready in offers:
             seed = next_seed(offered)
             # The seed is part of the key: of two quick clicks, the second finds its button gone.
             key = f"run.{recipe.id}.{label}.{seed}"
-            if st.button(f"{label}, seed {seed}", key=key, icon=":material/play_arrow:", disabled=not ready):
+            if st.button(
+                f"{label}, seed {seed}",
+                key=key,
+                icon=":material/play_arrow:",
+                disabled=not ready or bool(reason),
+                help=reason,
+            ):
                 start(offered, seed)
         st.page_link(
             "pages/1_Experiment.py", label="Open in the form", icon=":material/tune:", query_params={"start": recipe.id}
@@ -148,7 +155,7 @@ def in_order(recipes: Sequence[Recipe]) -> list[Recipe]:
 
 def queue_all(wanted: Sequence[tuple[Experiment, int]]) -> None:
     """Queue runs one behind the other, and go to the first."""
-    queued = [reads.store().submit(experiment, seed, run_name(experiment, seed)) for experiment, seed in wanted]
+    queued = [people.submit(experiment, seed, run_name(experiment, seed)) for experiment, seed in wanted]
     reads.runs.clear()
     st.switch_page("pages/2_Live.py", query_params={"run": queued[0]})
 
@@ -181,11 +188,13 @@ def show_all() -> None:
     if not room:
         st.caption(f"There is too little room on the disk: these runs keep about {needed / 1e6:.0f} MB.")
     key = f"run.all.{'.'.join(str(seed) for _, seed in wanted)}"
-    if st.button("Run them all", key=key, icon=":material/playlist_play:", disabled=not (images_here and room)):
+    reason = people.why_not_start(len(wanted))
+    possible = images_here and room and not reason
+    if st.button("Run them all", key=key, icon=":material/playlist_play:", disabled=not possible, help=reason):
         queue_all(wanted)
 
 
-st.title("Published")
+st.title("Published", anchor=False)
 st.markdown(
     "What was published beside the runs of this server that did the same: the same network, phases and images. "
     "*Reproduced* means that the published accuracy lies within the range of these runs, widened by the 95 % interval "
@@ -216,7 +225,7 @@ with st.container(horizontal=True, gap="small"):
 if inside := unfolded("Run everything", key="published.all"):
     with inside:
         show_all()
-st.subheader("Recipe by recipe")
+section("Recipe by recipe")
 for recipe in RECIPES.values():
     own = [claim for claim in found if claim.recipe.id == recipe.id]
     badges = " ".join(dict.fromkeys(map(badge, own)))

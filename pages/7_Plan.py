@@ -1,36 +1,44 @@
 """Many runs for one question: strategies on one clock, or the transfer map; each with several seeds."""
 
 import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
 
-from cifar_core.analysis import groups as seeds_of
-from cifar_core.analysis import race, transfer_map
+from cifar_core.analysis import race, starting_networks, transfer_map
+from cifar_core.analysis.comparison import other_machines
 from cifar_core.analysis.estimate import in_words
 from cifar_core.analysis.history import Measured
 from cifar_core.analysis.plan import Plan, estimate, groups
-from cifar_core.analysis.verdict import Group, verdict
 from cifar_core.analysis.wording import count, duration, status
+from cifar_core.data.weights import imagenet_file
+from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.recipes import RECIPES
-from cifar_core.experiment.record import ExperimentError
+from cifar_core.experiment.record import ExperimentError, choice, shown
 from cifar_core.experiment.settings import changed
-from cifar_core.experiment.strategies import STRATEGIES, Choices, blocks_of, usual_last
+from cifar_core.experiment.strategies import STRATEGIES, Choices, Start, blocks_of, usual_last
 from cifar_core.experiment.transfer_map import TransferMap, depths
 from cifar_core.experiment.wording import class_list
 from cifar_core.home import home
-from cifar_core.ui import form, reads
-from cifar_core.ui.page import is_dark, set_up
-from cifar_core.ui.start import SPARE_BYTES, bytes_needed
+from cifar_core.runs import inspect
+from cifar_core.ui import form, people, reads
+from cifar_core.ui.export import as_svg
+from cifar_core.ui.glossary import help_for
+from cifar_core.ui.page import is_dark, section, set_up
+from cifar_core.ui.seeds import show_groups
+from cifar_core.ui.start import SPARE_BYTES, bytes_needed, no_images
 from cifar_core.ui.text import plain
 
 set_up("Plan")
 SAMPLE, FORM, LINK = "sample", "form", "link"
-VIEWS = {"strategies": "Strategies", "map": "Transfer map"}
+VIEWS = {"strategies": "Strategies", "map": "Transfer map", "guess": "A guess first"}
 USUAL = ("head", "last-block", "everything", "gradual", "lp-ft", "scratch")
 MOST_COMPARED = 8
+MOST_GUESSED = 12
 state, query = st.session_state, st.query_params
 store = reads.store()
 Found = dict[str, dict[int, Run]]
@@ -53,7 +61,7 @@ def on_sample(base: Experiment) -> Experiment:
 
 def open_link() -> None:
     """Take over what the address says, when it is new; otherwise keep what was chosen here before."""
-    link = {name: query.get_all(name) for name in query}
+    link = {name: query.get_all(name) for name in query if query.get_all(name) != [people.VIEW_ONLY]}
     if link == state.get("plan.link") or (not link and "plan.chosen" in state):
         for key, value in state.get("plan.chosen", {}).items():
             state.setdefault(key, value)
@@ -73,6 +81,10 @@ def open_link() -> None:
             if base == LINK:
                 state["plan.linked"] = linked
     chosen = query.get("strategies", ",".join(USUAL)).split(",")
+    for name in filter(None, chosen):
+        refuse_others("strategies", name, STRATEGIES)
+    refuse_others("view", query.get("view", "strategies"), VIEWS)
+    state["plan.new"] = True
     state.update({"plan.base": base, "plan.sample": sample, "plan.seeds": whole("seeds", 3, 20)})
     state.update({f"plan.on.{name}": name in chosen for name in STRATEGIES})
     state.update({"plan.last": whole("last", 0, 10_000) or None, "plan.block": query.get("block")})
@@ -83,7 +95,18 @@ def open_link() -> None:
 def whole(name: str, otherwise: int, most: int) -> int:
     """A whole number of the address, within bounds."""
     text = query.get(name, "")
-    return min(max(int(text), 1), most) if text.isdecimal() else otherwise
+    if text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
+        return int(text)
+    if text:
+        said = f"This link's {name}: expected a whole number from 1 to {most:,}, received {shown(text)}."
+        st.warning(plain(said), icon=":material/link_off:")
+    return otherwise
+
+
+def refuse_others(name: str, received: str, allowed: Iterable[str]) -> None:
+    """Say what of the address the plan does not have."""
+    if received not in allowed:
+        st.warning(plain(f"This link's {name}: {choice(name, received, allowed)}"), icon=":material/link_off:")
 
 
 def choose_base() -> Experiment:
@@ -123,20 +146,21 @@ def remember(base: Experiment, **own: Any) -> None:
     """Put the plan into the page's address, so that a reload or another device shows it again."""
     name = state["plan.base"]
     parameters: dict[str, Any] = form.link(name if name in RECIPES else form.SCRATCH, base, 0)
-    parameters |= {"view": state["plan.view"], "seeds": str(state["plan.seeds"])}
+    parameters |= {"view": [*people.carried().get("view", ()), state["plan.view"]], "seeds": str(state["plan.seeds"])}
     parameters |= {name: str(value) for name, value in own.items() if value}
     query.from_dict(parameters)
     state["plan.link"] = {name: query.get_all(name) for name in query}
+    state["plan.new"] = False
     state["plan.chosen"] = {key: state[key] for key in state if str(key).startswith("plan.") and key not in OWN}
 
 
-OWN = ("plan.link", "plan.chosen", "plan.linked", "plan.start", "plan.table", "plan.figure")
+OWN = ("plan.link", "plan.new", "plan.chosen", "plan.linked", "plan.start", "plan.table", "plan.figure")
 
 
 def start_all(plan: Plan) -> None:
     """Queue what is neither done nor waiting by now: a second click finds nothing to queue."""
     for wanted in plan.missing(plan.runs(store.runs())):
-        store.submit(wanted.experiment, wanted.seed, wanted.name)
+        people.submit(wanted.experiment, wanted.seed, wanted.name)
     reads.runs.clear()
 
 
@@ -164,15 +188,17 @@ def start_panel(plan: Plan, found: Found) -> None:
         here = reads.images_of(data) is not None or reads.wait_for_a_run(data)
         existing = next(parent for parent in (home(), *home().parents) if parent.exists())
         room = shutil.disk_usage(existing).free > SPARE_BYTES + sum(bytes_needed(each.experiment) for each in missing)
+        reason = people.why_not_start(len(missing))
         if not here:
-            st.warning("The images are not here: get CIFAR-10 on the Experiment page, or choose the built-in sample.")
+            st.warning(no_images(data))
         if not room:
             st.warning("There is too little room on the disk: delete old runs on the Results page first.")
         st.button(
             f"Start {count(len(missing), 'run')}" if missing else "Nothing to start",
             type="primary",
             icon=":material/play_arrow:",
-            disabled=not (missing and here and room),
+            disabled=not (missing and here and room) or bool(reason),
+            help=reason,
             on_click=start_all,
             args=(plan,),
             key="plan.start",
@@ -207,6 +233,8 @@ def choose_strategies(base: Experiment) -> Plan:
     blocks, usual = blocks_of(base), usual_last(base)
     layers = len(base.networks[-1].layers)
     if state.get("plan.block") not in blocks:
+        if state.get("plan.new") and state.get("plan.block"):
+            refuse_others("block", state["plan.block"], blocks)
         state["plan.block"] = blocks[0]
     state["plan.last"] = min(state.get("plan.last") or usual, layers)
     experiments = {}
@@ -228,11 +256,6 @@ def choose_strategies(base: Experiment) -> Plan:
     return Plan(experiments, state["plan.seeds"])
 
 
-def best_of(compared: list[Group], baseline: str | None) -> Group | None:
-    """The best group but the baseline's."""
-    return max((each for each in compared if each.title != baseline), key=lambda each: each.mean, default=None)
-
-
 def show_race(found: Found, baseline: str) -> None:
     """The race, the verdict and what every strategy has reached."""
     begun: dict[str, list[Measured]] = {
@@ -252,29 +275,15 @@ def show_race(found: Found, baseline: str) -> None:
         if max(stage, default=0.0)
         else "Thick lines are means over seeds, thin ones single seeds."
     )
+    if warning := other_machines(run for runs in begun.values() for run, _ in runs):
+        st.warning(plain(warning), icon=":material/flag:")
     compared = groups(found)
     if not compared:
         st.caption("No run is done yet: the verdict follows.")
         return
-    base = next((group for group in compared if group.title == baseline), None)
-    best = best_of(compared, baseline)
-    if base is not None:
-        near = [run for group in (base, best) if group for run in group.runs]
-        kept = {run.id: reads.predictions(run.id, "test") for run in near}
-        predictions = {run: found for run, found in kept.items() if found is not None}
-        first, _, limits = verdict(
-            [run for each in compared for run in each.runs], base.runs[0].id, predictions
-        ).partition("\n")
-        st.markdown(f"#### {plain(first)}")
-        set_against = seeds_of.against(best, base, predictions) if best else None
-        for sentence in set_against.in_words if set_against else []:
-            st.markdown(plain(sentence))
-        st.markdown(plain(limits))
-    else:
-        st.caption(f"The baseline, “{baseline}”, is not done yet: the verdict follows.")
     seconds = {run.id: race.tuning_seconds(run, history) for runs in begun.values() for run, history in runs}
-    rows = seeds_of.table(compared, baseline, seconds=seconds)
-    st.dataframe(seeds_of.shown(rows), hide_index=True, height="content", alt="The strategies side by side")
+    show_groups(compared, baseline, seconds=seconds, alt="The strategies side by side")
+    base = next((group for group in compared if group.title == baseline), None)
     alike = [group.runs[0] for group in compared][:MOST_COMPARED]
     if len(alike) > 1:
         st.page_link(
@@ -297,11 +306,13 @@ def strategies(base: Experiment) -> None:
         return
     if state.get("plan.baseline") not in plan.titles.values():
         scratch = STRATEGIES["scratch"].title
+        if state.get("plan.new") and state.get("plan.baseline"):
+            refuse_others("baseline", state["plan.baseline"], plan.titles.values())
         state["plan.baseline"] = scratch if scratch in plan.titles.values() else next(iter(plan.experiments))
     found = plan.runs(reads.runs())
     start_panel(plan, found)
     names = [name for name in STRATEGIES if state[f"plan.on.{name}"]]
-    st.subheader("The race")
+    section("The race")
     baseline = st.selectbox("Baseline", list(plan.titles.values()), key="plan.baseline")
     remember(base, strategies=",".join(names), last=state["plan.last"], block=state["plan.block"], baseline=baseline)
     moving = moves(found)
@@ -316,6 +327,12 @@ def strategies(base: Experiment) -> None:
             st.rerun()
 
     watch()
+    st.page_link(
+        "pages/10_Lecture.py",
+        label="Show this in a lecture",
+        icon=":material/co_present:",
+        query_params={name: values for name, values in state["plan.link"].items() if name != "view"},
+    )
 
 
 def show_map(map: TransferMap, found: Found) -> None:
@@ -329,7 +346,7 @@ def show_map(map: TransferMap, found: Found) -> None:
             theme=None,
             on_select="rerun",
             selection_mode="points",
-            config={"displayModeBar": False},
+            config=as_svg("transfer-map"),
             alt="Test accuracy on B over the number of blocks copied; the same numbers stand in the table beside",
         )
         st.caption("Bands are the spread over seeds, ± one standard deviation. The accuracy axis does not start at 0.")
@@ -401,7 +418,125 @@ def the_map(base: Experiment) -> None:
     watch()
 
 
-st.title("Plan")
+def choose_starts(base: Experiment) -> dict[str, tuple[str, inspect.Start]]:
+    """The starting networks to guess about, by what decides them: the title of each, and where it is to be had."""
+    every = starting_networks.sources([run for run in reads.runs() if reads.has_model(run)], base)
+    known: dict[str, tuple[str, inspect.Start]] = {each.key: (each.title, ("run", each.run)) for each in every}
+    for name, row in BACKBONES.items():
+        if row.application and row.application.imagenet and imagenet_file(row.application).exists():
+            known[starting_networks.imagenet_key(name)] = f"{row.title}, ImageNet", ("imagenet", name)
+    if "plan.guessed" in state:
+        state["plan.guessed"] = [key for key in state["plan.guessed"] if key in known]
+    else:
+        state["plan.guessed"] = list(known)[:MOST_GUESSED]
+    if not known:
+        st.info(
+            "No run here has been trained on source classes for images of this size, and no ImageNet weights are on "
+            "this computer.",
+            icon=":material/hub:",
+        )
+        st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
+        return {}
+    chosen = st.multiselect(
+        "Starting networks",
+        list(known),
+        format_func=lambda key: known[key][0],
+        key="plan.guessed",
+        max_selections=MOST_GUESSED,
+        help="Networks as they were before the target classes: of runs that are done, and ImageNet's where its weights "
+        "are on this computer.",
+    )
+    return {key: known[key] for key in chosen}
+
+
+def a_guess(base: Experiment) -> None:
+    """Guess which starting network suits the target classes, before training; and what came of it."""
+    st.markdown(
+        "Which network to start from? A guess takes seconds, before any training on the target classes: "
+        "how well do the features that each network already has tell them apart?",
+        help=help_for("LogME"),
+    )
+    starts = choose_starts(base)
+    remember(base)
+    if not starts:
+        return
+    opened = reads.images_of(base.data)
+    if opened is None:
+        st.warning(no_images(base.data))
+        return
+    head = Start.of(base).tuning.head
+    asked = home(), base, opened.fingerprint, head.from_layer if head else "output"
+    found = inspect.kept_guesses(*asked, [start for _, start in starts.values()])
+    missing = [start for _, start in starts.values() if start not in found]
+    pressed = st.button(
+        f"Guess for {count(len(missing), 'network')}" if missing else "Nothing to compute",
+        type="primary",
+        icon=":material/bolt:",
+        disabled=not missing,
+        key="guess.start",
+    )
+    if pressed:
+        try:
+            with st.spinner("Looking at what the networks make of the images …", show_time=True):
+                found |= inspect.guesses(*asked, missing)
+            if not any(each.error for each in found.values()):
+                st.rerun()  # so that the button says what is left
+        except inspect.InspectionFailed as error:
+            st.error(plain(str(error)), icon=":material/error:")
+    for title, start in starts.values():
+        if start in found and found[start].error:
+            st.warning(plain(f"{title}: {found[start].error}"), icon=":material/flag:")
+    show_guesses(
+        base,
+        {key: title for key, (title, _) in starts.items()},
+        {key: asdict(found[start]) for key, (_, start) in starts.items() if start in found and not found[start].error},
+    )
+
+
+def show_guesses(base: Experiment, titles: dict[str, str], guesses: dict[str, dict[str, Any]]) -> None:
+    """The guesses as a table and bars, and beside them what came of it."""
+    if not guesses:
+        st.caption("Nothing has been guessed of these networks yet.")
+        return
+    ways = starting_networks.outcomes(reads.runs(), base)
+    way = next(iter(ways), None)
+    if len(ways) > 1:
+        way = st.selectbox("Set against runs fine-tuned by", list(ways), key="guess.way")
+    rows = starting_networks.table(titles, guesses, ways[way] if way else {})
+    st.dataframe(
+        starting_networks.shown(rows),
+        hide_index=True,
+        height="content",
+        alt="The starting networks, the best guess first",
+    )
+    bars, scatter = st.columns(2, gap="large")
+    with bars:
+        st.markdown("**The guess**")
+        st.plotly_chart(
+            starting_networks.guess_figure(rows, dark=is_dark()),
+            key="guess.bars",
+            theme=None,
+            config=as_svg("guess"),
+            alt="LogME of each starting network; the same numbers stand in the table",
+        )
+    with scatter:
+        st.markdown("**What came of it**")
+        if way is None:
+            st.caption("No run has been fine-tuned on these classes and images yet.")
+            return
+        if rows["accuracy"].notna().any():
+            st.plotly_chart(
+                starting_networks.outcome_figure(rows, dark=is_dark()),
+                key="starting_networks.outcomes",
+                theme=None,
+                config=as_svg("guess and outcome"),
+                alt="Measured accuracy against the guess; the same numbers stand in the table",
+            )
+        st.caption(plain(f"Fine-tuned: {way}; the mean where several runs did so."))
+        st.markdown(plain(starting_networks.agreement(rows)))
+
+
+st.title("Plan", anchor=False)
 st.markdown("Many runs for one question, queued with one click, with seeds enough to tell a difference from luck.")
 open_link()
 base = choose_base()
@@ -411,7 +546,9 @@ view = st.segmented_control(
 try:
     if view == "strategies":
         strategies(base)
-    else:
+    elif view == "map":
         the_map(base)
+    else:
+        a_guess(base)
 except ExperimentError as error:
     st.error(plain(str(error)), icon=":material/error:")

@@ -18,6 +18,7 @@ from cifar_core.ui import reads
 from cifar_core.ui.gallery import gallery
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import set_up, unfolded
+from cifar_core.ui.run_header import linked_runs
 from cifar_core.ui.text import plain
 
 MOST = 4
@@ -32,7 +33,7 @@ def chosen_runs() -> list[Run]:
         st.info("No run has kept a network yet.", icon=":material/image_search:")
         st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
         st.stop()
-    linked = [run for run in st.query_params.get("runs", "").split(",") if run in known][:MOST]
+    linked = linked_runs(known)[:MOST]
     if "try.runs" not in st.session_state or (linked and linked != st.session_state.get("try.linked")):
         st.session_state["try.runs"] = linked or st.session_state.get("try.linked") or [next(iter(known))]
     chosen = st.multiselect(
@@ -136,7 +137,7 @@ def show(run: Run, name: str, image: NDArray[np.uint8], look: inspect.Look, labe
                 )
 
 
-st.title("Try")
+st.title("Try", anchor=False)
 runs = chosen_runs()
 names = titles(runs) if len(runs) > 1 else {runs[0].id: runs[0].name}
 file, label = chosen_file(runs)

@@ -8,12 +8,11 @@ from cifar_core.analysis.exports import to_csv
 from cifar_core.analysis.labels import SEPARATOR, labels
 from cifar_core.analysis.notebook import Entry, changed, entries, outcome, table, to_markdown, what_goes
 from cifar_core.experiment.measured import Run
-from cifar_core.ui import reads
+from cifar_core.ui import form, people, reads
 from cifar_core.ui.page import set_up
 from cifar_core.ui.text import plain
 
 set_up("Notebook")
-store = reads.store()
 ON_A_PAGE = 20
 
 
@@ -26,7 +25,7 @@ def pick(runs: Sequence[str], picked: bool) -> None:
 def archive(runs: Sequence[Run], archived: bool) -> None:
     """Put runs away, or get them back."""
     for run in runs:
-        store.archive(run.id, archived)
+        people.changing(run.id).archive(run.id, archived)
     reads.runs.clear()
 
 
@@ -34,15 +33,25 @@ def delete(runs: Sequence[Run]) -> None:
     """Delete those of the runs that have ended."""
     for run in runs:
         if run.state.is_finished:
-            store.delete(run.id)
+            people.changing(run.id).delete(run.id)
     reads.runs.clear()
 
 
 def rename(run: Run) -> None:
     """Keep the name and the note that were typed."""
     name = st.session_state[f"name.{run.id}"].strip()
+    store = people.changing(run.id)
     store.rename(run.id, name or run.name)
     store.set_note(run.id, st.session_state[f"note.{run.id}"])
+    reads.runs.clear()
+
+
+def tag(runs: Sequence[Run], before: Sequence[str], key: str) -> None:
+    """Give runs the tags that were chosen for all of them; what only some had before stays theirs."""
+    chosen = st.session_state[key]
+    for run in runs:
+        own = [tag for tag in run.tags if tag not in before]
+        people.changing(run.id).set_tags(run.id, [*own, *chosen])
     reads.runs.clear()
 
 
@@ -55,53 +64,81 @@ def write(entry: Entry) -> None:
             st.checkbox(
                 f"Select {plain(run.name)}", key=f"pick.{run.id}", label_visibility="collapsed", width="content"
             )
-            st.page_link(page, label=f"**{plain(run.name)}**", query_params={"run": run.id})
+            st.page_link(page, label=f"**{plain(run.name)}**", query_params={"run": run.id}, width="stretch")
         when = f"{run.created:%Y-%m-%d %H:%M} UTC"
-        said = [when, run.id, str(run.state), *(["archived"] if run.archived else []), *labels(run)]
-        st.caption(plain(SEPARATOR.join(said)))
+        said = [when, run.id, str(run.state), people.whose(run), *(["archived"] if run.archived else []), *labels(run)]
+        st.caption(plain(SEPARATOR.join(filter(None, said))))
         st.markdown(f"**Changed:** {plain(changed(run, before))}  \n**Result:** {plain(outcome(run, before))}")
+        if run.tags:
+            with st.container(horizontal=True, gap="small"):
+                for each in run.tags:
+                    st.badge(plain(each), icon=":material/sell:", color="blue")
         if run.note:
             st.markdown("\n".join(f"> {plain(line)}  " for line in run.note.splitlines()))
 
 
 def keep_house(picked: Sequence[Run]) -> None:
     """What can be done with the selected runs: always in its place, and asleep until it can be done."""
-    with st.popover("Name and note", icon=":material/edit_note:", disabled=len(picked) != 1):
-        if len(picked) == 1:
+    reason = next(filter(None, map(people.why_not, picked)), None)
+    one = len(picked) == 1 and not reason
+    with st.popover("Name and note", icon=":material/edit_note:", disabled=not one, help=reason):
+        if one:
             (run,) = picked
             st.text_input("Name", run.name, key=f"name.{run.id}", max_chars=200, on_change=rename, args=(run,))
             st.text_area("Note", run.note, key=f"note.{run.id}", max_chars=5000, on_change=rename, args=(run,))
+    with st.popover("Tags", icon=":material/sell:", disabled=not picked or bool(reason), help=reason):
+        if picked and not reason:
+            shared = [each for each in picked[0].tags if all(each in run.tags for run in picked)]
+            key = f"tags.{','.join(run.id for run in picked)}"
+            st.multiselect(
+                "Tags",
+                dict.fromkeys([*shared, *every_tag]),
+                default=shared,
+                key=key,
+                accept_new_options=True,
+                placeholder="Choose, or type a new one",
+                on_change=tag,
+                args=(picked, shared, key),
+            )
     away, back = ([run for run in picked if run.archived is archived] for archived in (False, True))
-    st.button("Archive", icon=":material/archive:", on_click=archive, args=(away, True), disabled=not away)
-    st.button("Bring back", icon=":material/unarchive:", on_click=archive, args=(back, False), disabled=not back)
-    st.page_link(
-        "pages/4_Compare.py",
-        label="Compare",
-        icon=":material/compare_arrows:",
-        query_params={"runs": ",".join(run.id for run in picked)},
-        disabled=not 2 <= len(picked) <= 8,
-    )
-    ended = any(run.state.is_finished for run in picked)
-    with st.popover("Delete for good", icon=":material/delete:", disabled=not ended):
+    for label, icon, runs, archived in (("Archive", "archive", away, True), ("Bring back", "unarchive", back, False)):
+        st.button(
+            label,
+            icon=f":material/{icon}:",
+            on_click=archive,
+            args=(runs, archived),
+            disabled=bool(reason) or not runs,
+            help=reason,
+        )
+    if st.button("Open in the form", icon=":material/edit:", disabled=len(picked) != 1):
+        (run,) = picked
+        st.switch_page("pages/1_Experiment.py", query_params=form.link(form.SCRATCH, run.experiment, run.seed))
+    if st.button("Compare", icon=":material/compare_arrows:", disabled=not 2 <= len(picked) <= 8):
+        st.switch_page("pages/4_Compare.py", query_params={"runs": ",".join(run.id for run in picked)})
+    ended = any(run.state.is_finished for run in picked) and not reason
+    with st.popover("Delete for good", icon=":material/delete:", disabled=not ended, help=reason):
         if ended:
             st.write(what_goes(picked))
             st.button("Delete now", type="primary", on_click=delete, args=(picked,))
 
 
-st.title("Notebook")
+st.title("Notebook", anchor=False)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     search = st.text_input(
         "Search",
         key="search",
         bind="query-params",
         icon=":material/search:",
-        placeholder="words of a name or note, a run's id, a state",
+        placeholder="words of a name, tag or note, a run's id, a state",
     )
     archived = st.toggle("Show archived runs", key="with_archived", bind="query-params")
-found = entries(reads.runs(archived=archived), search)
+runs = reads.runs(archived=archived)
+every_tag = sorted({each for run in runs for each in run.tags})
+tags = st.pills("Tags", every_tag, selection_mode="multi", key="tags", bind="query-params") if every_tag else []
+found = [entry for entry in entries(runs, search) if set(tags) <= set(entry[0].tags)]
 if not found:
-    if search:
-        st.info("No run has all these words in its name, note, id or state.", icon=":material/search_off:")
+    if search or tags:
+        st.info("No run has all these words in its name, tags, note, id or state.", icon=":material/search_off:")
     else:
         st.info("No run yet. Every run writes itself down here.", icon=":material/history_edu:")
         st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
@@ -123,7 +160,7 @@ with house:
         else:
             st.button("Select all" if pages == 1 else "Select this page", on_click=pick, args=(ids, True))
         keep_house(picked)
-    st.caption(f"{len(picked)} selected." if picked else "Select runs to name, note, compare, archive or delete them.")
+    st.caption(f"{len(picked)} selected." if picked else "Select runs to name, tag, compare, archive or delete them.")
 with st.container(horizontal=True):
     st.download_button("Notebook (Markdown)", lambda: to_markdown(found), "lab-notebook.md", "text/markdown")
     st.download_button("Notebook (CSV)", lambda: to_csv(table(found)), "lab-notebook.csv", "text/csv")

@@ -1,4 +1,4 @@
-"""Two rules for every test: no Keras in this process, and no deadline on a slow machine.
+"""Three rules for every test: no Keras in this process, no deadline on a slow machine, no store but its own.
 
 Streamlit clears Keras's session after each script run, AppTest's included, so the two must never share a process.
 Therefore tests/training is left out of an ordinary `python -m pytest`; tests/architecture/test_processes.py
@@ -6,6 +6,7 @@ runs its modules in processes of their own and shows their output. Naming it,
 `python -m pytest tests/training`, runs it here, and nothing else may be named beside it.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 TRAINING = Path(__file__).parent / "training"
+
+for elsewhere in ("TRANSFER_LAB_STORE", "TRANSFER_LAB_CLUSTER"):
+    os.environ.pop(elsewhere, None)
 
 settings.register_profile(
     "tests", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow], print_blob=True

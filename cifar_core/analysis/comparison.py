@@ -3,7 +3,7 @@
 Runs are named by their title (`labels.titles`), so that two of one name stay apart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -198,6 +198,17 @@ def same_test_images(run: Run, other: Run) -> bool:
 def same_hardware(run: Run, other: Run) -> bool:
     """Return whether two runs name the same hardware; seconds are compared only then."""
     return bool(run.environment.get("hardware") == other.environment.get("hardware"))
+
+
+def other_machines(runs: Iterable[Run]) -> str | None:
+    """Return a warning where runs were computed on different machines, for wherever their seconds stand side by side.
+
+    Runs that have not begun are left out.
+    """
+    machines = list(dict.fromkeys(run.environment["hardware"] for run in runs if run.environment.get("hardware")))
+    if len(machines) < 2:
+        return None
+    return f"These runs were computed on different machines ({'; '.join(machines)}): their seconds do not compare."
 
 
 def _tested_on(run: Run) -> tuple[Any, ...]:

@@ -55,7 +55,7 @@ def figure_of(dark: bool, *, height: int, **layout: Any) -> go.Figure:
     return figure
 
 
-def _name_above_bars(figure: go.Figure, names: Sequence[str]) -> None:
+def name_above_bars(figure: go.Figure, names: Sequence[str]) -> None:
     """Write each bar's name above it: beside it, a run's name would leave no room for bars on a phone."""
     figure.update_traces(width=0.42, selector={"type": "bar"})
     figure.update_yaxes(
@@ -279,7 +279,7 @@ def ledger_figure(ledgers: Mapping[str, Mapping[str, float]], *, dark: bool = Fa
             },
         )
     figure.update_xaxes(title_text="seconds", rangemode="tozero")
-    _name_above_bars(figure, list(ledgers))
+    name_above_bars(figure, list(ledgers))
     return figure
 
 
@@ -376,5 +376,5 @@ def accuracy_figure(
         label = {"text": f"chance {wording.percent(chance)}", "font": {"size": 12}, "showarrow": False}
         figure.add_annotation(**label, x=100 * chance, yref="paper", y=1, xanchor="left", yanchor="bottom")
     figure.update_xaxes(title_text="accuracy on the test images, %", range=[0, 100])
-    _name_above_bars(figure, table["run"].tolist())
+    name_above_bars(figure, table["run"].tolist())
     return figure

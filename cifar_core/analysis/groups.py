@@ -5,15 +5,18 @@ A group's figures are those of all its seeds, whatever else is shown beside it.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from cifar_core.analysis import wording
 from cifar_core.analysis.comparison import same_test_images
+from cifar_core.analysis.labels import SEPARATOR, titles
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.verdict import Group
+from cifar_core.experiment.beginning import fingerprint
+from cifar_core.experiment.measured import Run, State
 
 
 def spread(values: Sequence[float]) -> float | None:
@@ -95,6 +98,35 @@ class Against:
                 f"{in_tries(likely)}; {verdict}."
             )
         return found
+
+
+def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group]:
+    """Return, by the ids of the chosen runs, their groups: all runs that are done and differ from it in the seed alone.
+
+    So the figures of a group are the same whichever of its seeds were chosen. Of several runs of one seed the newest
+    counts. Runs are named by their group and carry its experiment. A chosen run has no group without a done one.
+    """
+    done = [run for run in every if run.state is State.DONE and run.metrics.get("test")]
+    named = {run.id: _without_seed(run) for run in chosen}
+    firsts: dict[str, Run] = {}
+    for run in chosen:
+        firsts.setdefault(fingerprint(run.experiment), run)
+    names = titles([named[run.id] for run in firsts.values()])
+    found = {}
+    for kind, first in firsts.items():
+        seeds: dict[int, Run] = {}
+        alike = [run for run in done if fingerprint(run.experiment) == kind and same_test_images(run, first)]
+        for run in sorted(alike, key=lambda run: run.created):
+            name = f"{names[first.id]}{SEPARATOR}seed {run.seed}"
+            seeds[run.seed] = replace(run, name=name, experiment=first.experiment)
+        if seeds:
+            found[kind] = Group(names[first.id], tuple(seeds[seed] for seed in sorted(seeds)))
+    return {run.id: found[kind] for run in chosen if (kind := fingerprint(run.experiment)) in found}
+
+
+def _without_seed(run: Run) -> Run:
+    parts = [part for part in run.name.split(SEPARATOR) if not part.startswith("seed ")]
+    return replace(run, name=SEPARATOR.join(parts) or run.name)
 
 
 def against(group: Group, base: Group, predictions: Mapping[str, Predictions]) -> Against | None:

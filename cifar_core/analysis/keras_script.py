@@ -75,6 +75,11 @@ def cells(run: Run, *, notebook: bool = False) -> list[Cell]:
             "This run began with weights from a file of yours, whose form a plain script cannot know. Export a run "
             "from random or ImageNet weights, or one that begins where another run ended."
         )
+    if any(phase.augmented_copies for phase in experiment.phases):
+        raise ScriptError(
+            "A phase of this run trained on a number of augmented copies, which a plain script cannot make. Export a "
+            "run without them."
+        )
     found = [
         Cell("markdown", _introduction(run)),
         Cell("code", _beginning(run, notebook)),

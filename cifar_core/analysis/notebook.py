@@ -20,14 +20,14 @@ Entry = tuple[Run, Run | None]
 
 
 def entries(runs: Sequence[Run], search: str = "") -> list[Entry]:
-    """Return the runs, given and returned newest first, in whose name, note, id or state all words are found."""
+    """Return the runs, given and returned newest first, in whose name, tags, note, id or state all words are found."""
     words = search.casefold().split()
     found = zip(runs, [*runs[1:], None], strict=False)  # of no runs, None is left over
     return [(run, before) for run, before in found if all(word in _read(run) for word in words)]
 
 
 def _read(run: Run) -> str:
-    return f"{run.name}\n{run.note}\n{run.id}\n{run.state}".casefold()
+    return "\n".join((run.name, *run.tags, run.note, run.id, run.state)).casefold()
 
 
 def changed(run: Run, before: Run | None) -> str:
@@ -73,7 +73,7 @@ def what_goes(runs: Sequence[Run]) -> str:
 
 
 def table(found: Sequence[Entry]) -> pd.DataFrame:
-    """Return a row per entry, for a file: when, id, name, state, seed, changed, accuracy, low, high, n, flags, note."""
+    """Return a row per entry, for a file: when, id, name, state, seed, what changed and came out, flags, tags, note."""
     rows = []
     for run, before in found:
         test = run.metrics.get("test", {})
@@ -90,6 +90,7 @@ def table(found: Sequence[Entry]) -> pd.DataFrame:
                 "high": test.get("accuracy_high", float("nan")),
                 "n": test.get("n"),
                 "flags": "; ".join(labels(run)),
+                "tags": "; ".join(run.tags),
                 "note": run.note,
                 "archived": run.archived,
             }
@@ -105,6 +106,8 @@ def to_markdown(found: Sequence[Entry]) -> str:
         lines.append(f"- Changed: {_literal(changed(run, before))}\n- Result: {_literal(outcome(run, before))}")
         if flags := labels(run):
             lines.append(f"Beside its numbers: {'; '.join(flags)}.")
+        if run.tags:
+            lines.append(f"Tags: {_literal('; '.join(run.tags))}.")
         if run.note:
             lines.append("\n".join(f"> {_literal(line)}".rstrip() for line in run.note.splitlines()))
         parts.append("\n\n".join(lines))

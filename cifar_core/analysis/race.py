@@ -13,8 +13,9 @@ from cifar_core.analysis import colours
 from cifar_core.analysis.wording import percent
 from cifar_core.experiment.measured import PhaseHistory, Run
 
-_LABEL_HEIGHT = 0.055  # of the accuracy axis
-_HEIGHT = 400  # pixels
+_LINE = 1.85  # height of a label, of its letters
+_FONT = 12  # pixels
+_HEIGHT, _MOST_HEIGHT = 400, 480  # pixels, with small letters and with large ones
 _ROOM = 1.7  # for the labels, of the longest line
 
 Racers = Mapping[str, Sequence[tuple[Run, Sequence[PhaseHistory]]]]
@@ -74,25 +75,31 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(x=("x", "mean"), y=("y", "mean"), n=("seed", "nunique")).reset_index()
 
 
-def ends(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return where each line ends, and its label right of all lines: strategy, x, y, label, label_x, label_y."""
+def ends(rows: pd.DataFrame, label_height: float = _LINE * _FONT / _HEIGHT) -> pd.DataFrame:
+    """Return where each line ends, and its label right of all lines: strategy, x, y, label, label_x, label_y.
+
+    A label takes the share `label_height` of the accuracy axis.
+    """
     last = means(rows).sort_values("epoch").groupby("strategy", sort=False).tail(1).sort_values("y", ascending=False)
     heights: list[float] = []
     for y in last["y"]:
-        heights.append(min(y, heights[-1] - _LABEL_HEIGHT) if heights else min(y, 1 - _LABEL_HEIGHT / 2))
+        heights.append(min(y, heights[-1] - label_height) if heights else min(y, 1 - label_height / 2))
     if heights and heights[-1] < 0.0:
         heights = [height - heights[-1] for height in heights]
     labels = [f"{title} {percent(y)}" for title, y in zip(last["strategy"], last["y"], strict=True)]
     return last[["strategy", "x", "y"]].assign(label=labels, label_x=1.03 * rows["x"].max(), label_y=heights)
 
 
-def chart(racers: Racers, *, dark: bool = False) -> dict[str, Any]:
+def chart(racers: Racers, *, dark: bool = False, font: int = _FONT, longest: float | None = None) -> dict[str, Any]:
     """Return a Vega-Lite specification of the race, its data as named data frames.
 
-    Thin lines are single seeds, thick ones their means; the accuracy axis reaches from 0 to 100 %.
+    Thin lines are single seeds, thick ones their means; the accuracy axis reaches from 0 to 100 %, the other to the
+    longest line, or to `longest` seconds. Letters are `font` pixels high where the chart is wide enough for it.
     """
     rows = lines(racers)
-    longest = float(rows["x"].max()) if len(rows) else 1.0
+    longest = longest or (float(rows["x"].max()) if len(rows) else 1.0)
+    height = min(round(_HEIGHT * font / _FONT), _MOST_HEIGHT)
+    letters: Any = font if font == _FONT else {"expr": f"clamp(width / 40, {_FONT}, {font})"}
     hues = colours.palette(dark)
     colour = {
         "field": "strategy",
@@ -123,13 +130,13 @@ def chart(racers: Racers, *, dark: bool = False) -> dict[str, Any]:
         {"field": "y", "type": "quantitative", "title": "validation accuracy", "format": ".1%"},
     ]
     at_label = {"x": {**x, "field": "label_x"}, "y": {**y, "field": "label_y"}}
-    text = {"type": "text", "align": "left", "baseline": "middle", "dx": 4, "fontSize": 12}
+    text = {"type": "text", "align": "left", "baseline": "middle", "dx": 4, "fontSize": letters}
     return {
-        "height": _HEIGHT,
+        "height": height,
         "datasets": {
             "seeds": rows,
             "means": means(rows),
-            "ends": ends(rows),
+            "ends": ends(rows, _LINE * font / height),
             "room": pd.DataFrame({"x": [longest * _ROOM]}),
         },
         "layer": [
@@ -165,5 +172,5 @@ def chart(racers: Racers, *, dark: bool = False) -> dict[str, Any]:
                 "encoding": {"x": x, "y": y, "tooltip": tooltip},
             },
         ],
-        "config": {"axis": {"labelFontSize": 12, "titleFontSize": 12, "gridColor": colours.GRID[dark]}},
+        "config": {"axis": {"labelFontSize": letters, "titleFontSize": letters, "gridColor": colours.GRID[dark]}},
     }

@@ -93,6 +93,8 @@ class Writer:
 
         Written as a file and not through a memory map: a full disk is then an error instead of a crash.
         """
+        if not len(labels):
+            return  # of some files in a row, none could be read
         for name, part in ((f"{side}_images", images), (f"{side}_labels", labels.astype("<i8"))):
             file, header, row = self._open[name]
             file.seek(header + start * row)

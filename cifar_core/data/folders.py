@@ -156,7 +156,9 @@ def _usable(root: Path, names: list[str]) -> tuple[str, ...]:
     if len(names) > MOST_CLASSES:
         raise DataDamagedError(f"{root} holds {len(names):,} folders; at most {MOST_CLASSES:,} classes are taken.")
     if odd := [shown(name) for name in names if shown(name) != name]:
-        raise DataDamagedError(f"Names of classes must be valid Unicode; rename these folders: {shortened(odd)}.")
+        raise DataDamagedError(
+            f"Names of classes in {root} must be valid Unicode; rename these folders: {shortened(odd)}."
+        )
     return tuple(names)
 
 

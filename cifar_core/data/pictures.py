@@ -1,5 +1,6 @@
 """A user's pictures, of the usual formats, as arrays; or the reasons why not."""
 
+import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,6 +25,19 @@ HOW = "the centred square of each, resized by a Lanczos filter that averages whe
 
 _AT_ONCE = 64
 _READERS = 4
+_DAMAGED = "damaged or cut off"
+LAST_RESORT = "damaged"
+"""The reason where Pillow raised what nobody has seen it raise."""
+_RAISED_BY_PILLOW = (
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    MemoryError,
+)
 _TOO_LARGE = f"more than {MOST_PIXELS // 1_000_000} million pixels"
 
 Put = Callable[[str, int, NDArray[np.uint8], NDArray[np.int64]], None]
@@ -88,9 +102,11 @@ def read(path: Path | BinaryIO, side: int) -> NDArray[np.uint8] | str:
     except _NoRangeError:
         return "brightness without a known range; save it with 8 bits a channel"
     except OSError as error:
-        return error.strerror or "damaged or cut off"
-    except Exception:  # Pillow has no common error: a damaged file may raise anything, and the others go on
-        return "damaged"
+        return error.strerror or _DAMAGED
+    except _RAISED_BY_PILLOW:
+        return _DAMAGED
+    except Exception:  # Pillow has no common error: whatever else it may raise, the other images go on
+        return LAST_RESORT
 
 
 class _NoRangeError(Exception):

@@ -52,6 +52,7 @@ _ARCHIVES = (
     "cifar-10-batches-py.tar.gz",
 )
 _MOST_MEMBERS = 1000
+_READS_BEHIND_THE_END = 100
 _WHAT_TO_NAME = (
     "Name the folder that holds data_batch_1 to data_batch_5 and test_batch (or their .bin forms), or one of the "
     "archives cifar-10-python.tar.gz and cifar-10-binary.tar.gz"
@@ -232,10 +233,14 @@ class _Bounded(io.RawIOBase):
 
     def __init__(self, stream: BinaryIO, limit: int, path: Path) -> None:
         self._stream, self._left, self._limit, self._path = stream, limit, limit, path
+        self._behind_the_end = 0
 
     def read(self, size: int = -1) -> bytes:
         content = self._stream.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
         self._left -= len(content)
+        self._behind_the_end = 0 if content else self._behind_the_end + 1
+        if self._behind_the_end > _READS_BEHIND_THE_END:
+            raise EOFError("a member claims more than there is")  # tarfile would read nothing, a million times
         if self._left < 0:
             raise DataUnsafeError(
                 f"{self._path} unpacks to more than {self._limit:,} bytes, unlike CIFAR-10. It was not read on."

@@ -1,7 +1,9 @@
-"""Where Keras keeps weights that it downloaded; looked at without Keras."""
+"""Where weights are: those that Keras downloaded, and files of the user's. Looked at without Keras."""
 
 from pathlib import Path
 
+from cifar_core.data.catalogue import path_of
+from cifar_core.data.errors import DataNotFoundError
 from cifar_core.data.sources import keras_home
 from cifar_core.experiment.backbones import Application
 from cifar_core.experiment.experiment import Experiment
@@ -15,6 +17,22 @@ def imagenet_folder() -> Path:
 def imagenet_file(application: Application) -> Path:
     """Where Keras keeps the ImageNet weights of a network that has some, once it has downloaded them."""
     return imagenet_folder() / application.imagenet
+
+
+def weights_file(path: str) -> Path:
+    """The file of weights that a person means.
+
+    Raises DataNotFoundError where there is no such file: a folder, a device or a pipe is none.
+    """
+    file = path_of(path)
+    try:
+        if file.is_file():
+            return file
+    except (OSError, ValueError):  # no file can have such a name
+        pass
+    raise DataNotFoundError(
+        f"There is no file {path} on the computer that runs the experiment: name one that holds weights."
+    )
 
 
 def missing_weights(experiment: Experiment) -> Path | None:

@@ -2,6 +2,7 @@
 
 import json
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from cifar_core.experiment.experiment import Experiment
@@ -27,3 +28,8 @@ def fingerprint(experiment: Experiment, phases: int | None = None) -> str:
     """Return what decides all that an experiment trains, or its first phases, as text: equal for the same training."""
     count = len(experiment.phases) if phases is None else phases
     return json.dumps(beginning(experiment, count - 1), sort_keys=True)
+
+
+def source_phases(experiment: Experiment) -> int:
+    """Return how many phases on source classes an experiment begins with."""
+    return len(list(takewhile(lambda phase: phase.train_on == "source", experiment.phases)))

@@ -136,6 +136,9 @@ class Phase(Record):
     `block_rate_factor` below 1 gives each block that factor of the learning rate of the block after it, the output
     layer having all of it (discriminative fine-tuning, Howard & Ruder 2018). `clip_norm` bounds the norm of all
     gradients together. `class_weights` "balanced" weighs classes by the inverse of their number of images.
+
+    Augmentation changes images anew in every epoch; with `augmented_copies`, so many times when the phase begins, and
+    each epoch draws one of its copies for each image: then what frozen layers make of them can be stored.
     """
 
     name: str = Field(min_length=1, max_length=60)
@@ -155,6 +158,7 @@ class Phase(Record):
     label_smoothing: Real = Field(0.0, ge=0, lt=1)
     class_weights: Literal["equal", "balanced"] = "equal"
     augmentation: tuple[Augmentation, ...] = Field((), max_length=5)
+    augmented_copies: Whole | None = Field(None, ge=1, le=100)
 
     @model_validator(mode="after")
     def _options_fit_together(self) -> Self:
@@ -165,6 +169,11 @@ class Phase(Record):
         kinds = [change.kind for change in self.augmentation]
         if len(set(kinds)) != len(kinds):
             raise ValueError(f"augmentation: each kind may stand once, received {kinds}.")
+        if self.augmented_copies is not None and (not kinds or "mixup" in kinds):
+            raise ValueError(
+                f"augmented_copies: {self.augmented_copies} copies of each image need augmentation that changes single "
+                f"images, received {kinds or 'none'}; leave augmented_copies out."
+            )
         refuse_longer_than(self.schedule, self.epochs)
         if self.early_stopping is not None and self.early_stopping.patience >= self.epochs > 1:
             raise ValueError(

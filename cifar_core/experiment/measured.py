@@ -151,7 +151,9 @@ class Run:
     `step` says in words what an active run is doing; `reason` why it ended as it did, with the log's end where it
     failed. `metrics` maps "validation" and "test" to the metrics of the final model; `seconds` is the timing
     ledger; `environment` names hardware, versions and the images' provenance and fingerprint; `size` is what its
-    artifacts take, in bytes; `resumed` says how often it was continued after it had ended before its end.
+    artifacts take, in bytes; `resumed` says how often it was continued after it had ended before its end; `person`
+    is who submitted it, "" for nobody in particular; `tags` are words of people's own to find it by;
+    `version` grows whenever anything about the run, its measurements included, has changed.
     """
 
     id: str
@@ -173,3 +175,40 @@ class Run:
     environment: Mapping[str, Any] = field(default_factory=dict)
     size: int = 0
     resumed: int = 0
+    person: str = ""
+    tags: tuple[str, ...] = ()
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs beside each other under a name: which (by id, some may be deleted by now), and how they were looked at.
+
+    `view` maps what a page calls its choices to what was chosen.
+    """
+
+    id: str
+    name: str
+    note: str
+    created: datetime
+    runs: tuple[str, ...]
+    baseline: str
+    view: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepCosts:
+    """What a run's last phase costs where nothing is stored, in seconds, measured on a few steps.
+
+    A `step` is with the phase's frozen layers, the optimizer's `update` included; what ends in `of_all` is with every
+    layer trained. `evaluation` is of one of its `validation_images`. `hardware` names where it was measured.
+    """
+
+    step: float
+    step_of_all: float
+    update: float
+    update_of_all: float
+    evaluation: float
+    validation_images: int
+    measured_steps: int
+    hardware: str

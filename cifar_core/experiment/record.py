@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_valid
 Whole = Annotated[int, Strict()]  # neither true nor "3"
 Real = Annotated[float, Strict()]
 
+MOST_BYTES = 5_000_000
+"""Of JSON text that is read: a thousand times what an experiment usually takes."""
+_LONGEST_NAME = 200
+
 
 class ExperimentError(ValueError):
     """An experiment that cannot be meant. The message names the field, what was received and what is allowed."""
@@ -18,7 +22,7 @@ class ExperimentError(ValueError):
 
 def nearest(received: object, allowed: Iterable[str]) -> str:
     """Return ' Did you mean "…"?' for the allowed name closest to what was received, or nothing."""
-    if not isinstance(received, str):
+    if not isinstance(received, str) or len(received) > _LONGEST_NAME:  # comparing takes time by its length
         return ""
     close = difflib.get_close_matches(received, list(allowed), n=1, cutoff=0.5)
     return f' Did you mean "{close[0]}"?' if close else ""
@@ -72,13 +76,27 @@ class Record(BaseModel):
         Raises:
             ExperimentError: when the text is not JSON, or as `parse`.
         """
+        if len(text) > MOST_BYTES:
+            raise ExperimentError(
+                f"experiment: received {len(text):,} bytes, at most {MOST_BYTES:,} are read. This is another kind of "
+                "file."
+            )
         try:
-            received = json.loads(text)
+            received = json.loads(text, object_pairs_hook=_each_once)
         except (ValueError, RecursionError) as error:
             raise ExperimentError(
                 f"This is not JSON: {error}. Expected an object with an experiment's fields."
             ) from None
         return cls.parse(received)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose fields are there once: of two values, nobody can say which one is meant."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ExperimentError(f"{next(name for name in names if names.count(name) > 1)}: this field is there twice.")
+    return fields
 
 
 def _sentences(problems: list[Any]) -> list[str]:
@@ -120,9 +138,12 @@ def _sentence(problem: Any) -> str:
 
 
 def _fields(place: tuple[str | int, ...]) -> list[str]:
-    """Leave out what pydantic puts after a layer's number: its kind, which is no field."""
+    """Leave out what pydantic puts behind what has a kind: the kind, which is no field."""
     return [
         str(part)
         for position, part in enumerate(place)
-        if position < 2 or place[position - 2] != "layers" or isinstance(part, int)
+        if isinstance(part, int)
+        or not (
+            place[position - 1 : position] == ("schedule",) or place[max(0, position - 2)] in ("layers", "augmentation")
+        )
     ]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.record import ExperimentError
+from cifar_core.experiment.record import ExperimentError, shown
 
 
 def apply(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
@@ -20,7 +20,7 @@ def apply(experiment: Experiment, assignments: Iterable[str]) -> Experiment:
     for assignment in assignments:
         field, equals, value = assignment.partition("=")
         if not equals or not field.strip():
-            raise ExperimentError(f'Expected field=value, such as phases.0.epochs=3; received "{assignment}".')
+            raise ExperimentError(f"Expected field=value, such as phases.0.epochs=3; received {shown(assignment)}.")
         _assign(settings, field.strip().split("."), _value(value), field)
     return Experiment.parse(settings)
 
@@ -74,7 +74,11 @@ def _key(settings: Any, part: str, field: str) -> Any:
     if isinstance(settings, dict):
         return part
     if part not in map(str, range(len(settings))):
-        raise ExperimentError(f"{field}: expected a number from 0 to {len(settings) - 1}, received {part}.")
+        raise ExperimentError(
+            f"{field[:200]}: expected a number from 0 to {len(settings) - 1}, received {part[:80]}."
+            if settings
+            else f"{field[:200]}: the list is empty, so there is nothing in it to change."
+        )
     return int(part)
 
 

@@ -18,6 +18,14 @@ def class_list(experiment: Experiment, classes: Sequence[int]) -> str:
     return ", ".join(names)
 
 
+def output_names(experiment: Experiment, phase: int) -> tuple[str, ...]:
+    """Return what the outputs of a phase's network stand for."""
+    return tuple(
+        f"output {position}" if index is None else experiment.dataset.classes[index]
+        for position, index in enumerate(experiment.output_classes(phase))
+    )
+
+
 def what_trains(experiment: Experiment, phase: int) -> str:
     """Return what a phase trains: "everything", "output only" or "dense_1 to output" (freezing leaves no gaps)."""
     blocks = [block for block in experiment.networks[phase].blocks if block.params]
@@ -105,6 +113,7 @@ def how_it_trains(phase: Phase) -> str:
         f"label smoothing {phase.label_smoothing:g}" * bool(phase.label_smoothing),
         "balanced class weights" * (phase.class_weights == "balanced"),
         f"augmentation: {', '.join(changes)}" * bool(changes),
+        f"{phase.augmented_copies} augmented copies of each image" if phase.augmented_copies else "",
     ]
     return " · ".join(filter(None, parts))
 

@@ -1,36 +1,69 @@
-"""The SQLite file under the store: how it is opened, its transactions, and what its errors mean in words."""
+"""The database under the store: its transactions, its upgrades, and what its errors mean in words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy import URL, Connection, create_engine, event, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, insert, select, update
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 
+from cifar_core.home import store_address
 from cifar_core.runs.errors import StoreUnusable
+from cifar_core.runs.sqlite import SQLite
 from cifar_core.runs.tables import SCHEMA_VERSION, UPGRADES, metadata, schema
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 BUSY_SECONDS = 10.0
 
 
+class System(Protocol):
+    """What differs between database systems."""
+
+    name: str
+    """What people call the store."""
+    elsewhere: str
+    """How to use another store, as "set …"."""
+    readers: Engine
+    """Its transactions see one moment."""
+    writers: Engine
+    """Its transactions are alone among writers from their beginning."""
+
+    @property
+    def insert(self) -> Callable[[Table], "sqlite.Insert | postgresql.Insert"]:
+        """Insert rows, or do something else about those that are there."""
+
+    def now(self) -> ColumnElement[float]:
+        """Return the clock that all who share the store go by, in seconds since 1970."""
+
+    def sentence(self, error: DBAPIError) -> str:
+        """Say what an error means and what to do about it."""
+
+
 class Database:
-    """An SQLite file in WAL mode, usable from many threads and processes at once.
+    """The store's database, usable from many threads and processes at once.
+
+    It is the one that `TRANSFER_LAB_STORE` names, else an SQLite file in the home folder.
 
     Raises:
-        StoreUnusable: on opening and in both kinds of transaction, when the file cannot be used.
+        StoreUnusable: on opening and in both kinds of transaction, when the database cannot be used.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, home: Path):
+        self._home = home
         with self.told():
-            path.parent.mkdir(parents=True, exist_ok=True)
-        url = URL.create("sqlite", database=str(path))
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, max_overflow=-1)
-        event.listen(engine, "connect", _set_up)
-        event.listen(engine, "begin", _begin)
-        self._readers = engine
-        self._writers = engine.execution_options(begin="BEGIN IMMEDIATE")
+            home.mkdir(parents=True, exist_ok=True)
+        address = store_address()
+        self._system: System
+        if address is None:
+            self._system = SQLite(home / "store.sqlite", BUSY_SECONDS)
+        else:
+            from cifar_core.runs.postgresql import PostgreSQL  # only now: it loads psycopg, which may not be there
+
+            self._system = PostgreSQL(address, BUSY_SECONDS)
+        self.insert, self.now = self._system.insert, self._system.now
         with self.writing() as connection:
             metadata.create_all(connection)
             found = connection.execute(select(schema.c.version)).scalar()
@@ -43,25 +76,25 @@ class Database:
                 connection.execute(update(schema).values(version=SCHEMA_VERSION))
             elif found != SCHEMA_VERSION:
                 raise StoreUnusable(
-                    f"The store {path} was written by another version of Transfer Lab (schema {found}; this one "
-                    f"reads {SCHEMA_VERSION}). Update Transfer Lab, or set TRANSFER_LAB_HOME to another folder."
+                    f"The store {self._system.name} was written by another version of Transfer Lab (schema {found}; "
+                    f"this one reads {SCHEMA_VERSION}). Update Transfer Lab, or {self._system.elsewhere}."
                 )
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent view of the store."""
-        with self.told(), self._readers.begin() as connection:
+        with self.told(), self._system.readers.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, alone among writers from its beginning: what it reads stays true until it commits."""
-        with self.told(), self._writers.begin() as connection:
+        with self.told(), self._system.writers.begin() as connection:
             yield connection
 
     def close(self) -> None:
-        """Close the file; the next transaction opens it again."""
-        self._readers.dispose()
+        """Close the database; the next transaction opens it again."""
+        self._system.readers.dispose()
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -69,51 +102,11 @@ class Database:
         try:
             yield
         except IntegrityError:
-            raise  # a mistake in the caller, not in the file
+            raise  # a mistake in the caller, not in the store
         except DatabaseError as error:
-            raise StoreUnusable(_sentence(self.path, error)) from error
+            raise StoreUnusable(self._system.sentence(error)) from error
         except OSError as error:
             raise StoreUnusable(
-                f"The folder {self.path.parent} cannot be used: {error.strerror or error}. Make it writable, make "
+                f"The folder {self._home} cannot be used: {error.strerror or error}. Make it writable, make "
                 "room on its disk, or set TRANSFER_LAB_HOME to another folder."
             ) from error
-
-
-def _set_up(connection: Any, _record: object) -> None:
-    # SQLAlchemy begins transactions itself: the driver's own deferred BEGIN would let two writers start
-    # from the same view, and refuse one of them at its first write whatever the timeout.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
-    # Each commit reaches the disk: an epoch that was shown is still there after a power cut.
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
-
-
-def _sentence(path: Path, error: DBAPIError) -> str:
-    """Say what a database error means and what to do about it."""
-    name = getattr(error.orig, "sqlite_errorname", "")
-    match name.split("_")[1] if "_" in name else "":
-        case "BUSY" | "LOCKED":
-            return (
-                f"The store {path} was kept busy by another program for more than {BUSY_SECONDS:.0f} s. Try "
-                "again; close programs that have the file open if it stays so."
-            )
-        case "FULL":
-            return f"There is no room left on the disk of {path}. Free some: deleting runs does, too."
-        case "READONLY" | "PERM" | "AUTH":
-            return f"The store {path} cannot be written. Make the file and its folder writable."
-        case "CANTOPEN":
-            return f"The store {path} cannot be opened. Make the file and its folder readable and writable."
-        case "CORRUPT" | "NOTADB":
-            return (
-                f"The store {path} is damaged ({error.orig}). Move it aside together with the files of the same "
-                "name ending in -wal and -shm; a new one is made. Models and predictions in the folder "
-                f"{path.parent / 'runs'} stay."
-            )
-        case "IOERR":
-            return f"The disk failed under {path} ({error.orig}). Check that it is connected and has room."
-    return f"The store {path} cannot be used: {error.orig}."

@@ -3,6 +3,8 @@
 StoreError
 ├── UnknownRun      no run has this id
 ├── NotFinished     only a finished run can be deleted
+├── NotResumable    only a run that ended before its end can go on
+├── TooManyRuns     one person has as many runs waiting and working as this server allows
 ├── ClaimLost       the run is no longer the writer's: finished, or taken for interrupted
 └── StoreUnusable   the store cannot be read or written: damaged, locked, no room, no permission, newer
 """
@@ -36,6 +38,16 @@ class NotResumable(StoreError):  # noqa: N818 - says what has happened
 
     def __init__(self, run: str, state: State):
         super().__init__(f'The run "{run}" is {state.value}; only one that ended before its end can go on.')
+
+
+class TooManyRuns(StoreError):  # noqa: N818 - says what has happened
+    """One person has as many runs waiting and working as this server allows."""
+
+    def __init__(self, unfinished: int, more: int, most: int):
+        super().__init__(
+            f"This server takes {most} waiting and working runs per person, and you have {unfinished}: {more} more "
+            "do not fit. Start fewer, cancel some, or wait until some have ended."
+        )
 
 
 class ClaimLost(StoreError):  # noqa: N818 - says what has happened

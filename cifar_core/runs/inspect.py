@@ -8,10 +8,13 @@ A question is one line of JSON, as a run is: {"inspect": what, "home", "result",
 
 import base64
 import contextlib
+import hashlib
+import json
+import math
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.measured import MODEL
+from cifar_core.experiment.measured import MODEL, StepCosts
 from cifar_core.runs.processes import WORKER_COMMAND, Worker, describe_exit
 
 SECONDS = 90.0
 INSIDE = "inside.npz"
 """The file in a run's folder that keeps what was found inside its network."""
+STEP_COSTS = "step_costs.json"
+"""The file in a run's folder that keeps what steps of its last phase cost."""
 
 
 class InspectionFailed(Exception):  # noqa: N818 - says what has happened
@@ -140,6 +145,99 @@ def look(
     pixels = [base64.b64encode(np.ascontiguousarray(image).tobytes()).decode() for image in images.values()]
     answer = _ask("look", home, {"runs": list(images), "images": pixels}, seconds, command)
     return {run: _look(answer, f"{place}/") for place, run in enumerate(images)}
+
+
+def step_costs(
+    home: Path, run: str, *, seconds: float = 4 * SECONDS, command: Sequence[str] = WORKER_COMMAND
+) -> StepCosts:
+    """Measure what steps of a run's last phase cost the ordinary way, and keep it with the run: for a button.
+
+    Raises:
+        InspectionFailed: where the run has no network or its images are gone, and as `augmented`.
+    """
+    answer = _ask("step costs", home, {"run": run}, seconds, command)
+    found = StepCosts(**{name: each.item() for name, each in answer.items()})
+    with contextlib.suppress(OSError):  # it is shown, even if it cannot be kept
+        (home / "runs" / run / STEP_COSTS).write_text(json.dumps(asdict(found)), encoding="utf-8")
+    return found
+
+
+def kept_step_costs(home: Path, run: str) -> StepCosts | None:
+    """Return what was measured of a run's steps before, or None."""
+    try:
+        return StepCosts(**json.loads((home / "runs" / run / STEP_COSTS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # to be asked again
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a starting network promises for target classes: see `cifar_core.analysis.transferability`.
+
+    LogME on `images` images with so many `features` each took so many `seconds`, the features included. `leep` is NaN
+    where the network's own output layer is not there. `error` says why there is nothing.
+    """
+
+    logme: float = math.nan
+    leep: float = math.nan
+    images: int = 0
+    features: int = 0
+    seconds: float = math.nan
+    error: str = ""
+
+
+Start = tuple[str, str]
+"""A starting network: ("run", its id) or ("imagenet", the backbone)."""
+
+
+def guesses(
+    home: Path,
+    experiment: Experiment,
+    fingerprint: str,
+    layer: str,
+    starts: Sequence[Start],
+    *,
+    seconds: float = 4 * SECONDS,
+    command: Sequence[str] = WORKER_COMMAND,
+) -> dict[Start, Guess]:
+    """Guess how well networks transfer to an experiment's target classes by what reaches `layer`, and keep that.
+
+    `fingerprint` is that of the experiment's images. To be called from a button: it takes seconds for each.
+
+    Raises:
+        InspectionFailed: as `augmented`.
+    """
+    question = {"experiment": experiment.to_json(), "layer": layer, "starts": [list(start) for start in starts]}
+    answer = _ask("guess", home, question, seconds, command)
+    found = {}
+    for place, start in enumerate(starts):
+        own = {name.removeprefix(f"{place}/"): each for name, each in answer.items() if name.startswith(f"{place}/")}
+        found[start] = Guess(**{name: each.item() for name, each in own.items()})
+        if not found[start].error:
+            with contextlib.suppress(OSError):  # it is shown, even if it cannot be kept
+                path = _guess_path(home, experiment, fingerprint, layer, start)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(asdict(found[start])), encoding="utf-8")
+    return found
+
+
+def kept_guesses(
+    home: Path, experiment: Experiment, fingerprint: str, layer: str, starts: Sequence[Start]
+) -> dict[Start, Guess]:
+    """Return those of `guesses` that were made before."""
+    found = {}
+    for start in starts:
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            path = _guess_path(home, experiment, fingerprint, layer, start)
+            found[start] = Guess(**json.loads(path.read_text(encoding="utf-8")))
+    return found
+
+
+def _guess_path(home: Path, experiment: Experiment, fingerprint: str, layer: str, start: Start) -> Path:
+    """The file for a guess, named by all that decides it."""
+    data, validation = (each.model_dump(mode="json") for each in (experiment.data, experiment.validation))
+    decides = [start, layer, fingerprint, data["per_class"], validation, sorted(experiment.split.target)]
+    return home / "guesses" / f"{hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]}.json"
 
 
 def _look(answer: dict[str, NDArray[Any]], prefix: str) -> Look:

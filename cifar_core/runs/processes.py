@@ -33,6 +33,9 @@ class Worker:
         OSError: when the process cannot be started or its log not be written.
     """
 
+    machine = ""
+    """This computer: see `places.PlacedWorker`."""
+
     def __init__(self, log: Path, command: Sequence[str] = WORKER_COMMAND):
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log

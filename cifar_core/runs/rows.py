@@ -60,6 +60,9 @@ def read_run(row: Row[Any]) -> Run | None:
         environment=row.environment,
         resumed=row.resumed,
         size=row.size,
+        person=row.person,
+        version=row.version,
+        tags=tuple(row.tags.splitlines()),
     )
 
 

@@ -9,16 +9,16 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or
+from sqlalchemy import Connection, Row, Select, Table, delete, func, insert, select, update
 
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import (
     Before,
+    Comparison,
     Epoch,
     LayerChange,
     PhaseHistory,
@@ -28,9 +28,9 @@ from cifar_core.experiment.measured import (
     State,
 )
 from cifar_core.runs.database import Database
-from cifar_core.runs.errors import ClaimLost, NotFinished, NotResumable, StoreUnusable, UnknownRun
+from cifar_core.runs.errors import ClaimLost, NotFinished, NotResumable, StoreUnusable, TooManyRuns, UnknownRun
 from cifar_core.runs.rows import read_history, read_run, unreadable
-from cifar_core.runs.tables import changes, checkpoints, epochs, phases, points, runs
+from cifar_core.runs.tables import changes, checkpoints, comparisons, epochs, phases, points, runs
 
 LEASE_SECONDS = 6.0
 
@@ -39,7 +39,7 @@ _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like some
 
 
 class Store:
-    """The runs of one home folder: `store.sqlite`, and artifacts in `runs/<id>/`.
+    """The runs of one home folder: a database (`cifar_core.runs.database`), and artifacts in `runs/<id>/`.
 
     May be used from many threads and processes at once. What it hands out is plain immutable data; each write is
     one committed transaction. Every method may raise StoreUnusable; those that take a run's id raise UnknownRun,
@@ -48,7 +48,7 @@ class Store:
 
     def __init__(self, home: Path):
         self.home = home
-        self._database = Database(home / "store.sqlite")
+        self._database = Database(home)
 
     def close(self) -> None:
         """Close the file; using the store again opens it again."""
@@ -56,12 +56,25 @@ class Store:
 
     # --- the queue and its claims
 
-    def submit(self, experiment: Experiment, seed: int, name: str, *, token: str | None = None) -> str:
-        """Queue a run behind all others and return its id; a token used before returns the run it made then."""
-        run = "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
+    def submit(
+        self,
+        experiment: Experiment,
+        seed: int,
+        name: str,
+        *,
+        token: str | None = None,
+        person: str = "",
+        most: int | None = None,
+    ) -> str:
+        """Queue a run behind the person's others and return its id; a token used before returns the run it made then.
+
+        Raises:
+            TooManyRuns: and nothing is queued, when more than `most` of the person's runs would wait and work.
+        """
+        run = _new_id()
         with self._database.writing() as connection:
             connection.execute(
-                insert_or(runs)
+                self._database.insert(runs)
                 .values(
                     id=run,
                     token=token,
@@ -71,29 +84,34 @@ class Store:
                     state=State.QUEUED,
                     position=select(func.coalesce(func.max(runs.c.position), 0) + 1).scalar_subquery(),
                     created=_now(),
+                    person=person,
                 )
                 .on_conflict_do_nothing(index_elements=["token"])
             )
+            if most is not None:
+                own = (runs.c.person == person) & runs.c.state.in_([state for state in State if not state.is_finished])
+                unfinished = connection.execute(select(func.count()).select_from(runs).where(own)).scalar_one()
+                if unfinished > most:
+                    raise TooManyRuns(unfinished - 1, 1, most)
             if token is not None:
                 run = connection.execute(select(runs.c.id).where(runs.c.token == token)).scalar_one()
         return run
 
     def claim(self, owner: str, *, run: str | None = None, lease: float = LEASE_SECONDS) -> Run | None:
-        """Make the first queued run (or exactly `run`, if it is queued) the owner's for `lease` seconds.
+        """Make the first of `queue` (or exactly `run`, if it is queued) the owner's for `lease` seconds.
 
         None when there is nothing to claim. An `owner` should be used for one claim only, so that a worker of an
         earlier claim is told apart. The run's folder exists afterwards.
         """
-        first = select(runs.c.id).where(runs.c.state == State.QUEUED).order_by(runs.c.position).limit(1)
-        now = _now()
+        first = _in_turn(select(runs.c.id)).limit(1)
         claim = (
             update(runs)
             .where(runs.c.state == State.QUEUED, runs.c.id == (run or first.scalar_subquery()))
             .values(
                 state=State.PREPARING,
                 owner=owner,
-                lease_until=now + timedelta(seconds=lease),
-                started=now,
+                lease_until=self._database.now() + lease,
+                started=_now(),
                 version=runs.c.version + 1,
             )
             .returning(runs)
@@ -112,18 +130,25 @@ class Store:
         """Prolong the claim to `lease` seconds from now. False: the claim is lost."""
         renewal = update(runs).where(runs.c.id == run, runs.c.owner == owner)
         with self._database.writing() as connection:
-            return bool(connection.execute(renewal.values(lease_until=_now() + timedelta(seconds=lease))).rowcount)
+            return bool(connection.execute(renewal.values(lease_until=self._database.now() + lease)).rowcount)
+
+    def is_claimed(self, run: str, owner: str) -> bool:
+        """Whether the run is the owner's, and the lease has not expired."""
+        mine = select(runs.c.id).where(runs.c.id == run, runs.c.owner == owner)
+        with self._database.reading() as connection:
+            return connection.execute(mine.where(runs.c.lease_until >= self._database.now())).first() is not None
 
     def reconcile(self) -> list[str]:
         """Make runs whose lease has expired interrupted, and return their ids."""
         overdue = (
             update(runs)
-            .where(runs.c.lease_until < _now())
+            .where(runs.c.lease_until < self._database.now())
             .values(
                 state=State.INTERRUPTED,
                 reason="The program that ran it stopped without a word: it was closed or crashed, or the computer "
                 "was switched off or slept. Everything measured until then is kept.",
                 finished=runs.c.lease_until,
+                version=runs.c.version + 1,
                 **_RELEASED,
             )
             .returning(runs.c.id)
@@ -156,7 +181,7 @@ class Store:
         A phase that was begun before the run was resumed goes on.
         """
         with self._claimed(run, owner) as connection:
-            begun = insert_or(phases).values(run=run, phase=index, name=name)
+            begun = self._database.insert(phases).values(run=run, phase=index, name=name)
             connection.execute(begun.on_conflict_do_nothing())
 
     def rewind(self, run: str, owner: str, phase: int, epoch: int) -> None:
@@ -173,7 +198,7 @@ class Store:
     def record_checkpoint(self, run: str, owner: str, phase: int, key: str) -> None:
         """Offer the end of the run's phase to later runs that begin alike."""
         with self._claimed(run, owner) as connection:
-            offered = insert_or(checkpoints).values(key=key, run=run, phase=phase)
+            offered = self._database.insert(checkpoints).values(key=key, run=run, phase=phase)
             connection.execute(offered.on_conflict_do_nothing())
 
     def checkpoint(self, key: str) -> tuple[str, int] | None:
@@ -214,7 +239,7 @@ class Store:
     def add_epoch(self, run: str, owner: str, phase: int, epoch: Epoch) -> None:
         """Add a finished epoch of the phase."""
         with self._claimed(run, owner) as connection:
-            measured = insert_or(epochs).values(run=run, phase=phase, **asdict(epoch))
+            measured = self._database.insert(epochs).values(run=run, phase=phase, **asdict(epoch))
             keys = ["run", "phase", "epoch"]
             connection.execute(measured.on_conflict_do_update(index_elements=keys, set_=asdict(epoch)))
 
@@ -289,21 +314,23 @@ class Store:
             return bool(self._known(connection, run, runs.c.stop_requested)[0])
 
     def move(self, run: str, before: str | None) -> bool:
-        """Put a queued run right before another queued one, or last.
+        """Put a queued run right before another queued one of the same person, or last of that person's.
 
-        False, and nothing changes, when one of them has left the queue meanwhile.
+        False, and nothing changes, when one of them has left the queue meanwhile, or belongs to somebody else.
         """
         with self._database.writing() as connection:
             for named in filter(None, (run, before)):
                 self._state(connection, named)
-            waiting = select(runs.c.id).where(runs.c.state == State.QUEUED).order_by(runs.c.position)
-            queue: list[str] = list(connection.execute(waiting).scalars())
+            person = select(runs.c.person).where(runs.c.id == run).scalar_subquery()
+            own = select(runs.c.id, runs.c.position).where(runs.c.state == State.QUEUED, runs.c.person == person)
+            places = {each.id: each.position for each in connection.execute(own.order_by(runs.c.position))}
+            queue = list(places)
             if run not in queue or (before is not None and before not in queue):
                 return False
             if run != before:
                 queue.remove(run)
                 queue.insert(len(queue) if before is None else queue.index(before), run)
-            for position, queued in enumerate(queue):
+            for position, queued in zip(places.values(), queue, strict=True):
                 _update(connection, queued, position=position)
         return True
 
@@ -314,6 +341,10 @@ class Store:
     def set_note(self, run: str, note: str) -> None:
         """Set the run's note."""
         self._change(run, note=note)
+
+    def set_tags(self, run: str, tags: Iterable[str]) -> None:
+        """Set the run's tags: each once, without spaces around it."""
+        self._change(run, tags="\n".join(dict.fromkeys(filter(None, (" ".join(tag.split()) for tag in tags)))))
 
     def archive(self, run: str, archived: bool = True) -> None:
         """Put the run away, or get it back."""
@@ -336,7 +367,36 @@ class Store:
         with self._database.writing() as connection:
             connection.execute(delete(runs).where(runs.c.id == run))
 
+    def keep_comparison(
+        self,
+        name: str,
+        runs: Sequence[str],
+        baseline: str,
+        *,
+        note: str = "",
+        view: Mapping[str, Any] | None = None,
+        instead_of: str | None = None,
+    ) -> str:
+        """Keep a comparison under a name, in place of another or as a new one, and return its id."""
+        comparison = instead_of or _new_id()
+        kept = {"name": name, "note": note, "runs": ",".join(runs), "baseline": baseline, "view": dict(view or {})}
+        with self._database.writing() as connection:
+            row = self._database.insert(comparisons).values(id=comparison, created=_now(), **kept)
+            connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=kept))
+        return comparison
+
+    def delete_comparison(self, comparison: str) -> None:
+        """Forget a comparison; its runs stay."""
+        with self._database.writing() as connection:
+            connection.execute(delete(comparisons).where(comparisons.c.id == comparison))
+
     # --- what pages read
+
+    def comparisons(self) -> list[Comparison]:
+        """Return the comparisons that have a name, the newest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(comparisons).order_by(comparisons.c.created.desc())).mappings().all()
+        return [Comparison(**{**row, "runs": tuple(row["runs"].split(","))}) for row in rows]
 
     def run(self, run: str) -> Run:
         """Return the run as it stands now."""
@@ -364,10 +424,13 @@ class Store:
         return [run for row in rows if (run := read_run(row)) is not None]
 
     def queue(self) -> list[Run]:
-        """Return the queued runs, the next one first."""
-        query = select(runs).where(runs.c.state == State.QUEUED).order_by(runs.c.position)
+        """Return the queued runs in the order in which they will be claimed.
+
+        People take turns: one run of each, beginning with whoever's latest run started longest ago; then the next of
+        each. A person's own runs are in the order of `submit` and `move`.
+        """
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_in_turn(select(runs))).all()
         return [run for row in rows if (run := read_run(row)) is not None]
 
     def version(self, run: str) -> int:
@@ -433,6 +496,20 @@ class Store:
         """What the run's artifacts take, in bytes."""
         with self._database.told():
             return sum(path.stat().st_size for path in self.artifacts(run).rglob("*") if path.is_file())
+
+
+def _in_turn(query: Select[Any]) -> Select[Any]:
+    """The queued runs of a query in their order, which claims follow, too."""
+    others = runs.alias()
+    served = select(func.max(others.c.started)).where(others.c.person == runs.c.person)
+    turn = func.row_number().over(partition_by=runs.c.person, order_by=runs.c.position)
+    first = func.min(runs.c.position).over(partition_by=runs.c.person)  # between people who were never served
+    order = turn, served.scalar_subquery().correlate(runs).nulls_first(), first
+    return query.where(runs.c.state == State.QUEUED).order_by(*order).correlate(None)
+
+
+def _new_id() -> str:
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
 
 
 def _now() -> datetime:

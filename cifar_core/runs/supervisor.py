@@ -1,7 +1,8 @@
 """The background threads that run what is queued: one worker process per run, watched to its end.
 
-The worker measures and writes to the store; here are only its start, its lease, and the ends that it cannot write
-itself: died, did not stop when asked, or cut off when the supervisor goes.
+Workers are processes of this computer, or of the machines of a cluster (`runs.cluster`). They measure and write to the
+store; here are only their start, their lease, and the ends that they cannot write themselves: died, did not stop when
+asked, machine lost, or cut off when the supervisor goes.
 """
 
 import logging
@@ -13,13 +14,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from cifar_core.experiment.measured import Run, State
-from cifar_core.runs.errors import ClaimLost, StoreError
+from cifar_core.runs import places
+from cifar_core.runs.errors import ClaimLost, StoreError, StoreUnusable
+from cifar_core.runs.places import Capacity, MachineLost, PlacedWorker, Slot
 from cifar_core.runs.processes import WORKER_COMMAND, Worker, describe_exit
 from cifar_core.runs.store import LEASE_SECONDS, Store
+
+if TYPE_CHECKING:
+    from cifar_core.runs.cluster import Cluster
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,20 +58,31 @@ class Supervisor:
     """Runs what is queued in a home's store, `slots` runs at a time, in daemon threads of this process.
 
     Any number of supervisors may share a store. With `spare`, each slot keeps a worker that has done its imports.
+    With the address of a `cluster`, runs go to its machines and none to this one, as many as there are places.
     """
 
-    def __init__(self, home: Path, slots: int = 1, spare: bool = True, policy: Policy | None = None):
+    def __init__(
+        self,
+        home: Path,
+        slots: int = 1,
+        spare: bool = True,
+        policy: Policy | None = None,
+        cluster: str | None = None,
+    ):
         self._store = Store(home)
         self._policy = policy or Policy()
         self._leaving = Leaving()
-        self._spares = [Spare(home / "runs", self._policy, kept=spare) for _ in range(slots)]
+        self._cluster = None if cluster is None else _cluster(cluster, self._store, self._policy, self._leaving)
+        self._slots: list[Slot] = []
         self._threads = [threading.Thread(target=self._keep_true, name="runs: leases", daemon=True)]
-        for number, own in enumerate(self._spares):
-            name = f"runs: slot {number}"
-            self._threads.append(threading.Thread(target=self._work, args=(own,), name=name, daemon=True))
+        if self._cluster is None:
+            for _ in range(slots):
+                self._add(Spare(home / "runs", self._policy, kept=spare))
 
     def start(self) -> None:
         """Start the threads."""
+        if self._cluster is not None:
+            self._cluster.start()
         for thread in self._threads:
             thread.start()
 
@@ -75,28 +93,37 @@ class Supervisor:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, deadline - time.monotonic()))
-        for spare in self._spares:
-            spare.end()
+        for slot in self._slots:
+            slot.end()
+        if self._cluster is not None:
+            self._cluster.close()
         self._store.close()
 
-    def _work(self, spare: "Spare") -> None:
+    def _add(self, slot: Slot) -> threading.Thread:
+        """Make room for one more run at a time."""
+        name = f"runs: slot {len(self._slots)}"
+        self._slots.append(slot)
+        self._threads.append(threading.Thread(target=self._work, args=(slot,), name=name, daemon=True))
+        return self._threads[-1]
+
+    def _work(self, slot: Slot) -> None:
         """One slot: claim, run, again."""
         while not self._leaving.is_set():
             try:
-                spare.keep()
+                ready = slot.is_ready()
                 if self._leaving.is_set():
                     break
                 owner = new_owner()
-                run = self._store.claim(owner, lease=self._policy.lease)
+                run = self._store.claim(owner, lease=self._policy.lease) if ready else None
                 if run is not None:
-                    _Shift(self._store, run, owner, self._policy, self._leaving, spare).work()
+                    _Shift(self._store, run, owner, self._policy, self._leaving, slot).work()
                     continue
             except Exception as error:
                 # Whatever it is (a locked store, a full disk), the slot outlives it and tries again.
                 _LOG.error("A slot could not go on: %s", error, exc_info=not isinstance(error, StoreError))
                 self._leaving.wait(self._policy.heartbeat)
             self._leaving.wait(self._policy.poll)
-        spare.end()
+        slot.end()
 
     def _keep_true(self) -> None:
         """Tell the truth about runs whose supervisor is gone."""
@@ -108,6 +135,8 @@ class Supervisor:
                 self._leaving.wait(self._policy.lease)
             reconcile(self._store)
             self._resume_interrupted()
+            while self._cluster is not None and len(self._slots) < self._cluster.capacity.places:
+                self._add(self._cluster.slot()).start()
 
     def _resume_interrupted(self) -> None:
         if not self._policy.resumes or self._leaving.is_set():
@@ -118,6 +147,18 @@ class Supervisor:
                     self._store.resume(run.id)
         except StoreError as error:  # another supervisor was faster, or the store is unusable right now
             _LOG.error("Interrupted runs could not be continued: %s", error)
+
+
+def _cluster(address: str, store: Store, policy: Policy, leaving: "Leaving") -> "Cluster":
+    try:
+        from cifar_core.runs.cluster import Cluster  # only now: it takes 40 MB
+    except ModuleNotFoundError as error:
+        needed = "Runs on a cluster need the package distributed: pip install -r requirements-cluster.txt."
+        places.capacity = lambda: Capacity(problem=needed)
+        raise StoreUnusable(needed) from error
+    cluster = Cluster(address, store, policy, leaving)
+    places.capacity = lambda: cluster.capacity
+    return cluster
 
 
 def run_now(store: Store, run: str, policy: Policy | None = None, leaving: "Leaving | None" = None) -> Run:
@@ -183,6 +224,11 @@ class Spare:
         self._failures = 0
         self._next_try = time.monotonic() + policy.settle
 
+    def is_ready(self) -> bool:
+        """Keep a spare; a run may be claimed in any case."""
+        self.keep()
+        return True
+
     def keep(self) -> None:
         """Make sure that there is one; after each that died unused, wait twice as long (at most a minute)."""
         if self._worker is not None and self._worker.exit_code() is not None:
@@ -226,32 +272,36 @@ def _discard(worker: Worker) -> None:
 class _Shift:
     """One claimed run, from handing over the job to its end."""
 
-    def __init__(self, store: Store, run: Run, owner: str, policy: Policy, leaving: Leaving, spare: Spare):
+    def __init__(self, store: Store, run: Run, owner: str, policy: Policy, leaving: Leaving, slot: Slot):
         self._store = store
         self._run = run
         self._owner = owner
         self._policy = policy
         self._leaving = leaving
-        self._spare = spare
+        self._slot = slot
         self._began = time.monotonic()
         self._waiting_since: dict[bool, float] = {}
 
     def work(self) -> None:
         """Start, watch and conclude."""
-        try:
-            worker = self._hand_over()
-        except OSError as error:
-            self._finish(State.FAILED, f"Its process could not be started: {error}.")
-            return
+        worker = None
         ending = State.INTERRUPTED, "The program that ran it was cut off. Everything measured until then is kept."
         try:
+            worker = self._slot.take()
+            self._hand_over(worker)
             ending = self._watch(worker)
+        except OSError as error:
+            ending = State.FAILED, f"Its process could not be started: {str(error).rstrip('.')}."
+        except MachineLost as error:
+            ending = State.INTERRUPTED, f"{error} Everything measured until then is kept."
         finally:
-            worker.end(self._policy.terminate)
+            if worker is not None:
+                worker.end(self._policy.terminate)
             self._finish(*ending)
 
-    def _hand_over(self) -> Worker:
-        worker = self._spare.take()
+    def _hand_over(self, worker: PlacedWorker) -> None:
+        if worker.machine:
+            self._store.set_state(self._run.id, self._owner, State.PREPARING, f"starting on {worker.machine}")
         worker.move_log(self._store.artifacts(self._run.id) / "log.txt")
         assert self._run.started is not None
         worker.give(
@@ -262,9 +312,8 @@ class _Shift:
                 "claimed_at": self._run.started.timestamp(),
             }
         )
-        return worker
 
-    def _watch(self, worker: Worker) -> tuple[State, str]:
+    def _watch(self, worker: PlacedWorker) -> tuple[State, str]:
         """Return how the run ends, unless the worker has already written that itself."""
         next_beat = 0.0
         while (code := worker.exit_code()) is None:
@@ -277,9 +326,10 @@ class _Shift:
                 if ending := self._beat(worker):
                     return ending
             self._leaving.wait(self._policy.poll)
-        return State.FAILED, f"Its process {describe_exit(code)}. The end of its log:\n\n{worker.log_end()}"
+        process = f"Its process on {worker.machine}" if worker.machine else "Its process"
+        return State.FAILED, f"{process} {describe_exit(code)}. The end of its log:\n\n{worker.log_end()}"
 
-    def _beat(self, worker: Worker) -> tuple[State, str] | None:
+    def _beat(self, worker: PlacedWorker) -> tuple[State, str] | None:
         """Renew the lease, and see whether the worker must be ended."""
         try:
             if not self._store.renew(self._run.id, self._owner, lease=self._policy.lease):
@@ -289,7 +339,7 @@ class _Shift:
             if self._store.stop_requested(self._run.id) and self._stop_is_overdue():
                 return State.STOPPED, "It did not stop by itself and was ended. Everything measured is kept."
             if time.monotonic() - self._began > self._policy.warm_up:
-                self._spare.keep()
+                self._slot.keep()
         except (StoreError, OSError) as error:
             _LOG.error("The run %s goes on, but: %s", self._run.id, error)
         return None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Dialect,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import UserDefinedType
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 UPGRADES = {
     1: (
@@ -32,7 +33,13 @@ UPGRADES = {
         "ALTER TABLE phases ADD COLUMN features TEXT DEFAULT '' NOT NULL",
         "ALTER TABLE phases ADD COLUMN features_seconds DOUBLE PRECISION DEFAULT 0 NOT NULL",
         "ALTER TABLE runs ADD COLUMN resumed INTEGER DEFAULT 0 NOT NULL",
-    )
+    ),
+    2: (
+        "ALTER TABLE runs ADD COLUMN person TEXT DEFAULT '' NOT NULL",
+        "CREATE INDEX runs_by_person ON runs (person, started)",
+        "ALTER TABLE runs ADD COLUMN tags TEXT DEFAULT '' NOT NULL",
+        "CREATE INDEX runs_by_version ON runs (state, version, created, id)",
+    ),
 }
 """For each earlier version, the statements that make it the next one. Runs of before keep everything they have."""
 
@@ -115,13 +122,20 @@ runs = Table(
     Column("metrics", Json, nullable=False, default={}),
     Column("seconds", Json, nullable=False, default={}),
     Column("environment", Json, nullable=False, default={}),
-    Column("size", Integer, nullable=False, default=0),
+    Column("size", BigInteger, nullable=False, default=0),
     # How often an interrupted or stopped run was continued.
     Column("resumed", Integer, nullable=False, default=0, server_default="0"),
+    # Who submitted the run; runs of nobody belong to everybody.
+    Column("person", Text, nullable=False, default="", server_default=""),
+    # One a line.
+    Column("tags", Text, nullable=False, default="", server_default=""),
     # Grows with everything that a page could show differently.
     Column("version", Integer, nullable=False, default=0),
     Index("runs_by_state", "state", "position"),
     Index("runs_by_age", "created"),
+    Index("runs_by_person", "person", "started"),
+    # What a page asks first, and all that it asks when nothing has changed: answered without reading a run.
+    Index("runs_by_version", "state", "version", "created", "id"),
 )
 
 phases = Table(
@@ -133,7 +147,7 @@ phases = Table(
     Column("val_loss", Number),
     Column("val_accuracy", Number),
     Column("at", Number),
-    Column("kept_epoch", Integer),
+    Column("kept_epoch", BigInteger),
     # The run that trained this phase, where it was not trained again.
     Column("reused_from", String),
     # Whether it was trained on stored features, and why: a sentence.
@@ -148,6 +162,19 @@ checkpoints = Table(
     Column("key", String, primary_key=True),
     Column("run", String, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
     Column("phase", Integer, nullable=False),
+)
+
+# Runs beside each other, under a name.
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("runs", Text, nullable=False),  # ids, with commas between: one that is deleted stays named
+    Column("baseline", String, nullable=False),
+    Column("view", Json, nullable=False),
 )
 
 
@@ -165,7 +192,7 @@ def _measured(name: str, *columns: Column[Any]) -> Table:
 
 epochs = _measured(
     "epochs",
-    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
     Column("loss", Number, nullable=False),
     Column("accuracy", Number, nullable=False),
     Column("val_loss", Number, nullable=False),
@@ -173,7 +200,7 @@ epochs = _measured(
     Column("learning_rate", Number, nullable=False),
     Column("seconds", Number, nullable=False),
     Column("images_per_second", Number, nullable=False),
-    Column("images", Integer, nullable=False),
+    Column("images", BigInteger, nullable=False),
     Column("at", Number, nullable=False),
 )
 

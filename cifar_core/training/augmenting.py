@@ -15,6 +15,7 @@ from cifar_core.experiment.augmentation import Augmentation, Colour, Crop, Cutou
 from cifar_core.training.streams import stream
 
 GREY = 128
+_AT_ONCE = 1000
 
 
 # AutoGraph cannot read `match`, and is not needed: nothing here depends on a tensor's value.
@@ -41,6 +42,18 @@ def augment(
             case Mixup():
                 images, labels = _mixup(images, labels, change.alpha, seeds[position])
     return images, labels
+
+
+def copies(images: NDArray[np.uint8], augmentation: Sequence[Augmentation], count: int, seed: int) -> NDArray[np.uint8]:
+    """Return all images changed, and behind them all changed another way, `count` times: uint8 (count * n, …)."""
+    made = np.empty((count * len(images), *images.shape[1:]), np.uint8)
+    for number, begin in enumerate(range(0, len(made), len(images))):
+        for first in range(0, len(images), _AT_ONCE):
+            some = tf.constant(images[first : first + _AT_ONCE])
+            drawn = tf.constant([seed, number * len(images) + first])
+            changed, _ = augment(some, tf.zeros((len(some), 1)), augmentation, drawn)
+            made[begin + first : begin + first + len(some)] = changed.numpy()
+    return made
 
 
 def examples(

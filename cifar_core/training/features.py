@@ -98,7 +98,11 @@ def decide(
     if cut is None:
         return Decision(False, "No stored features: no frozen layer stands before the first one that trains or draws.")
     if augmented:
-        return Decision(False, "No stored features: augmentation makes other images in every epoch.")
+        return Decision(
+            False,
+            "No stored features: augmentation makes other images in every epoch. A number of augmented copies of each "
+            "image would allow them.",
+        )
     size = images * (bytes_per_image or cut.bytes_per_image)
     if size > budget:
         return Decision(

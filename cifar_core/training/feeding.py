@@ -5,17 +5,19 @@ images a stream of its own.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from cifar_core.data.arrays import Images
+from cifar_core.data.errors import SelectionError
 from cifar_core.data.split import select
 from cifar_core.experiment.experiment import Experiment, Phase
-from cifar_core.training.augmenting import augment
+from cifar_core.training.augmenting import augment, copies
 from cifar_core.training.streams import stream
 
 EVALUATION_BATCH = 500
@@ -27,7 +29,8 @@ class Examples:
 
     `indices` (n,) are the images' places in their `split` of the data set. `values` hold what a model is given: the
     images themselves, uint8 (m, height, width, channels), or their stored features, (m, …), a tensor for each that
-    crosses the cut. `rows` (n,) says where in them each image is.
+    crosses the cut. `rows` (n,) says where in them each image is; of so many augmented `copies` of each (0: they are
+    the images themselves), where the first is: the others follow at distances of m / copies.
     """
 
     values: tuple[tf.Tensor, ...]
@@ -35,6 +38,7 @@ class Examples:
     labels: tf.Tensor
     indices: NDArray[np.int64]
     split: Literal["train", "test"]
+    copies: int = 0
 
     def __len__(self) -> int:
         """Number of images."""
@@ -47,6 +51,7 @@ class Examples:
         """
         return _batches(
             self,
+            tf.constant(self.rows),
             tf.range(len(self)),
             batch_size,
             lambda step, images, labels: (images, labels if one_hot is None else tf.one_hot(labels, one_hot)),
@@ -66,33 +71,39 @@ class Feed:
 class Shuffled:
     """Training batches as a phase wants them, in an order that is set anew for every epoch.
 
-    Images are augmented. Labels are int32 (n,), or float32 (n, outputs) where the phase learns one-hot. With balanced
-    classes there are weights (n,) beside them, by which the loss counts; a mixed image has a mixed weight.
+    Images are augmented, or a copy of each is drawn. Labels are int32 (n,), or float32 (n, outputs) where the phase
+    learns one-hot. With balanced classes there are weights (n,) beside them, by which the loss counts; a mixed image
+    has a mixed weight.
     """
 
     def __init__(self, examples: Examples, phase: Phase, outputs: int):
         self._order = tf.Variable(np.arange(len(examples)), trainable=False)
         self._augmenting = tf.Variable(np.int64(0), trainable=False)
+        self._rows, self._first_rows = tf.Variable(examples.rows, trainable=False), examples.rows
+        self._copies, self._distance = examples.copies, examples.values[0].shape[0] // max(1, examples.copies)
         weights = _balanced(examples.labels.numpy(), outputs) if phase.class_weights == "balanced" else None
 
         def prepared(step: tf.Tensor, images: Any, labels: tf.Tensor) -> tuple[Any, ...]:
             if phase.learns_one_hot:
                 labels = tf.one_hot(labels, outputs)
-            if phase.augmentation:
+            if phase.augmentation and phase.augmented_copies is None:
                 images, labels = augment(images, labels, phase.augmentation, tf.stack([self._augmenting, step]))
             if weights is None:
                 return images, labels
             by_label = tf.linalg.matvec(labels, weights) if phase.learns_one_hot else tf.gather(weights, labels)
             return images, labels, by_label
 
-        self.batches = _batches(examples, self._order, phase.batch_size, prepared)
+        self.batches = _batches(examples, self._rows, self._order, phase.batch_size, prepared)
         self.images = len(examples)
 
     def shuffle(self, seed: int, phase: int, epoch: int) -> None:
-        """Draw the order of an epoch from the stream (seed, phase, epoch), and begin its stream of augmentation."""
+        """Draw the order and the copies of an epoch from its streams (seed, phase, epoch); begin its augmentation's."""
         generator = np.random.default_rng(stream(seed, "order", phase, epoch))
         self._order.assign(generator.permutation(self.images))
         self._augmenting.assign(stream(seed, "augment", phase, epoch))
+        if self._copies > 1:
+            drawn = np.random.default_rng(stream(seed, "copies", phase, epoch)).integers(0, self._copies, self.images)
+            self._rows.assign(self._first_rows + drawn * self._distance)
 
 
 def feed(experiment: Experiment, phase: int, images: Images, seed: int) -> Feed:
@@ -127,6 +138,27 @@ def feed(experiment: Experiment, phase: int, images: Images, seed: int) -> Feed:
     return Feed(examples("train", chosen.train), validation, test, chosen.validation_in == "test")
 
 
+def in_copies(examples: Examples, phase: Phase, index: int, seed: int) -> Examples:
+    """Return the training images of a phase as it is given them: in augmented copies, where it wants so many.
+
+    Raises:
+        cifar_core.data.errors.SelectionError: when the copies would not fit into the memory.
+    """
+    if phase.augmented_copies is None:
+        return examples
+    images = examples.values[0].numpy()[examples.rows]
+    free = psutil.virtual_memory().available
+    if 2 * phase.augmented_copies * images.nbytes > free:
+        megabytes = 2 * phase.augmented_copies * images.nbytes / 1e6
+        raise SelectionError(
+            f"{phase.augmented_copies} copies of {len(images):,} images take {megabytes:,.0f} MB of memory to make, "
+            f"and {free / 1e6:,.0f} MB are free. Set augmented_copies lower, or train on fewer images."
+        )
+    made = copies(images, phase.augmentation, phase.augmented_copies, stream(seed, "copies", index))
+    values, rows = (tf.constant(made),), np.arange(len(images))
+    return replace(examples, values=values, rows=rows, copies=phase.augmented_copies)
+
+
 def _balanced(labels: NDArray[np.int32], outputs: int) -> NDArray[np.float32]:
     """Return a weight for each output, (outputs,): n / (classes * n of the class), as scikit-learn's "balanced"."""
     counts = np.bincount(labels, minlength=outputs)
@@ -135,12 +167,11 @@ def _balanced(labels: NDArray[np.int32], outputs: int) -> NDArray[np.float32]:
 
 def _batches(
     examples: Examples,
+    rows: tf.Tensor | tf.Variable,
     order: tf.Tensor | tf.Variable,
     size: int,
     prepared: Callable[[tf.Tensor, Any, tf.Tensor], tuple[Any, ...]],
 ) -> tf.data.Dataset:
-    rows = tf.constant(examples.rows)
-
     def batch(step: tf.Tensor) -> tuple[Any, ...]:
         chosen = order[step * size : (step + 1) * size]
         given = tuple(_gathered(values, tf.gather(rows, chosen)) for values in examples.values)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from cifar_core.limits import threads
+
 
 def hardware() -> str:
     """Return processor, cores and graphics cards in one line, for people."""
@@ -14,7 +16,9 @@ def hardware() -> str:
         tf.config.experimental.get_device_details(card).get("device_name", card.name)
         for card in tf.config.list_physical_devices("GPU")
     ]
-    return ", ".join([f"{_processor()} ({os.cpu_count()} cores)", *cards, platform.system()])
+    allowed = threads()
+    used = "" if allowed is None else f", {allowed} used"
+    return ", ".join([f"{_processor()} ({os.cpu_count()} cores{used})", *cards, platform.system()])
 
 
 def share_graphics_cards() -> None:

@@ -4,9 +4,12 @@ Files are read as arrays by layer; nothing in them is ever executed, and no mode
 """
 
 import io
+import lzma
+import math
 import re
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ from cifar_core.experiment.backbones import Backbone
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.network import NetworkLayer
 
+MOST_UNPACKED, SMALL_ENOUGH = 20, 64_000_000
+"""Weights hardly get smaller by packing: a file that claims so many times its size, and so many bytes, is a bomb."""
 SECONDS_BETWEEN_LOOKS = 0.5
 MISMATCHES_NAMED = 8
 
@@ -86,53 +91,102 @@ def backbone_layers(experiment: Experiment) -> list[NetworkLayer]:
 def read_weights(path: Path) -> list[LayerWeights]:
     """Read a Keras weights file: `.weights.h5`, `.keras`, or the older `.h5`.
 
+    Nothing outside of the file is read, whatever links it holds, and not much more than its size is taken up.
+
     Raises:
         WeightsError: when it is none, or damaged.
     """
     try:
-        with _opened(path) as (file, order):
+        room = _Room(max(SMALL_ENOUGH, MOST_UNPACKED * path.stat().st_size))
+        with _opened(path, room) as (file, order):
             if "layer_names" in file.attrs or "model_weights" in file:
-                return _read_older(file.get("model_weights", file))
-            return sorted(_read_vars(file), key=lambda own: order.get(own.name, len(order)))
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+                found = _read_older(_inner(file, "model_weights") if "model_weights" in file else file, room)
+            else:
+                found = sorted(_read_vars(file, room), key=lambda own: order.get(own.name, len(order)))
+        if not found:
+            raise ValueError("it holds no layer with weights")
+        return found
+    except _DAMAGED as error:
         raise WeightsError(
             f"{path} could not be read as Keras weights ({error}). Expected a file that Keras wrote: .weights.h5, "
             ".keras, or .h5."
         ) from error
 
 
+_DAMAGED = (
+    *(OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What `zipfile` and `h5py` raise for files that are no weights."""
+
+
+class _Room:
+    """What reading a file may still take up, in bytes."""
+
+    def __init__(self, left: int):
+        self._left = left
+
+    def take(self, size: int, what: str) -> None:
+        """Count something before it is read."""
+        self._left -= size
+        if self._left < 0:
+            raise ValueError(f"{what} claims {size:,} bytes, far more than the file can hold")
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[h5py.File, dict[str, int]]]:
+def _opened(path: Path, room: _Room) -> Iterator[tuple[h5py.File, dict[str, int]]]:
     """The weights in a file, with the places of the layers that a `.keras` file names in order."""
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        with zipfile.ZipFile(path) as archive:
+            for name in ("model.weights.h5", "config.json"):
+                room.take(archive.getinfo(name).file_size, name)  # zipfile delivers no more than this
             names = re.findall(r'"name": "([^"]+)"', archive.read("config.json").decode())
-            yield file, {name: place for place, name in reversed(list(enumerate(names)))}
+            with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+                yield file, {name: place for place, name in reversed(list(enumerate(names)))}
     else:
         with h5py.File(path) as file:
             yield file, {}
 
 
-def _read_older(file: h5py.Group) -> list[LayerWeights]:
+def _read_older(file: h5py.Group, room: _Room) -> list[LayerWeights]:
     layers = []
     for name in map(_text, file.attrs["layer_names"]):
-        arrays = [np.asarray(file[name][_text(weight)]) for weight in file[name].attrs["weight_names"]]
+        layer = _inner(file, name)
+        arrays = [_array(layer, _text(weight), room) for weight in layer.attrs["weight_names"]]
         if arrays:
             layers.append(LayerWeights(name, arrays))
     return layers
 
 
-def _read_vars(file: h5py.Group) -> list[LayerWeights]:
+def _read_vars(file: h5py.Group, room: _Room) -> list[LayerWeights]:
     layers: list[LayerWeights] = []
 
     def visit(place: str, group: object) -> None:
         inner = place.startswith("layers/") and place.endswith("/vars")
         if inner and isinstance(group, h5py.Group) and len(group):
-            arrays = [np.asarray(group[str(index)]) for index in range(len(group))]
+            arrays = [_array(group, str(index), room) for index in range(len(group))]
             layers.append(LayerWeights(_text(group.attrs.get("name", place.split("/")[-2])), arrays))
 
     file.visititems(visit)
     return layers
+
+
+def _inner(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
+    """What is at a path, if it is in this very file: a link may lead to any other on the computer."""
+    for part in path.split("/"):
+        if not isinstance(group, h5py.Group) or not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise ValueError(f"{path} is not in the file itself")
+        group = group[part]
+    return group
+
+
+def _array(group: h5py.Group, path: str, room: _Room) -> NDArray[np.float32]:
+    """The numbers at a path; what they are said to take is counted before anything is read."""
+    found = _inner(group, path)
+    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual or found.dtype.kind not in "fiu":
+        raise ValueError(f"{path} holds no numbers of its own")
+    room.take(math.prod(found.shape or (0,)) * found.dtype.itemsize, path)
+    return np.asarray(found)
 
 
 def _text(value: object) -> str:

@@ -75,7 +75,7 @@ def inside(
         if (layer := _first_convolution(model, network)) is not None:
             found |= {"layer": layer.name, f"filters{ending}": layer.get_weights()[0]}
         features = keras.Model(model.input, model.get_layer("output").input)
-        points, explained = principal_components(_predicted(features, images[:PROJECTED])[0])
+        points, explained = principal_components(predicted(features, images[:PROJECTED])[0])
         found |= {f"points{ending}": points, f"explained{ending}": explained}
     if before is not None:
         ends = [_ends_of_blocks(network) for network in networks]
@@ -155,10 +155,10 @@ def principal_components(features: NDArray[np.float32]) -> tuple[NDArray[np.floa
 
 def _grams(model: keras.Model, ends: dict[str, str], images: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
     tensors = [model.get_layer(layer).output for layer in ends.values()]
-    return [gram(each) for each in _predicted(keras.Model(model.input, tensors), images)]
+    return [gram(each) for each in predicted(keras.Model(model.input, tensors), images)]
 
 
-def _predicted(model: keras.Model, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+def predicted(model: keras.Model, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
     """What a model makes of images, an array per output. Not by `predict`: to compile it would take longer."""
     batches = [
         [part.numpy() for part in keras.tree.flatten(model(images[start : start + _BATCH], training=False))]

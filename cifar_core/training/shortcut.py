@@ -1,5 +1,6 @@
 """A phase's way around its frozen layers: what is behind them trains on stored features of the images."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,16 +39,31 @@ class Shortcut:
     @property
     def needed(self) -> tuple[Wanted, ...]:
         """The features that training and validation take."""
-        return (self._train, self._test) if self._feed.validation_is_test else (self._train,)
+        both = self._wanted_of(self._feed.train), self._wanted_of(self._feed.validation)
+        return both[:1] if both[0] is both[1] else both
+
+    def _wanted_of(self, examples: Examples) -> Wanted:
+        if examples.copies:
+            return self._copies
+        return self._train if examples.split == "train" else self._test
 
     @cached_property
     def _train(self) -> Wanted:
-        validation = () if self._feed.validation_is_test else (self._feed.validation.indices,)
-        return self._wanted("train", np.sort(np.concatenate([self._feed.train.indices, *validation])))
+        from_train = (self._feed.train, self._feed.validation)
+        parts = [each.indices for each in from_train if each.split == "train" and not each.copies]
+        return self._wanted("train", np.sort(np.concatenate(parts)))
 
     @cached_property
     def _test(self) -> Wanted:
         return self._wanted("test", self._feed.test.indices)
+
+    @cached_property
+    def _copies(self) -> Wanted:
+        """The augmented copies of the training images, named by what is in them: the seed made them."""
+        copies, made = self._feed.train.copies, self._feed.train.values[0].numpy()
+        label = f"{self._network} up to {self._cut.layers[-1]}: {len(made):,} augmented copies ({copies} of each image)"
+        source = f"copies {hashlib.sha256(made.data).hexdigest()}"
+        return Wanted(self._cut, made, np.arange(len(made)), source, label, self._store.half)
 
     def _wanted(self, split: Literal["train", "test"], places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Wanted:
         pixels = self._images.train_images if split == "train" else self._images.test_images
@@ -69,9 +85,8 @@ class Shortcut:
             cifar_core.data.errors.DataNotStoredError: as `features` does.
         """
         with ExitStack() as held:
-            of_split = {}
-            for split in dict.fromkeys(examples.split for examples in several):
-                wanted = self._train if split == "train" else self._test
+            found = {}
+            for wanted in {id(wanted): wanted for wanted in map(self._wanted_of, several)}.values():
                 stored = features(
                     self._store,
                     wanted,
@@ -82,13 +97,17 @@ class Shortcut:
                 if stored is None:
                     raise StopRequested
                 held.enter_context(stored)
-                of_split[split] = wanted.places, in_tensorflow(stored.arrays)
+                found[id(wanted)] = wanted.places, in_tensorflow(stored.arrays)
                 if stored.error:
                     self.told.append(f"Kept in half the size: values differ by up to {stored.error:.2g} of their own.")
             yield [
-                replace(examples, values=values, rows=np.searchsorted(places, examples.indices))
+                replace(
+                    examples,
+                    values=values,
+                    rows=examples.rows if examples.copies else np.searchsorted(places, examples.indices),
+                )
                 for examples in several
-                for places, values in [of_split[examples.split]]
+                for places, values in [found[id(self._wanted_of(examples))]]
             ]
 
 
@@ -130,7 +149,7 @@ def find_shortcut(
         sum(len(wanted.places) for wanted in needed),
         settings.epochs,
         store.budget,
-        augmented=bool(settings.augmentation),
+        augmented=bool(settings.augmentation) and settings.augmented_copies is None,
         bytes_per_image=sum(spec.bytes for spec in needed[0].specs) if needed else 0,
         missing=missing,
     )

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -27,7 +27,8 @@ from cifar_core.training.checkpoint import (
     standing,
 )
 from cifar_core.training.executions import steps_per_execution
-from cifar_core.training.feeding import EVALUATION_BATCH, Examples, Feed, Shuffled, feed
+from cifar_core.training.feeding import EVALUATION_BATCH, Examples, Feed, Shuffled, feed, in_copies
+from cifar_core.training.followed import Follow
 from cifar_core.training.initial_weights import initialize
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.networks import build
@@ -93,15 +94,16 @@ def train(
             initialize(model, experiment, weights, reporter.preparing)
         try:
             begun = begin.epoch if index == begin.phase else 0
-            shortcut, why = find_shortcut(model, experiment, index, phase_feed, images, features, reporter)
+            given = replace(phase_feed, train=in_copies(phase_feed.train, phase, index, seed))
+            shortcut, why = find_shortcut(model, experiment, index, given, images, features, reporter)
             with ExitStack() as held:
-                way = model, phase_feed.train, phase_feed.validation
+                way = model, given.train, given.validation
                 asked = time.perf_counter()
                 if shortcut is not None:
                     ledger.switch("extract")
                     try:
                         progress = Steps(reporter)
-                        stored = shortcut.around(phase_feed.train, phase_feed.validation, progress=progress)
+                        stored = shortcut.around(given.train, given.validation, progress=progress)
                         way = shortcut.rest, *held.enter_context(stored)
                         why = " ".join([why, *shortcut.told])
                     except DataNotStoredError as error:
@@ -145,13 +147,14 @@ def _train_phase(
     one_hot = network.outputs if phase.learns_one_hot else None
     size = min(EVALUATION_BATCH, max(phase.batch_size, EVALUATION_BATCH // together))  # as many come at once
     judged = validation.in_order(one_hot=one_hot, batch_size=size)
+    follow = Follow(reporter, index, validation, fitted)
     if not begun:
         ledger.switch("validation")
-        loss, accuracy = fitted.evaluate(judged, verbose=0)
+        loss, accuracy = fitted.evaluate(judged, callbacks=[follow], verbose=0)
         reporter.before(index, Before(loss, accuracy, time.perf_counter() - clock))
     before = snapshot(model)
     stopping = early_stopping(phase)
-    watching = [Measure(reporter, ledger, experiment, index, seed, batches, model, clock)]
+    watching = [Measure(reporter, ledger, experiment, index, seed, batches, model, clock), follow]
     remembering = schedule(phase, steps) + ([stopping] if stopping else [])
     watching += remembering
     if folder is not None:

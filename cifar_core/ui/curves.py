@@ -1,14 +1,55 @@
 """Live curves, as Live, Results and Compare show them."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
+import pandas as pd
+import pyarrow  # type: ignore[import-untyped]
 import streamlit as st
 
+from cifar_core.analysis.comparison import other_machines
 from cifar_core.analysis.curves import ZOOM, ZOOM_HINT, Measure, X, live_chart
 from cifar_core.analysis.history import Measured
+from cifar_core.experiment.measured import PhaseHistory
 from cifar_core.ui.page import is_dark
+from cifar_core.ui.text import plain
 
 _AXES: dict[X, str] = {"epoch": "epochs", "seconds": "seconds", "images": "images"}
+
+
+class _Drawn:
+    """Runs as a chart shows them: the same as long as nothing was added, which costs less to see than to draw."""
+
+    def __init__(self, runs: Sequence[Measured]):
+        self.runs = runs
+        self.mark = tuple(
+            (run.id, run.name, phase.index, phase.before, len(phase.points), phase.points[-1:], phase.epochs[-1:])
+            for run, histories in runs
+            for phase in histories or (PhaseHistory(0, ""),)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Drawn) and self.mark == other.mark
+
+    def __hash__(self) -> int:
+        return hash(self.mark)
+
+
+@lru_cache(maxsize=64)
+def _chart(drawn: _Drawn, measure: Measure, x: X, dark: bool, baseline: str | None) -> dict[str, Any]:
+    """The chart, made once for all who look at it, its data as Streamlit sends it."""
+    spec = live_chart(drawn.runs, measure, x, dark=dark, baseline=baseline)
+    return spec | {"datasets": {name: _in_arrow(frame) for name, frame in spec["datasets"].items()}}
+
+
+def _in_arrow(frame: pd.DataFrame) -> bytes:
+    texts = [name for name, kind in frame.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
+    table = pyarrow.Table.from_pandas(frame.astype(dict.fromkeys(texts, "category")), preserve_index=False)
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
 
 
 def curves(runs: Sequence[Measured], *, key: str, baseline: str | None = None) -> None:
@@ -20,15 +61,18 @@ def curves(runs: Sequence[Measured], *, key: str, baseline: str | None = None) -
         default="epoch",
         required=True,
         key=f"{key}.x",
+        bind="query-params",
         help="Epochs show learning per pass, seconds what it cost on this machine, images what it saw.",
     )
-    columns = st.columns(2)
+    if x == "seconds" and (warning := other_machines(run for run, _ in runs)):
+        st.warning(plain(warning), icon=":material/flag:")
+    drawn, columns = _Drawn(runs), st.columns(2)
     measures: tuple[Measure, ...] = ("accuracy", "loss")
     for column, measure in zip(columns, measures, strict=True):
         with column:
             st.markdown(f"**{measure.capitalize()}**")
             st.vega_lite_chart(
-                live_chart(runs, measure, x, dark=is_dark(), baseline=baseline),
+                _chart(drawn, measure, x, is_dark(), baseline),
                 key=f"{key}.{measure}.{x}",
                 on_select="rerun",
                 selection_mode=[ZOOM],

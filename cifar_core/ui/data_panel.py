@@ -15,7 +15,7 @@ from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.home import home
-from cifar_core.ui import form, reads
+from cifar_core.ui import form, people, reads
 from cifar_core.ui.text import plain
 
 SIDES = (32, 48, 64, 96, 128, 160, 224)
@@ -213,15 +213,21 @@ def _take_classes() -> None:
 
 @st.fragment(run_every=1.0)
 def _download_panel() -> None:
-    download = the_download()
+    download, barred = the_download(), people.why_not()
     if download.is_running:
         share = min(1.0, download.done / download.total)
         st.progress(share, f"{download.done / 1e6:.0f} of {download.total / 1e6:.0f} MB")
-        st.button("Cancel the download", on_click=download.cancel)
+        st.button("Cancel the download", on_click=download.cancel, disabled=bool(barred), help=barred)
     elif download.done and not download.message:
         reads.where_images_are.clear()
         st.rerun()
     else:
         if download.message:
             st.warning(plain(download.message))
-        st.button(f"Download CIFAR-10 ({SIZE / 1e6:.0f} MB)", icon=":material/download:", on_click=download.start)
+        st.button(
+            f"Download CIFAR-10 ({SIZE / 1e6:.0f} MB)",
+            icon=":material/download:",
+            on_click=download.start,
+            disabled=bool(barred),
+            help=barred,
+        )

@@ -1,7 +1,9 @@
 """Everything leaves in one click: downloads of a run and of a comparison, made when they are asked for."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
+from typing import Any
 
 import streamlit as st
 
@@ -15,12 +17,15 @@ from cifar_core.experiment.measured import MODEL, Run
 from cifar_core.ui import reads
 from cifar_core.ui.text import plain
 
-AS_SVG = {
-    "displaylogo": False,
-    "modeBarButtons": [["toImage"]],
-    "toImageButtonOptions": {"format": "svg", "filename": "transfer-lab"},
-}
-"""Plotly's configuration for a figure that can be saved as SVG, and has no other buttons."""
+
+def as_svg(*words: str) -> dict[str, Any]:
+    """Return Plotly's configuration for a figure that can be saved as SVG, named so, and has no other buttons."""
+    name = re.sub(r"\W+", "-", " ".join(("transfer-lab", *words))).strip("-").lower()[:80]
+    return {
+        "displaylogo": False,
+        "modeBarButtons": [["toImage"]],
+        "toImageButtonOptions": {"format": "svg", "filename": name},
+    }
 
 
 def downloads(run: Run) -> None:

@@ -12,30 +12,18 @@ from cifar_core.data.catalogue import IMAGE_SIDE
 from cifar_core.experiment.augmentation import Augmentation, Colour, Crop, Cutout, Flip, Mixup
 from cifar_core.experiment.backbones import Backbone
 from cifar_core.experiment.datasets import DATASETS
-from cifar_core.experiment.experiment import Data, EarlyStopping, Experiment, Freeze, Head, Phase
+from cifar_core.experiment.experiment import Data, EarlyStopping, Experiment, Head, Phase
 from cifar_core.experiment.layers import Dense, Dropout, Layer
-from cifar_core.experiment.recipes import RECIPES, recipe
+from cifar_core.experiment.links import FIRST as FIRST
+from cifar_core.experiment.links import SCRATCH as SCRATCH
+from cifar_core.experiment.links import link as link
+from cifar_core.experiment.links import read_link as read_link
+from cifar_core.experiment.links import start_from as start_from
+from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError, Record, shown
 from cifar_core.experiment.schedules import Constant, Cosine, Exponential, Milestone, Plateau, Schedule, Steps
-from cifar_core.experiment.settings import apply, differences
 
-SCRATCH = "scratch"
 STARTS = (SCRATCH, *RECIPES)
-FIRST = Experiment(
-    data=Data(name="sample"),
-    phases=(
-        Phase(name="pretrain", train_on="source", epochs=3),
-        Phase(
-            name="fine-tune",
-            train_on="target",
-            freeze=Freeze(rule="first_blocks", count=2),
-            head=Head(),
-            epochs=3,
-        ),
-    ),
-)
-"""What the form shows to somebody who has chosen nothing yet: under a minute to a first verdict."""
-
 RULES = {
     "blocks": "Blocks, from the image on",
     "layers": "Layers, from the image on",
@@ -74,11 +62,6 @@ HEADS = {
     "output": "New output layer",
     "layers": "New layers and output",
 }
-
-
-def start_from(identifier: str) -> Experiment:
-    """Return the experiment that a start names: a recipe's, or the form's first."""
-    return FIRST if identifier == SCRATCH else recipe(identifier).experiment
 
 
 def fields(experiment: Experiment) -> dict[str, Any]:
@@ -136,6 +119,7 @@ def _phase_fields(phase: Phase) -> dict[str, Any]:
         "stop.watch": "never" if phase.early_stopping is None else phase.early_stopping.watch,
         "schedule": phase.schedule.kind,
         "augmentation": [change.kind for change in phase.augmentation],
+        "augmented_copies": phase.augmented_copies,
         **_option_fields([phase.schedule, *phase.augmentation]),
     }
 
@@ -264,7 +248,13 @@ def _phase(values: Mapping[Any, Any]) -> dict[str, Any]:
         else {name: values[f"stop.{name}"] for name in EarlyStopping.model_fields},
         "schedule": _chosen(values["schedule"], values),
         "augmentation": [_chosen(kind, values) for kind in values["augmentation"]],
+        "augmented_copies": values["augmented_copies"] if takes_copies(values["augmentation"]) else None,
     }
+
+
+def takes_copies(augmentation: Sequence[str]) -> bool:
+    """Whether a phase with these kinds of augmentation may train on a number of augmented copies."""
+    return bool(augmentation) and "mixup" not in augmentation
 
 
 def _chosen(kind: str, values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -332,26 +322,3 @@ def head_starts(shape: Experiment, index: int) -> list[str]:
     before, head = shape.networks[max(0, index - 1)].layers, shape.phases[index].head
     starts = [layer.name for previous, layer in pairwise(before) if len(previous.output_shape) == 1 and layer.params]
     return starts if head is None or head.from_layer in starts else [head.from_layer, *starts]
-
-
-def link(start: str, experiment: Experiment, seed: int) -> dict[str, str | list[str]]:
-    """Return the query parameters of a link that reopens the form like this."""
-    parameters: dict[str, str | list[str]] = {"start": start}
-    if changed := differences(start_from(start), experiment):
-        parameters["set"] = changed
-    if seed:
-        parameters["seed"] = str(seed)
-    return parameters
-
-
-def read_link(start: str, assignments: Sequence[str], seed: str) -> tuple[str, Experiment, int]:
-    """Return the start, the experiment and the seed that a link means.
-
-    Raises:
-        ExperimentError: naming what in the link is wrong.
-    """
-    chosen = start or SCRATCH
-    experiment = apply(start_from(chosen), assignments)
-    if not (seed or "0").isdecimal() or int(seed or "0") >= 2**31:
-        raise ExperimentError(f"seed: expected a whole number from 0 to {2**31 - 1}, received {seed}.")
-    return chosen, experiment, int(seed or "0")

@@ -8,7 +8,7 @@ from cifar_core.experiment.applications import BaseLayer
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.record import ExperimentError
-from cifar_core.ui import form, reads
+from cifar_core.ui import form, people, reads
 from cifar_core.ui.text import plain
 
 state = st.session_state
@@ -41,7 +41,7 @@ def remember(experiment: Experiment, seed: int) -> None:
     parameters = form.link(start, experiment, seed)
     state["form.shown"] = start, experiment, seed
     state["form.link"] = start, tuple(parameters.get("set", ())), str(parameters.get("seed", ""))
-    st.query_params.from_dict(parameters)
+    st.query_params.from_dict(parameters | people.carried())
 
 
 def restart() -> None:

@@ -7,6 +7,8 @@ TERMS: dict[str, str] = {
     "images it was measured on, and the 95 % interval that so many images allow.",
     "augmentation": "Random changes to the training images, new ones in every epoch, so that the network does not "
     "learn single images by heart. Validation and test images stay as they are.",
+    "augmented copies": "Each image is changed a number of times when the phase begins, and every epoch draws one of "
+    "its copies. Less varied than new changes in every epoch, but frozen layers then compute each copy only once.",
     "backbone": "The network without its output layer, from the image to the last hidden layer. It comes in blocks, "
     "the natural places to freeze up to.",
     "baseline": "The run that others are compared with. Differences are given in points, with a sign.",
@@ -60,6 +62,9 @@ TERMS: dict[str, str] = {
     "(confident learning, Northcutt et al. 2021). A suspicion, to be looked at: the network may just be wrong.",
     "linear CKA": "How alike two representations of the same images are, 0 to 1, whatever their rotation and scale: "
     "linear centered kernel alignment (Kornblith et al. 2019).",
+    "LogME": "How probable a linear model on a network's features makes the right classes, all its weights averaged "
+    "over: the logarithm of the maximum evidence, per image (You et al. 2021). Beside it LEEP, from the outputs alone "
+    "(Nguyen et al. 2020). Guesses: they rank networks before training, and can be wrong.",
     "macro F1": "The harmonic mean of precision and recall, of each class, averaged with every class counting alike.",
     "mixup": "Mixes each training image, and its label, with another of the batch (Zhang et al. 2018). The share is "
     "drawn from a Beta distribution: the larger its alpha, the more even the mixture.",
@@ -79,6 +84,8 @@ TERMS: dict[str, str] = {
     "layer must show exactly 0.",
     "seed": "The number from which all randomness of a run follows. The same experiment, seed and machine give the "
     "same run, digit by digit; other seeds show how much of a difference is luck.",
+    "stored features": "What the frozen layers make of each image, computed once and kept on the disk instead of "
+    "computed again in every epoch: the same training, in a fraction of the time.",
     "surgical fine-tuning": "Training one block only, even the first (Lee et al. 2022).",
     "validated on the test set": "The images that the curves are validated on are also the ones that test the final "
     "model, as in most publications. Whoever chooses by such curves gets optimistic numbers.",

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from cifar_core.data.errors import DataError
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.runs.errors import StoreError
+from cifar_core.ui import people
 from cifar_core.ui.text import plain
 
 _LOG = logging.getLogger(__name__)
@@ -17,6 +18,20 @@ _ICON = (
     'fill="#5aa9f0"/><rect x="9.5" y="6" width="5" height="12" rx="1.5" fill="#5aa9f0"/><rect x="17" y="9" width="5" '
     'height="6" rx="1.5" fill="#e07b39"/></svg>'
 )
+# What Streamlit's theme has no setting for. A chosen option must be readable in the dark, where the primary colour is
+# for white words on it; names of runs differ at their ends, so on a phone they wrap instead of being cut off.
+_STYLE = """<style>
+[data-testid="stButtonGroup"] [data-selected="true"] p, [data-testid="stTab"][aria-selected="true"] p {
+  color: light-dark(#0b5cad, #7cbcf5);
+}
+@media (min-width: 641px) { :has(> .st-key-whole_name) { display: none; } }
+@media (max-width: 640px) {
+  [data-testid="stMain"] [data-testid="stPageLink-NavLink"] p { white-space: normal; overflow-wrap: anywhere; }
+  [data-testid="stMultiSelect"] :is([role="group"], [data-testid="stMultiSelectTagsContainer"]) { max-height: none; }
+  [data-testid="stMultiSelect"] [data-tag] { height: auto; }
+  [data-testid="stMultiSelect"] [data-tag] > span { white-space: normal; overflow-wrap: anywhere; }
+}
+</style>"""
 _PAGES = (
     ("app.py", "Transfer Lab", "home"),
     ("pages/1_Experiment.py", "Experiment", "tune"),
@@ -24,6 +39,7 @@ _PAGES = (
     ("pages/3_Results.py", "Results", "fact_check"),
     ("pages/4_Compare.py", "Compare", "compare_arrows"),
     ("pages/7_Plan.py", "Plan", "checklist"),
+    ("pages/10_Lecture.py", "Lecture", "co_present"),
     ("pages/8_Try.py", "Try", "image_search"),
     ("pages/9_Notebook.py", "Notebook", "history_edu"),
     ("pages/5_Published.py", "Published", "library_books"),
@@ -32,11 +48,19 @@ _PAGES = (
 
 
 def set_up(title: str) -> None:
-    """Give the page its title and width, and draw the navigation."""
+    """Give the page its title and width, and draw the navigation and who is looking."""
     st.set_page_config(page_title=f"{title} · Transfer Lab", page_icon=_ICON, layout="wide")
+    people.arrive()
+    st.html(_STYLE)
     with st.container(horizontal=True, gap="small", key="navigation"):
         for path, label, icon in _PAGES:
             st.page_link(path, label=label, icon=f":material/{icon}:")
+        people.sign_in()
+
+
+def section(words: str, *, help: str | None = None) -> None:
+    """Draw the heading of a part of the page, without the link to itself that would be one more stop of the Tab key."""
+    st.header(words, anchor=False, help=help)
 
 
 def unfolded(label: str, *, key: str) -> DeltaGenerator | None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from cifar_core.analysis.history import Measured
 from cifar_core.analysis.pareto import COSTS, Cost, pareto, pareto_figure, pareto_table
-from cifar_core.ui.export import AS_SVG
+from cifar_core.ui.export import as_svg
 from cifar_core.ui.page import is_dark, unfolded
 
 
@@ -20,13 +20,19 @@ def show_pareto(runs: Sequence[Measured], baseline: str) -> None:
             st.caption("Fewer than two of these runs were tested on the baseline's images.")
             return
         cost: Cost = st.segmented_control(
-            "Cost", list(COSTS), format_func=COSTS.__getitem__, default="seconds", required=True, key="pareto.cost"
+            "Cost",
+            list(COSTS),
+            format_func=COSTS.__getitem__,
+            default="seconds",
+            required=True,
+            key="pareto.cost",
+            bind="query-params",
         )
         st.plotly_chart(
             pareto_figure(found, cost, baseline=baseline, dark=is_dark()),
             key=f"pareto.{cost}",
             theme=None,
-            config=AS_SVG,
+            config=as_svg("accuracy-against", cost),
             alt=f"Test accuracy against {COSTS[cost]}; numbered as in the table below",
         )
         st.dataframe(pareto_table(found, cost), hide_index=True, height="content", alt="The runs, the cheapest first")

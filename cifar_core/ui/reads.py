@@ -4,8 +4,11 @@ All are kept as resources and none is ever changed: the copy for each look, whic
 more than the look.
 """
 
+import os
+import secrets
+import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,12 +18,13 @@ from numpy.typing import NDArray
 
 from cifar_core.analysis.estimate import Estimates
 from cifar_core.analysis.predictions import Predictions, load
+from cifar_core.analysis.replay import FILE, Moment, read
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import find_images, open_images, path_of
 from cifar_core.data.errors import DataError
 from cifar_core.data.folders import FolderContents, look
 from cifar_core.experiment.experiment import Data, Experiment
-from cifar_core.experiment.measured import MODEL, PhaseHistory, Run
+from cifar_core.experiment.measured import MODEL, PhaseHistory, Run, State
 from cifar_core.home import home
 from cifar_core.runs import inspect
 from cifar_core.runs.store import Store
@@ -31,6 +35,14 @@ _POINTS_DRAWN = 400
 _PREPARED_BY_A_PAGE = 100_000_000
 _LEAST_OF_A_FILE = 10_000
 _PIXELS_OF_AN_EXAMPLE = 64
+# All who look within a moment see the same.
+_MOMENT_SECONDS = 0.3
+# What one look at a live run costs (`benchmarks/viewers.py`), what share of the processors all looks may take, half of
+# one at most, since Streamlit's work is done by one; and how many seconds may lie between two looks.
+_LOOK_CPU_SECONDS = 0.006
+_SHARE = min(0.15 * (os.cpu_count() or 1), 0.5)
+_PACES = (1, 2, 3, 5, 10)
+_ACTIVE = tuple(state for state in State if state.is_active)
 
 
 def store() -> Store:
@@ -49,20 +61,65 @@ def runs(*, archived: bool = False) -> tuple[Run, ...]:
     return tuple(store().runs(archived=archived))
 
 
-def history(run: str) -> tuple[PhaseHistory, ...]:
-    """Return what a run measured so far, points thinned to what a chart has room for; read anew when there is more."""
-    version, kept = store().version(run), _kept(run)
-    found = kept.get(version)
-    if found is None:
-        found = store().history(run, points=_POINTS_DRAWN)
-        kept.clear()
-        kept[version] = found
-    return found
+@dataclass(frozen=True)
+class Standing:
+    """What works and what waits, the next one first: the same for all who look at the same moment."""
+
+    active: tuple[Run, ...]
+    waiting: tuple[Run, ...]
+
+    def run(self, run: str) -> Run:
+        """Return a run as it stood then, or, when it neither worked nor waited, as it stands now."""
+        return next((each for each in (*self.active, *self.waiting) if each.id == run), None) or store().run(run)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _kept(run: str) -> dict[int, tuple[PhaseHistory, ...]]:
+@st.cache_resource(ttl=_MOMENT_SECONDS, show_spinner=False)
+def standing() -> Standing:
+    """Return what works and what waits."""
+    return Standing(tuple(store().runs(states=_ACTIVE, archived=True)), tuple(store().queue()))
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often a live page looks at its run, in seconds, and how many viewers that is for."""
+
+    seconds: int
+    viewers: int
+
+
+@st.cache_resource(show_spinner=False)
+def _looks() -> dict[str, float]:
+    """When each session last looked at a live page."""
     return {}
+
+
+def pace(now: Pace | None = None) -> Pace:
+    """Return how often this session shall look at a live run: every second, or less often where many do.
+
+    All looks together take at most a share of the computer that training hardly misses. The pace kept `now` stays as
+    long as it will do, so that pages do not change it for every viewer who comes or goes.
+    """
+    looks, at = _looks(), time.monotonic()
+    looks[st.session_state.setdefault("reads.viewer", secrets.token_hex(8))] = at
+    for viewer in [viewer for viewer, last in tuple(looks.items()) if at - last > 2 * _PACES[-1] + 1]:
+        looks.pop(viewer, None)
+    needed = min(len(looks) * _LOOK_CPU_SECONDS / _SHARE, _PACES[-1])
+    if now is not None and needed <= now.seconds <= max(1, 3 * needed):
+        return now
+    return Pace(next(seconds for seconds in _PACES if seconds >= needed), len(looks))
+
+
+def history(run: str, version: int | None = None) -> tuple[PhaseHistory, ...]:
+    """Return what a run measured so far, points thinned to what a chart has room for; read anew when there is more.
+
+    A `version` that is known already, from a run that was just read, saves a question to the store.
+    """
+    return _history(run, store().version(run) if version is None else version)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _history(run: str, version: int) -> tuple[PhaseHistory, ...]:
+    return store().history(run, points=_POINTS_DRAWN)
 
 
 def estimates() -> Estimates:
@@ -108,6 +165,17 @@ def predictions(run: str, split: str) -> Predictions | None:
     """Return a finished run's predictions on "test" or "validation", or None where it kept none."""
     path = store().artifacts(run) / f"{split}.npz"
     return load(path) if path.exists() else None
+
+
+def moments(run: str) -> tuple[Moment, ...]:
+    """Return what a run's network made of a few validation images, epoch by epoch; nothing where it kept none."""
+    path = store().artifacts(run) / FILE
+    return _moments(path, path.stat().st_mtime_ns) if path.exists() else ()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _moments(path: Path, written: int) -> tuple[Moment, ...]:
+    return read(path)
 
 
 def _place_of(data: Data) -> str:

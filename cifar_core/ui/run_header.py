@@ -1,15 +1,16 @@
 """The top of a page about one run: which one, how it stands, and its own settings."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import streamlit as st
 
 from cifar_core.analysis.labels import labels
 from cifar_core.analysis.wording import status
+from cifar_core.data.folders import shortened
 from cifar_core.experiment.measured import Run
 from cifar_core.experiment.wording import how_it_trains, initial_weights, network_input
 from cifar_core.runs.errors import StoreError, UnknownRun
-from cifar_core.ui import form, reads
+from cifar_core.ui import form, people, reads
 from cifar_core.ui.network_picture import network_picture, show_layers
 from cifar_core.ui.page import unfolded
 from cifar_core.ui.text import plain
@@ -39,13 +40,28 @@ def chosen_run(candidates: Sequence[Run]) -> str | None:
         key="run.choice",
         help="Newest first. The page's address keeps naming the chosen run.",
     )
+    with st.container(key="whole_name"):  # on a phone alone, where the box cuts it off
+        st.caption(plain(known[chosen].name))
     st.query_params["run"] = st.session_state["run.link"] = chosen
     return chosen
 
 
+def linked_runs(known: Container[str]) -> list[str]:
+    """Return the runs that `?runs=…` in the address names, of those that are known, and say which ones are not."""
+    wanted = list(filter(None, st.query_params.get("runs", "").split(",")))
+    if gone := [run for run in wanted if run not in known]:
+        st.warning(
+            f"The link names runs that this page cannot show, or that were deleted: {plain(shortened(gone))}.",
+            icon=":material/link_off:",
+        )
+    return [run for run in wanted if run in known]
+
+
 def badges(run: Run) -> None:
-    """Show what must be said beside the run's numbers."""
+    """Show whose run it is, and what must be said beside its numbers."""
     with st.container(horizontal=True, gap="small"):
+        if whose := people.whose(run):
+            st.badge(plain(whose), icon=":material/person:", color="blue" if whose == "yours" else "gray")
         for label in labels(run):
             st.badge(label, icon=":material/flag:", color="gray")
 
@@ -57,11 +73,15 @@ def reason(run: Run) -> None:
         st.warning(plain(summary), icon=":material/info:")
     if log:
         st.code(log, language=None)
+    barred = people.why_not(run)
     if run.state.can_go_on and st.button(
-        "Go on from the last finished epoch", icon=":material/resume:", help="To the same end as an undisturbed run."
+        "Go on from the last finished epoch",
+        icon=":material/resume:",
+        disabled=bool(barred),
+        help=barred or "To the same end as an undisturbed run.",
     ):
         try:
-            reads.store().resume(run.id)
+            people.changing(run.id).resume(run.id)
         except StoreError as error:
             st.error(plain(str(error)), icon=":material/error:")
         else:
@@ -78,9 +98,14 @@ def settings(run: Run, *, key: str) -> None:
         if layers := unfolded("Layers", key=f"{key}.layers.{index}"):
             with layers:
                 show_layers(experiment, index)
+    edit_link(run)
+
+
+def edit_link(run: Run) -> None:
+    """Lead to the form, filled with the run's settings: to run it again or change it."""
     st.page_link(
         "pages/1_Experiment.py",
         label="Open these settings in the form",
         icon=":material/edit:",
-        query_params=form.link(form.SCRATCH, experiment, run.seed),
+        query_params=form.link(form.SCRATCH, run.experiment, run.seed),
     )

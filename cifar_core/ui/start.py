@@ -3,16 +3,16 @@
 import secrets
 import shutil
 import time
-from pathlib import Path
 
 import streamlit as st
 
-from cifar_core.data.weights import missing_weights
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.data.errors import DataError
+from cifar_core.data.weights import missing_weights, weights_file
+from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.settings import smoke
 from cifar_core.experiment.wording import run_name
 from cifar_core.home import home
-from cifar_core.ui import reads
+from cifar_core.ui import people, reads
 from cifar_core.ui.text import plain
 
 SPARE_BYTES = 200e6
@@ -25,6 +25,15 @@ def bytes_needed(experiment: Experiment) -> float:
     network = experiment.networks[-1]
     images = experiment.dataset.test_size + experiment.dataset.train_size
     return 4.0 * (network.total + 2 * network.trainable) + 4.0 * network.outputs * images
+
+
+def no_images(data: Data) -> str:
+    """Return what to say where the images of an experiment are not on this computer."""
+    if data.location is not None:
+        return (
+            f"There are no such images in {plain(data.location)}: choose the place under Images on the Experiment page."
+        )
+    return "The images are not here: get CIFAR-10 under Images on the Experiment page, or choose the built-in sample."
 
 
 def start_panel(experiment: Experiment, seed: int) -> None:
@@ -42,19 +51,23 @@ def start_panel(experiment: Experiment, seed: int) -> None:
             "this page's address reopens these settings."
         )
         if not here:
-            st.warning("The images are not here: get CIFAR-10 under Images, or choose the built-in sample.")
+            st.warning(no_images(data))
         if not room:
             st.warning("There is too little room on the disk: delete old runs on the Results page first.")
-        possible = _weights_can_be_had(experiment) and here and room
+        reason = people.why_not_start()
+        possible = _weights_can_be_had(experiment) and here and room and not reason
         with st.container(horizontal=True):
-            if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not possible, key="start"):
+            if st.button(
+                "Start", type="primary", icon=":material/play_arrow:", disabled=not possible, key="start", help=reason
+            ):
                 start(experiment, seed)
             small = smoke(experiment)
             if st.button(
                 "Try it small",
                 disabled=not possible,
                 key="start.small",
-                help=f"A quick look, marked as such: {small.data.per_class} images per class, one epoch a phase. It "
+                help=reason
+                or f"A quick look, marked as such: {small.data.per_class} images per class, one epoch a phase. It "
                 "shows whether the settings work, not how good they are.",
             ):
                 start(small, seed)
@@ -63,9 +76,12 @@ def start_panel(experiment: Experiment, seed: int) -> None:
 def _weights_can_be_had(experiment: Experiment) -> bool:
     """Say what is to know about initial weights that are not here, and return whether a run may start with them."""
     initial = experiment.initial_weights
-    if initial.source == "file" and not Path(initial.path or "").expanduser().is_file():
-        st.warning(f"There is no file {plain(initial.path or '')} on the computer that runs the app.")
-        return False
+    if initial.source == "file":
+        try:
+            weights_file(initial.path or "")
+        except DataError as error:
+            st.warning(plain(str(error)))
+            return False
     if (file := missing_weights(experiment)) is not None:
         size = 4e-6 * sum(layer.params for layer in experiment.networks[0].layers if layer.layer.kind == "base")
         st.warning(
@@ -88,7 +104,7 @@ def start(experiment: Experiment, seed: int) -> None:
     if time.monotonic() - clicked_at > SECONDS_OF_ONE_CLICK or started != (experiment, seed):
         token = secrets.token_urlsafe(12)
     st.session_state["start.token"] = time.monotonic(), (experiment, seed), token
-    run = reads.store().submit(experiment, seed, run_name(experiment, seed), token=token)
+    run = people.submit(experiment, seed, run_name(experiment, seed), token)
     reads.runs.clear()
     st.switch_page("pages/2_Live.py", query_params={"run": run})
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from cifar_core.analysis.comparison import settings, settings_that_differ, shown, table
+from cifar_core.analysis.comparison import other_machines, settings, settings_that_differ, shown, table
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Head
 from cifar_core.experiment.measured import State
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
@@ -84,3 +84,11 @@ def test_no_runs_give_empty_tables() -> None:
     assert table([]).empty
     assert shown(table([])).empty
     assert settings_that_differ([]).empty
+
+
+def test_seconds_of_different_machines_are_warned_about_and_of_one_are_not() -> None:
+    one, queued = make_run("a")[0], make_run("q", environment={})[0]
+    other = make_run("b", environment={"hardware": "a GPU"})[0]
+    assert other_machines([one, one, queued]) is None
+    said = other_machines([one, other, queued])
+    assert said is not None and "(2 cores; a GPU)" in said

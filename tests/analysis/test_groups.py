@@ -4,6 +4,8 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -11,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from cifar_core.analysis.groups import Against, against, chance, in_tries, mean_and_spread, shown, table
+from cifar_core.analysis.groups import Against, against, chance, in_tries, mean_and_spread, of_all_seeds, shown, table
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.verdict import Group
+from cifar_core.experiment.measured import State
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
 
@@ -153,3 +156,25 @@ def test_without_groups_there_is_an_empty_table() -> None:
 def test_scipy_stays_out_of_the_process_of_the_app() -> None:
     program = "import sys, cifar_core.analysis.groups, cifar_core.analysis.plan; print('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_a_group_is_all_seeds_that_are_done_whichever_were_chosen() -> None:
+    runs = [make_run(f"head{seed}", accuracy=0.6 + seed / 100, seed=seed)[0] for seed in range(3)]
+    deep = make_run("deep", (SCRATCH, DENSE), 0.8, seed=0)[0]
+    fails = make_run("fails", accuracy=None, seed=7, state=State.FAILED)[0]
+    moved = replace(runs[0], id="moved", seed=9, environment={"fingerprint": "other images"})
+    every = [*runs, deep, fails, moved]
+    one, two = of_all_seeds([runs[1], deep], every), of_all_seeds([runs[0], runs[2]], every)
+    assert [run.id for run in one["head1"].runs] == ["head0", "head1", "head2"]
+    assert one["head1"].mean == two["head0"].mean == two["head2"].mean == pytest.approx(0.61)
+    assert two["head0"] is two["head2"]
+    assert len({group.title for group in one.values()}) == 2
+    assert not of_all_seeds([fails], [fails])
+
+
+def test_of_two_runs_of_one_seed_the_newest_counts() -> None:
+    old, new = (
+        make_run(id, accuracy=accuracy, created=datetime(2026, 11, day, tzinfo=UTC))[0]
+        for id, accuracy, day in (("old", 0.5, 1), ("new", 0.6, 2))
+    )
+    assert of_all_seeds([old], [new, old])["old"].mean == 0.6

@@ -8,7 +8,9 @@ import pytest
 from cifar_core.analysis.predictions import load
 from cifar_core.data.catalogue import open_images
 from cifar_core.experiment.experiment import Data
+from cifar_core.experiment.links import FIRST, lecture_of
 from cifar_core.experiment.measured import State
+from cifar_core.experiment.strategies import STRATEGIES
 from cifar_core.ui.glossary import TERMS, help_for
 from tests.browser.server import Server
 from tests.browser.visitor import TRAINING, Visitor
@@ -16,7 +18,7 @@ from tests.filled_store import finished as add_finished
 
 TINY = "Experiment?start=scratch&set=data.per_class=20&set=phases.0.epochs=1&set=phases.1.epochs=1&seed={seed}"
 LONG = "Experiment?start=scratch&set=data.per_class=40&set=phases.0.epochs=5000&seed={seed}"
-PAGES = ("", "Experiment", "Live", "Results", "Compare", "Plan", "Try", "Notebook", "Published", "Glossary")
+PAGES = ("", "Experiment", "Live", "Results", "Compare", "Plan", "Lecture", "Try", "Notebook", "Published", "Glossary")
 Come = Callable[..., Visitor]
 
 
@@ -138,6 +140,26 @@ def test_every_term_is_where_its_help_text_links_to(visit: Come) -> None:
     glossary = visit().open("Glossary")
     anchors = {help_for(term).rpartition("#")[2].rstrip(")") for term in TERMS}
     assert anchors <= set(glossary.main.locator("[id]").evaluate_all("found => found.map(each => each.id)"))
+
+
+def test_a_presenter_leads_the_hall_from_the_question_to_the_reveal(visit: Come, server: Server) -> None:
+    for name, right in (("head", 0.6), ("everything", 0.9)):
+        add_finished(server.store, STRATEGIES[name].experiment(FIRST), seed=8, right=right)
+    runs = ",".join(run.id for run in server.store.runs()[:2])
+    host = visit().open(f"Lecture?runs={runs}&speed=20&role=presenter&key=hall")
+    guest = visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    guest.open(f"Lecture?lecture={lecture_of('hall')}").sees(re.compile("^645 of 949,029 parameters train"))
+    host.page.keyboard.press("PageDown")
+    guest.main.get_by_role("button", name="everything in fine-tune", exact=True).click()
+    host.sees("1 viewer guessed")
+    host.page.keyboard.press("PageDown")
+    host.main.get_by_role("button", name=re.compile("^Start")).click()
+    for each in (host, guest):
+        each.sees(re.compile("shown 20 times as fast"))
+        each.sees("6.0 s of 6.0 s")
+    host.page.keyboard.press("PageDown")
+    guest.sees("1 of 1 viewer guessed it (100 %).")
+    assert not guest.is_wider_than_the_window()
 
 
 def test_an_unknown_run_is_named(visit: Come) -> None:

@@ -43,6 +43,23 @@ class Visitor:
         self.expect(self.main.get_by_role("heading", level=1)).to_be_visible()
         return self
 
+    def looks(self, *, dark: bool, width: int) -> "Visitor":
+        """Look at the page in a dark or a light browser of that width, in pixels."""
+        self.page.emulate_media(color_scheme="dark" if dark else "light")
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.until(lambda: (self.brightness() < 128) == dark)
+        self.page.wait_for_timeout(300)  # what the server draws in other colors follows
+        return self.settle()
+
+    def unfold(self) -> "Visitor":
+        """Open all folds, and those within them."""
+        folds = "[data-testid=stMain] details:not([open]) > summary"
+        opening = f"() => [...document.querySelectorAll('{folds}')].map(each => each.click()).length"
+        while self.page.evaluate(opening):
+            self.page.wait_for_timeout(300)
+            self.settle()
+        return self
+
     def leave(self) -> None:
         """Close the page; nothing may have gone wrong on it."""
         assert "Traceback" not in self.main.inner_text()
@@ -134,6 +151,27 @@ class Visitor:
                 ".some(each => each.scrollWidth > each.clientWidth + 1)"
             )
         )
+
+    def cut_off(self) -> list[str]:
+        """Return the links and chosen options whose words are cut off."""
+        named = self.main.locator("[data-testid=stPageLink] p, [data-tag] > span")
+        cut = "found => found.filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.innerText)"
+        return list(named.evaluate_all(cut))
+
+    def nameless(self) -> list[str]:
+        """Return the charts, tables and pictures that have no name for a screen reader."""
+        drawn = self.main.locator(
+            "[data-testid=stPlotlyChart], [data-testid=stVegaLiteChart], [data-testid=stDataFrame], img"
+        )
+        name = "each.closest('[aria-label]:not([aria-label^=Vega]), [alt]')"  # Vega's own says nothing
+        within = "each.querySelector('[aria-label]:not(button)')"
+        return list(
+            drawn.evaluate_all(f"found => found.filter(each => !({name} ?? {within})).map(each => each.outerHTML)")
+        )
+
+    def linked_headings(self) -> int:
+        """How many headings link to themselves: each is a stop of the Tab key."""
+        return int(self.main.locator(":is(h1, h2, h3, h4, h5, h6) a").count())
 
     def brightness(self) -> float:
         """How bright the page's background is, from 0 to 255."""

@@ -122,6 +122,17 @@ def test_of_very_many_files_left_out_the_first_thousand_are_listed(tmp_path: Pat
     assert images.provenance.endswith("1,005 files were left out.")
 
 
+def test_many_files_in_a_row_that_cannot_be_read_do_not_end_the_others(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "_AT_ONCE", 1)
+    for use in ("train", "test"):
+        fill(tmp_path / "own" / use, cat=3, dog=3)
+        (tmp_path / "own" / use / "cat" / "0.png").write_text("no image")
+    images = open_images(own(tmp_path / "own", "cat", "dog"), home=home)
+    assert len(images.train_labels) + len(images.test_labels) == 10
+
+
 @pytest.mark.parametrize("side", ["train", "test"])
 def test_a_class_of_which_nothing_can_be_read_is_named_and_nothing_stays(tmp_path: Path, home: Path, side: str) -> None:
     for use in ("train", "test"):

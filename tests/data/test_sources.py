@@ -227,6 +227,15 @@ def test_a_member_that_claims_too_much_is_not_unpacked(tmp_path: Path) -> None:
         read_all(path)
 
 
+def test_a_member_that_claims_more_than_there_is_is_not_searched_for_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "endless.tar.gz"
+    head = tarfile.TarInfo("filler")
+    head.size = 1 << 60
+    path.write_bytes(gzip.compress(head.tobuf(tarfile.GNU_FORMAT)))
+    with pytest.raises(DataDamagedError, match="a member claims more than there is"):
+        read_all(path)
+
+
 def test_an_archive_of_countless_members_is_given_up(tmp_path: Path) -> None:
     path = tmp_path / "many.tar.gz"
     path.write_bytes(gzip.compress(tarfile.TarInfo("a").tobuf() * 1100))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_core.data.weights import imagenet_folder, missing_weights
+from cifar_core.data.errors import DataNotFoundError
+from cifar_core.data.weights import imagenet_folder, missing_weights, weights_file
 from cifar_core.experiment.recipes import RECIPES, with_random_weights
 
 
@@ -19,3 +20,14 @@ def test_only_what_needs_imagenet_weights_lacks_them(tmp_path: Path, monkeypatch
     file.parent.mkdir()
     file.touch()
     assert missing_weights(needs) is None
+
+
+@pytest.mark.parametrize("path", ["", "/dev/zero", "~nobody-here/w.h5", "x" * 5000, "a\0b", "."])
+def test_what_is_no_file_of_weights_is_named(path: str) -> None:
+    with pytest.raises(DataNotFoundError):
+        weights_file(path)
+
+
+def test_a_file_of_weights_is_found(tmp_path: Path) -> None:
+    (tmp_path / "w.h5").touch()
+    assert weights_file(str(tmp_path / "w.h5")) == tmp_path / "w.h5"

@@ -100,6 +100,8 @@ def _training_options(draw: st.DrawFn) -> dict[str, Any]:
     epochs = draw(st.integers(1, 10_000))
     waits = st.integers(1, max(1, min(1000, epochs - 1)))
     optimizer = draw(st.sampled_from(["rmsprop", "adam", "adamw", "sgd"]))
+    augmentation = draw(st.lists(AUGMENTATION, max_size=5, unique_by=lambda change: change.kind))
+    copied = augmentation and all(change.kind != "mixup" for change in augmentation)
     return {
         "epochs": epochs,
         "batch_size": draw(st.integers(1, 65_536)),
@@ -121,7 +123,8 @@ def _training_options(draw: st.DrawFn) -> dict[str, Any]:
         ),
         "label_smoothing": draw(SHARES),
         "class_weights": draw(st.sampled_from(["equal", "balanced"])),
-        "augmentation": tuple(draw(st.lists(AUGMENTATION, max_size=5, unique_by=lambda change: change.kind))),
+        "augmentation": tuple(augmentation),
+        "augmented_copies": draw(st.none() | st.integers(1, 100)) if copied else None,
     }
 
 

@@ -121,6 +121,40 @@ def test_nan_in_json_is_refused() -> None:
         Experiment.parse_json(text)
 
 
+def test_what_is_behind_a_kind_is_named_as_it_is_set() -> None:
+    schedule = {"kind": "steps", "milestones": [{"after_epochs": 1, "factor": 0}]}
+    message = refusal(with_phase(schedule=schedule, augmentation=[{"kind": "crop", "padding": 0}]))
+    assert [line.partition(":")[0] for line in message.splitlines()] == [
+        "phases.0.schedule.milestones.0.factor",
+        "phases.0.augmentation.0.padding",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        (
+            {"kind": "steps", "milestones": [{"after_epochs": 5, "factor": 0.1}]},
+            "comes after 5 epochs, but the phase has 2",
+        ),
+        ({"kind": "cosine", "warm_up": 2}, "takes 2 epochs, but the phase has 2"),
+        ({"kind": "plateau", "patience": 3}, "waiting 3 epochs leaves none"),
+    ],
+)
+def test_a_schedule_longer_than_its_phase_is_refused(schedule: dict[str, object], said: str) -> None:
+    assert said in refusal(with_phase(epochs=2, schedule=schedule))
+
+
+def test_a_field_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(ExperimentError, match="phases: this field is there twice"):
+        Experiment.parse_json('{"phases": [], "phases": []}')
+
+
+def test_a_file_that_is_far_too_long_is_refused_unread() -> None:
+    with pytest.raises(ExperimentError, match="received 5,000,001 bytes, at most 5,000,000 are read"):
+        Experiment.parse_json(b" " * 5_000_001)
+
+
 @pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "[" * 100_000, "9" * 5000, b"\xff\xfe", b"\x80"])
 def test_what_is_no_json_is_called_so(text: str | bytes) -> None:
     with pytest.raises(ExperimentError, match=r"This is not JSON: .* Expected an object"):

@@ -18,9 +18,10 @@ FOLDS = (
     *(f"{fold}.{phase}" for fold in ("layers", "options") for phase in range(12)),
     *(f"settings.layers.{phase}" for phase in range(12)),
     "fold.pareto",
+    "fold.replay",
     "fold.pair",
     "fold.difference",
-    *(f"fold.{part}" for part in ("epochs", "changes", "mistakes", "inside", "seconds", "settings")),
+    *(f"fold.{part}" for part in ("epochs", "changes", "mistakes", "inside", "seconds", "settings", "speedup", "disk")),
     *(f"fold.{part}.{split}" for part in ("matrix", "metrics", "confused") for split in ("test", "validation")),
 )
 
@@ -30,12 +31,14 @@ class App:
 
     def __init__(self) -> None:
         self.test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        self.test.session_state["people.name"] = ""  # AppTest has no cookies
         for fold in FOLDS:
             self.test.session_state[fold] = True
 
     def run(self) -> "App":
         """Run the page again, as a click would, a second later."""
         reads.runs.clear()
+        reads.standing.clear()
         self.test.run()
         assert not self.test.exception, [each.message for each in self.test.exception]
         return self

@@ -1,7 +1,9 @@
 """Every page against an empty and a full store: it explains itself and offers what to do next."""
 
+import numpy as np
 import pytest
 
+from cifar_core.data.feature_store import FeatureStore, Spec
 from cifar_core.runs.store import Store
 from cifar_core.ui.glossary import TERMS
 from tests.filled_store import LOG, NASTY_NAME, finished
@@ -121,3 +123,23 @@ def test_the_glossary_explains_every_term(app: App) -> None:
 def test_every_page_opens_in_the_dark(app: App, runs: dict[str, str], page: str) -> None:
     app.test.context = {"theme": "dark"}
     app.open(page, **({"runs": f"{runs['done']},{runs['head only']}"} if page == "Compare" else {}))
+
+
+def test_home_says_what_stored_features_take_and_clears_them(app: App, store: Store) -> None:
+    features = FeatureStore(store.home / "features", 10**9)
+    with features.writing(
+        "0123456789abcdef", [Spec((100,), "float32")], 1000, label="Two-conv, 1,000 images"
+    ) as writer:
+        assert writer is not None
+        writer.put([np.zeros((1000, 100), np.float32)])
+    app.open("Home")
+    assert "Stored features take 400." in app.text()
+    assert app.tables()[0]["features of"].tolist() == ["Two-conv, 1,000 images"]
+    app.click("Clear stored features")
+    assert features.entries() == []
+    assert "Stored features take 0 B" in app.text() and not app.has_button("Clear stored features")
+
+
+def test_home_says_that_stored_features_are_off(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSFER_LAB_FEATURES", "off")
+    assert "Stored features are switched off." in app.open("Home").text()

@@ -88,3 +88,22 @@ def test_all_on_the_page_are_selected_at_once(app: App, runs: dict[str, str]) ->
     assert "12 selected." in app.text()
     app.click("Select none")
     assert "selected." not in app.text()
+
+
+def test_tags_are_given_to_all_selected_runs_and_found_again(app: App, runs: dict[str, str], store: Store) -> None:
+    one, other = runs["done"], runs["failed"]
+    store.set_tags(one, ["mine"])
+    select(app.open("Notebook"), one, other)
+    app.widget(app.test.multiselect[0].key).set_value(["lecture 3"])
+    app.run()
+    assert (store.run(one).tags, store.run(other).tags) == (("mine", "lecture 3"), ("lecture 3",))
+    said = App().open("Notebook", search="LECTURE").text()
+    assert one in said and other in said and runs["stopped"] not in said
+    said = App().open("Notebook", tags="mine").text()
+    assert one in said and other not in said
+
+
+def test_a_selected_run_opens_in_the_form(app: App, runs: dict[str, str], store: Store) -> None:
+    select(app.open("Notebook"), runs["head only"]).click("Open in the form").click("Start")
+    newest = store.runs()[0]
+    assert newest.experiment == store.run(runs["head only"]).experiment and newest.id != runs["head only"]

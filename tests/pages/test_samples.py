@@ -166,3 +166,21 @@ def test_try_refuses_a_wrong_file_in_words(app: App, runs: dict[str, str], store
     said = app.run().text()
     assert "This file cannot be used:" in said
     assert not app.has_button("Classify")
+
+
+def test_compare_takes_apart_why_a_run_was_faster_when_it_is_asked_to(
+    app: App, runs: dict[str, str], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = runs["head only"], runs["done"]
+    seconds = {"step": 0.02, "step_of_all": 0.05, "update": 0.001, "update_of_all": 0.011, "evaluation": 1e-4}
+    costs = seconds | {"validation_images": 100, "measured_steps": 64, "hardware": "a computer"}
+    monkeypatch.setattr(inspect, "_ask", lambda *_: {name: np.array(value) for name, value in costs.items()})
+    app.open("Compare", runs=",".join(chosen))
+    assert "None of these runs has kept a network whose last phase froze layers." in app.text()
+    keep_model(store, runs["head only"])
+    app.run()
+    app.click("Measure")
+    said = app.run().text()
+    assert "Estimated from 64 steps of either kind" in said and not app.has_button("Measure")
+    table = next(table for table in app.tables() if "last phase" in table)
+    assert table["last phase"].iloc[0] == "training every layer (estimate)"

@@ -1,4 +1,4 @@
-"""A process that supervises a home's store until it is killed."""
+"""A process that supervises a home's store until it is killed, on a cluster where it is given its address."""
 
 import dataclasses
 import sys
@@ -8,5 +8,6 @@ from pathlib import Path
 from cifar_core.runs.supervisor import Supervisor
 from tests.runs.helpers import QUICK
 
-Supervisor(Path(sys.argv[1]), spare=True, policy=dataclasses.replace(QUICK, lease=1.0)).start()
+home, cluster = Path(sys.argv[1]), next(iter(sys.argv[2:]), None)
+Supervisor(home, spare=True, policy=dataclasses.replace(QUICK, lease=1.0), cluster=cluster).start()
 threading.Event().wait()

@@ -26,13 +26,16 @@ values = st.recursive(
 
 
 def exactly(value: object) -> str:
-    """Tells types apart and equates NaN with NaN; SQLite forgets the sign of zero, and so does this."""
-    return re.sub(r"-0\.0\b", "0.0", repr(value))
+    """Tells types apart and equates NaN with NaN; SQLite forgets the sign of zero, PostgreSQL NUL, and so does this."""
+    return re.sub(r"-0\.0\b", "0.0", repr(value)).replace("\\x00", "␀")
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store(Path(tmp_path_factory.mktemp("home")))
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with pytest.MonkeyPatch.context() as environment:
+        if request.param == "postgresql":
+            environment.setenv("TRANSFER_LAB_STORE", request.getfixturevalue("server").new_store())
+        store = Store(Path(tmp_path_factory.mktemp("home")))
     yield store
     store.close()
 

@@ -75,6 +75,7 @@ class Notes:
         self.moved: dict[int, dict[str, LayerChange]] = {}
         self.kepts: dict[int, int] = {}
         self.whys: dict[int, str] = {}
+        self.answers: dict[tuple[int, int], tuple[NDArray[Any], ...]] = {}
         self.progresses: list[Progress] = []
 
     def preparing(self, step: str) -> None:
@@ -97,6 +98,9 @@ class Notes:
     def epoch(self, phase: int, epoch: Epoch) -> None:
         self.events.append(("epoch", phase))
         self.epochs.setdefault(phase, []).append(epoch)
+
+    def followed(self, phase: int, epoch: int, *answers: NDArray[Any]) -> None:
+        self.answers[phase, epoch] = answers
 
     def changes(self, phase: int, changes: list[LayerChange]) -> None:
         self.events.append(("changes", phase))

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 from cifar_core.data.errors import SelectionError
 from cifar_core.experiment.augmentation import Mixup
 from cifar_core.experiment.experiment import ClassSplit, Data, Validation
-from cifar_core.training.feeding import Examples, Shuffled, feed
+from cifar_core.training import feeding
+from cifar_core.training.feeding import Examples, Shuffled, feed, in_copies
+from cifar_core.training.streams import stream
 from tests.training.makers import experiment, images, phase, tuning
 
 
@@ -123,3 +126,31 @@ def test_validation_is_one_hot_where_the_loss_wants_it_and_never_weighed() -> No
     chosen = feed(experiment(), 0, images(), seed=0).validation
     _, labels = next(chosen.in_order(one_hot=4).as_numpy_iterator())
     assert np.array_equal(labels, np.eye(4)[chosen.labels])
+
+
+def test_an_epoch_draws_one_of_the_copies_of_each_image() -> None:
+    copied = phase(augmentation=[{"kind": "colour"}], augmented_copies=4)
+    originals = feed(experiment(), 0, images(), seed=0).train
+    given = in_copies(originals, copied, index=0, seed=1)
+    copies = given.values[0].numpy().reshape(4, len(originals), 32, 32, 3)
+    assert not np.array_equal(copies[0], copies[1])
+    batches = Shuffled(given, copied, 3)
+    epochs = []
+    for epoch in (1, 2):
+        batches.shuffle(1, 0, epoch)
+        order = np.random.default_rng(stream(1, "order", 0, epoch)).permutation(len(originals))
+        seen = np.empty_like(copies[0])
+        seen[order] = epoch_of(batches)
+        for place, image in enumerate(seen):
+            assert any(np.array_equal(image, copy) for copy in copies[:, place])
+        epochs.append(seen)
+    assert not np.array_equal(*epochs)
+    assert np.array_equal(in_copies(originals, copied, 0, 1).values[0], given.values[0])
+    assert not np.array_equal(in_copies(originals, copied, 0, 2).values[0], given.values[0])
+
+
+def test_more_copies_than_fit_into_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding.psutil, "virtual_memory", lambda: SimpleNamespace(available=100_000))
+    copied = phase(augmentation=[{"kind": "flip"}], augmented_copies=9)
+    with pytest.raises(SelectionError, match=r"9 copies of 27 images take 1 MB .* Set augmented_copies lower"):
+        in_copies(feed(experiment(), 0, images(), seed=0).train, copied, 0, 1)

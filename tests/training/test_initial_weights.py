@@ -1,12 +1,15 @@
 """Weights from elsewhere: ImageNet's file, a user's file, another run's model; and those that do not fit."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
+from benchmarks.bad_inputs import tally
 from cifar_core.data.weights import imagenet_folder
 from cifar_core.experiment.backbones import BACKBONES, Application
 from cifar_core.experiment.experiment import Experiment
@@ -167,3 +170,50 @@ def test_a_file_that_holds_no_weights_is_told_in_words(spoil: Callable[[Path], o
     spoil(path)
     with pytest.raises(WeightsError, match=r"spoilt\.keras could not be read as Keras weights"):
         read_weights(path)
+
+
+def test_hostile_weights_are_refused_by_name() -> None:
+    found = tally("weights", 60, seed=1)
+    assert not found.failures, found.examples
+    assert found.answered == 60
+
+
+def hostile(path: Path, fill: Callable[[h5py.Group], object]) -> Path:
+    with h5py.File(path, "w") as file:
+        fill(file.create_group("layers/conv/vars"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fill", "said"),
+    [
+        (
+            lambda group: group.create_dataset("0", (10**6, 10**6), "f4", chunks=(10, 10)),
+            "claims 4,000,000,000,000 bytes",
+        ),
+        (lambda group: group.create_dataset("0", (8,), "u1", external=[(__file__, 0, 8)]), "no numbers of its own"),
+        (lambda group: group.__setitem__("0", h5py.ExternalLink(__file__, "/")), "not in the file itself"),
+        (lambda group: group.__setitem__("0", h5py.SoftLink("/layers")), "not in the file itself"),
+        (lambda group: group.__setitem__("0", np.array([b"text"])), "no numbers of its own"),
+    ],
+    ids=["huge", "external", "link out", "link", "text"],
+)
+def test_weights_hold_numbers_of_their_own_and_not_more_than_the_file(
+    fill: Callable[[h5py.Group], object], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsError, match=rf"given\.h5 could not be read as Keras weights .*{said}"):
+        read_weights(hostile(tmp_path / "given.h5", fill))
+
+
+def test_a_zip_file_that_unpacks_to_far_more_is_not_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(100_000_000))
+    with pytest.raises(WeightsError, match=r"bomb\.keras .*claims 100,000,000 bytes"):
+        read_weights(tmp_path / "bomb.keras")
+
+
+def test_a_lambda_layer_is_a_name_and_nothing_that_runs(tmp_path: Path) -> None:
+    inputs = keras.Input((4, 4, 3))
+    outputs = keras.layers.Lambda(lambda x: x + 1)(keras.layers.Conv2D(2, 3, name="conv")(inputs))
+    keras.Model(inputs, outputs).save(tmp_path / "lambda.keras")
+    assert [layer.name for layer in read_weights(tmp_path / "lambda.keras")] == ["conv"]

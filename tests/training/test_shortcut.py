@@ -72,6 +72,9 @@ KINDS: dict[str, Callable[[], Experiment]] = {
         phase(layers=(Conv(filters=4, kernel=5, l2=0.01), Flatten(), Dropout(rate=0.5), Dense(units=8, l2=0.01))),
         tuning(epochs=3),
     ),
+    "copies of augmented images": lambda: experiment(
+        phase(epochs=1), tuning(epochs=3, augmentation=[{"kind": "flip"}, {"kind": "crop"}], augmented_copies=3)
+    ),
     "labels smoothed, classes weighed, clipped, the rate by block and by step": lambda: experiment(
         phase(epochs=1),
         tuning(
@@ -245,6 +248,15 @@ def test_augmented_images_train_the_ordinary_way(tmp_path: Path) -> None:
     _, notes = run(experiment(phase(), tuning(augmentation=[{"kind": "flip"}])), kept_in(tmp_path))
     assert "augmentation makes other images in every epoch" in notes.whys[1]
     assert kept_in(tmp_path).entries() == []
+
+
+def test_copies_of_augmented_images_are_kept_beside_the_validation_images(tmp_path: Path) -> None:
+    copies = tuning(augmentation=[{"kind": "colour"}], augmented_copies=2)
+    _, notes = run(experiment(phase(), copies), kept_in(tmp_path))
+    assert notes.whys[1].startswith("Stored features after")
+    labels = [entry.label for entry in kept_in(tmp_path).entries()]
+    assert len(labels) == 2
+    assert any("augmented copies (2 of each image)" in label for label in labels)
 
 
 def test_a_run_too_short_for_stored_features_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

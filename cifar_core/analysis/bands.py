@@ -1,0 +1,103 @@
+"""Curves of groups of runs that differ in their seeds alone: the mean of all seeds in a band of their spread."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from cifar_core.analysis import colours
+from cifar_core.analysis.curves import Measure, X
+from cifar_core.analysis.figures import figure_of
+from cifar_core.analysis.history import Measured, epoch_rows
+
+_X_TITLES: dict[X, str] = {"epoch": "epoch", "seconds": "seconds of training", "images": "training images seen"}
+_SEEN_THROUGH = (0.16, 0.22)  # bands, on light and on dark
+
+
+def lines(groups: Mapping[str, Sequence[Measured]], measure: Measure = "accuracy", x: X = "epoch") -> pd.DataFrame:
+    """Return validation after every epoch of every seed: group, seed, phase, phase_name, phase_epoch, epoch, x, y."""
+    rows = [
+        (title, run.seed, row.phase, row.phase_name, row.phase_epoch, row.epoch, float(getattr(row, x)), value)
+        for title, runs in groups.items()
+        for run, histories in runs
+        for row in epoch_rows(histories)
+        if (value := row.val_accuracy if measure == "accuracy" else row.val_loss) == value
+    ]
+    columns = ["group", "seed", "phase", "phase_name", "phase_epoch", "epoch", "x", "y"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per group and epoch that all of its seeds have: group, phase, phase_name, phase_epoch, epoch, x,
+    mean, spread (the standard deviation over seeds, NaN of a single one), n (seeds).
+    """
+    keys = ["group", "phase", "phase_name", "phase_epoch"]
+    grouped = rows.groupby(keys, sort=False).agg(
+        epoch=("epoch", "mean"), x=("x", "mean"), mean=("y", "mean"), spread=("y", "std"), n=("seed", "nunique")
+    )
+    found = grouped.reset_index()
+    every = found["group"].map(rows.groupby("group")["seed"].nunique())
+    return found[found["n"] == every].reset_index(drop=True)
+
+
+def figure(
+    groups: Mapping[str, Sequence[Measured]],
+    measure: Measure = "accuracy",
+    x: X = "epoch",
+    *,
+    baseline: str | None = None,
+    dark: bool = False,
+) -> go.Figure:
+    """Draw the means with a band of ± one standard deviation, and every seed as a thin line; the baseline is grey.
+
+    Lines end with their phase. `baseline` is a group's title.
+    """
+    rows = lines(groups, measure, x)
+    mean, scale, decimals = means(rows), *((100, 1) if measure == "accuracy" else (1, 3))
+    drawn = figure_of(dark, height=380 + 22 * len(groups), margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    for title, hue in colours.run_colours(list(groups), baseline, dark=dark).items():
+        red, green, blue = (int(hue[place : place + 2], 16) for place in (1, 3, 5))
+        for (_, _), own in rows[rows["group"] == title].groupby(["seed", "phase"]):
+            drawn.add_scatter(
+                x=own["x"].tolist(),
+                y=(scale * own["y"]).tolist(),
+                mode="lines",
+                line={"color": hue, "width": 1},
+                opacity=0.5,
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        for place, (_, own) in enumerate(mean[mean["group"] == title].groupby("phase")):
+            low, high = (scale * (own["mean"] + side * own["spread"]) for side in (-1, 1))
+            if own["spread"].notna().all():
+                drawn.add_scatter(
+                    x=[*own["x"], *own["x"][::-1]],
+                    y=[*high, *low[::-1]],
+                    mode="lines",
+                    fill="toself",
+                    fillcolor=f"rgba({red},{green},{blue},{_SEEN_THROUGH[dark]})",
+                    line={"width": 0},
+                    hoverinfo="skip",
+                    showlegend=False,
+                )
+            drawn.add_scatter(
+                x=own["x"].tolist(),
+                y=(scale * own["mean"]).tolist(),
+                name=f"{title} (n = {own['n'].iloc[0]})",
+                mode="lines+markers",
+                line={"color": hue, "width": 3},
+                marker={"size": 6},
+                legendgroup=title,
+                showlegend=not place,
+                customdata=[
+                    f"{name}, epoch {epoch}" + ("" if spread != spread else f", ± {scale * spread:.{decimals}f}")
+                    for name, epoch, spread in zip(own["phase_name"], own["phase_epoch"], own["spread"], strict=True)
+                ],
+                hovertemplate=f"{title}<br>%{{customdata}}<br>%{{y:.{decimals}f}}<extra></extra>",
+            )
+    one_below_the_other = {"orientation": "h", "entrywidthmode": "fraction", "entrywidth": 1.0, "font": {"size": 12}}
+    drawn.update_layout(legend=one_below_the_other | {"y": 1.02, "yanchor": "bottom", "x": 0})
+    drawn.update_xaxes(title_text=_X_TITLES[x], rangemode="tozero")
+    drawn.update_yaxes(range=[0, 100] if measure == "accuracy" else None, rangemode="tozero")
+    drawn.update_yaxes(title_text=f"validation {measure}" + (", %" if measure == "accuracy" else ""))
+    return drawn

@@ -1,0 +1,124 @@
+"""Which strategy wins? What the viewers of a lecture guess, and what came of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cifar_core.analysis import colours
+from cifar_core.analysis.groups import Against, against, chance
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.verdict import Group, verdict
+from cifar_core.analysis.wording import count, percent
+
+_FONT = 12  # pixels
+_UNLIKELY = 0.05
+_BAR = 3.2  # height of a bar and the gap to the next, of the letters
+
+
+def tally(guesses: Mapping[str, str], titles: Iterable[str]) -> dict[str, int]:
+    """Return how many viewers guess each title, in the order of the titles; `guesses` are titles by viewer."""
+    found = dict.fromkeys(titles, 0)
+    for guess in guesses.values():
+        if guess in found:
+            found[guess] += 1
+    return found
+
+
+def chart(tallied: Mapping[str, int], *, dark: bool = False, font: int = _FONT) -> dict[str, Any]:
+    """Return a Vega-Lite specification of the guesses as bars, in the colours that the race gives the titles.
+
+    Only its named data set changes as guesses come in. Letters are `font` pixels high where there is room.
+    """
+    total, hues = sum(tallied.values()), colours.palette(dark)
+    rows = pd.DataFrame(
+        [
+            (title, guesses, f"{guesses} ({percent(guesses / total, 0)})" if total else "0")
+            for title, guesses in tallied.items()
+        ],
+        columns=["strategy", "guesses", "label"],
+    )
+    letters = {"expr": f"clamp(width / 30, {_FONT}, {font})"}
+    y = {
+        "field": "strategy",
+        "type": "nominal",
+        "sort": None,
+        "title": None,
+        "scale": {"domain": list(tallied), "paddingInner": 0.3},
+        "axis": {"labelLimit": 400, "ticks": False, "domain": False},
+    }
+    x = {"field": "guesses", "type": "quantitative", "axis": None, "scale": {"domainMin": 0, "nice": False}}
+    colour = {
+        "field": "strategy",
+        "type": "nominal",
+        "legend": None,
+        "scale": {"domain": list(tallied), "range": [hues[place % len(hues)] for place in range(len(tallied))]},
+    }
+    label = {"type": "text", "align": "left", "baseline": "middle", "dx": 6, "fontSize": letters}
+    return {
+        "height": round(_BAR * font * len(tallied)),
+        "datasets": {"guesses": rows, "room": pd.DataFrame({"guesses": [1.35 * max([1, *tallied.values()])]})},
+        "layer": [
+            {"data": {"name": "room"}, "mark": {"type": "point", "opacity": 0}, "encoding": {"x": x}},
+            {"data": {"name": "guesses"}, "mark": "bar", "encoding": {"x": x, "y": y, "color": colour}},
+            {
+                "data": {"name": "guesses"},
+                "mark": {**label, "color": colours.TEXT[dark]},
+                "encoding": {"x": x, "y": y, "text": {"field": "label", "type": "nominal"}},
+            },
+        ],
+        "config": {"axis": {"labelFontSize": letters, "labelColor": colours.TEXT[dark]}, "view": {"stroke": None}},
+    }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Who won: the title with the highest test accuracy, or the first two where it is not known which is better.
+
+    `sentence` sets the first against the second, and `limits` says what that is worth, as `verdict` does.
+    """
+
+    winners: tuple[str, ...]
+    sentence: str
+    limits: str
+
+    @property
+    def in_words(self) -> str:
+        """The answer to the question."""
+        return self.winners[0] if len(self.winners) == 1 else f"{' or '.join(self.winners)}: too close to tell"
+
+
+def outcome(groups: Sequence[Group], predictions: Mapping[str, Predictions]) -> Outcome:
+    """Return who won, by test accuracy. `predictions` of the test images are by run id.
+
+    Raises:
+        ValueError: without any group.
+    """
+    if not groups:
+        raise ValueError("outcome takes at least one group with a test accuracy, received none")
+    best, *others = sorted(groups, key=lambda group: -group.mean)
+    second = others[0] if others else best
+    runs = [run for group in (best, second)[: 1 + len(others)] for run in group.runs]
+    sentence, _, limits = verdict(runs, second.runs[0].id, predictions).partition("\n")
+    sentence = sentence.replace("against the baseline", "against the next,")
+    is_known = not others or _differ(against(best, second, predictions))
+    return Outcome((best.title,) if is_known else (best.title, second.title), sentence, limits)
+
+
+def _differ(found: Against | None) -> bool:
+    """Whether a difference is more than luck, over seeds where there are several, else over images."""
+    if found is None:
+        return False
+    if found.spread is not None:
+        return not found.within_spread
+    return bool(found.images) and chance(found.images_won, found.images_lost) <= _UNLIKELY
+
+
+def guessed(tallied: Mapping[str, int], winners: Sequence[str]) -> str:
+    """Return how many guessed the winner, or one of them, in a sentence."""
+    total, right = sum(tallied.values()), sum(tallied.get(winner, 0) for winner in winners)
+    if not total:
+        return "Nobody guessed."
+    what = "it" if len(winners) == 1 else "one of the two"
+    return f"{right:,} of {count(total, 'viewer')} guessed {what} ({percent(right / total, 0)})."

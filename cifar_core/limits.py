@@ -1,0 +1,133 @@
+"""What a run may use of the machine that it runs on. Set in the environment of that machine's server or worker:
+
+| Variable | A run may use |
+| --- | --- |
+| `TRANSFER_LAB_RUN_THREADS` | so many threads of the processor; others wait for these |
+| `TRANSFER_LAB_RUN_MEMORY_GB` | so much memory, the files that it maps into memory not counted |
+| `TRANSFER_LAB_RUN_MINUTES` | so much time from its start, or from where it was continued |
+| `TRANSFER_LAB_RUN_DISK_GB` | so much room for its own files; stored features have a limit of their own |
+
+Without a variable there is no limit. Who uses more fails, with a sentence and everything measured until then, and can
+go on from the last finished epoch.
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+THREADS = "TRANSFER_LAB_RUN_THREADS"
+MEMORY = "TRANSFER_LAB_RUN_MEMORY_GB"
+MINUTES = "TRANSFER_LAB_RUN_MINUTES"
+DISK = "TRANSFER_LAB_RUN_DISK_GB"
+LIMITS = (THREADS, MEMORY, MINUTES, DISK)
+FAR = 1.5
+"""So many times the memory it may use, and a run is not waited for any more."""
+
+
+class LimitError(ValueError):
+    """A limit that cannot be meant. The message names the variable."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one run may use: bytes and seconds, or None for no limit."""
+
+    memory: float | None = None
+    seconds: float | None = None
+    disk: float | None = None
+    own: psutil.Process = field(default_factory=psutil.Process, repr=False, compare=False)
+
+    def exceeded(self, folder: Path, seconds: float) -> str:
+        """Say which limit this process is over after so many seconds, its files being in `folder`; "" for none."""
+        if self.memory is not None and self._used() > self.memory:
+            return (
+                f"It used more than the {self.memory / 1e9:g} GB of memory that a run may use here ({MEMORY}). Try a "
+                "smaller batch, fewer images or a smaller network. Everything measured until then is kept."
+            )
+        if self.seconds is not None and seconds > self.seconds:
+            return (
+                f"It took longer than the {self.seconds / 60:g} minutes that a run may take here ({MINUTES}). "
+                "Everything measured until then is kept, and it can go on from its last finished epoch."
+            )
+        if self.disk is not None and size_of(folder) > self.disk:
+            return (
+                f"Its files take more than the {self.disk / 1e9:g} GB that a run may fill here ({DISK}). Try a smaller "
+                "network or fewer phases. Everything measured until then is kept."
+            )
+        return ""
+
+    def far_exceeded(self) -> bool:
+        """Whether the process takes so much memory that the machine is in danger."""
+        return self.memory is not None and self._used() > FAR * self.memory
+
+    def _used(self) -> float:
+        info = self.own.memory_info()
+        return float(info.rss - getattr(info, "shared", 0))  # mapped files give way when memory is short
+
+
+def size_of(folder: Path) -> int:
+    """Return what the files in a folder take, in bytes; those that vanish meanwhile take nothing."""
+    total = 0
+    for path in folder.glob("*"):
+        try:
+            total += path.stat().st_size
+        except OSError:
+            continue
+    return total
+
+
+def limits(environment: Mapping[str, str] = os.environ) -> Limits:
+    """Return the limits that the environment sets.
+
+    Raises:
+        LimitError: naming the variable that is no number above 0.
+    """
+    threads(environment)
+    memory, minutes, disk = (_number(environment, name) for name in (MEMORY, MINUTES, DISK))
+    return Limits(
+        None if memory is None else memory * 1e9,
+        None if minutes is None else minutes * 60,
+        None if disk is None else disk * 1e9,
+    )
+
+
+def threads(environment: Mapping[str, str] = os.environ) -> int | None:
+    """Return how many threads a run may use, or None for as many as there are cores.
+
+    Raises:
+        LimitError: when that is no whole number above 0.
+    """
+    number = _number(environment, THREADS)
+    if number is not None and number != int(number):
+        raise LimitError(f'{THREADS}: expected a whole number, received "{environment[THREADS]}".')
+    return None if number is None else int(number)
+
+
+def settings_for_threads() -> dict[str, str]:
+    """Return the environment in which TensorFlow and numpy keep to that many threads, to be set before their import.
+
+    Of a limit that cannot be meant nothing follows here: `limits` says so when a run begins.
+    """
+    try:
+        number = threads()
+    except LimitError:
+        return {}
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {} if number is None else dict.fromkeys(names, str(number))
+
+
+def _number(environment: Mapping[str, str], name: str) -> float | None:
+    text = environment.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise LimitError(f'{name}: expected a number above 0, received "{text[:80]}".')
+    return number

@@ -1,0 +1,45 @@
+"""Means over seeds, in bands of their spread."""
+
+import numpy as np
+import pytest
+
+from cifar_core.analysis.bands import figure, lines, means
+from cifar_core.analysis.history import Measured
+from tests.analysis.made_up import DENSE, SCRATCH, make_run
+
+
+def made() -> dict[str, list[Measured]]:
+    head = [make_run(f"head{seed}", accuracy=reached, seed=seed) for seed, reached in enumerate((0.6, 0.7, 0.8))]
+    return {"head only": head, "dense": [make_run("deep", (SCRATCH, DENSE), 0.9, seed=0)]}
+
+
+def test_means_and_spreads_are_those_of_the_seeds() -> None:
+    found = means(lines(made()))
+    last = found[(found["group"] == "head only") & (found["phase"] == 2) & (found["phase_epoch"] == 3)]
+    reached = 0.875 * np.array([0.6, 0.7, 0.8])
+    assert last["mean"].item() == pytest.approx(reached.mean())
+    assert last["spread"].item() == pytest.approx(reached.std(ddof=1))
+    assert (last["n"].item(), last["epoch"].item()) == (3, 6)
+    assert found[found["group"] == "dense"]["spread"].isna().all()
+
+
+def test_an_epoch_that_some_seeds_do_not_have_has_no_mean() -> None:
+    groups = made()
+    groups["head only"][0] = make_run("short", accuracy=0.6, seed=0, epochs=1)
+    found = means(lines(groups))
+    own = found[(found["group"] == "head only") & (found["phase"] == 2)]
+    assert own["phase_epoch"].tolist() == [0, 1]
+
+
+def test_a_group_is_drawn_alike_whatever_stands_beside_it() -> None:
+    together, alone = figure(made()), figure({"head only": made()["head only"]})
+    drawn = [trace.y for trace in together.data if trace.name == "head only (n = 3)"]
+    assert drawn == [trace.y for trace in alone.data if trace.name == "head only (n = 3)"] and len(drawn) == 2
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "loss"])
+def test_bands_are_drawn_where_there_are_several_seeds(measure: str) -> None:
+    drawn = figure(made(), measure, "seconds", baseline="dense", dark=True)  # type: ignore[arg-type]
+    assert sum(trace.fill == "toself" for trace in drawn.data) == 2  # of a phase each
+    assert sum(trace.line.width == 1 for trace in drawn.data) == 8  # each seed, by phase
+    assert [trace.name for trace in drawn.data if trace.showlegend] == ["head only (n = 3)", "dense (n = 1)"]

@@ -1,0 +1,62 @@
+"""What a hall guesses: counted, drawn in the race's colours, and set against what came of it."""
+
+import pytest
+
+from cifar_core.analysis import race
+from cifar_core.analysis.guesses import chart, guessed, outcome, tally
+from cifar_core.analysis.verdict import Group
+from cifar_core.experiment.experiment import Phase
+from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
+
+TITLES = ("head only", "everything")
+
+
+def group(title: str, *accuracies: float, phases: tuple[Phase, ...] = (SCRATCH, HEAD_ONLY)) -> Group:
+    named = [(f"{title} · seed {seed}", seed, value) for seed, value in enumerate(accuracies)]
+    return Group(title, tuple(make_run(name, phases, value, seed=seed, name=name)[0] for name, seed, value in named))
+
+
+def test_guesses_are_counted_by_title_and_unknown_ones_left_out() -> None:
+    guesses = {"a": "everything", "b": "everything", "c": "no such title"}
+    assert tally(guesses, TITLES) == {"head only": 0, "everything": 2}
+
+
+def test_only_the_data_of_the_bars_changes_as_guesses_come_in() -> None:
+    before, after = (chart({"head only": n, "everything": 3}) for n in (0, 1))
+    assert after["datasets"]["guesses"]["label"].tolist() == ["1 (25 %)", "3 (75 %)"]
+    assert {k: v for k, v in before.items() if k != "datasets"} == {k: v for k, v in after.items() if k != "datasets"}
+
+
+def test_bars_have_the_colours_of_the_race() -> None:
+    bars = chart(dict.fromkeys(TITLES, 0))["layer"][1]["encoding"]["color"]["scale"]
+    lines = race.chart({title: [] for title in TITLES})["layer"][2]["encoding"]["color"]["scale"]
+    assert bars == lines
+
+
+def test_the_winner_has_the_highest_accuracy_and_is_set_against_the_next() -> None:
+    found = outcome([group("head", 0.60, 0.61), group("deep", 0.80, 0.82, phases=(SCRATCH, DENSE))], {})
+    assert found.winners == ("deep",) and found.in_words == "deep"
+    assert "against the next, “head”" in found.sentence
+
+
+def test_two_within_the_spread_over_seeds_are_too_close_to_tell() -> None:
+    found = outcome([group("head", 0.60, 0.66), group("deep", 0.66, 0.62, phases=(SCRATCH, DENSE))], {})
+    assert found.in_words == "deep or head: too close to tell"
+    assert "smaller than the spread over seeds" in found.sentence
+
+
+def test_a_single_seed_without_predictions_does_not_tell_which_is_better() -> None:
+    assert len(outcome([group("head", 0.6), group("deep", 0.9, phases=(SCRATCH, DENSE))], {}).winners) == 2
+
+
+def test_one_alone_has_nothing_to_win_against() -> None:
+    assert "nothing else to compare it with" in outcome([group("head", 0.6)], {}).sentence
+    with pytest.raises(ValueError, match="at least one group"):
+        outcome([], {})
+
+
+def test_who_guessed_right_is_said() -> None:
+    tallied = {"head only": 1, "everything": 3, "from scratch": 4}
+    assert guessed(tallied, ["everything"]) == "3 of 8 viewers guessed it (38 %)."
+    assert guessed(tallied, ["everything", "head only"]) == "4 of 8 viewers guessed one of the two (50 %)."
+    assert guessed({"everything": 0}, ["everything"]) == "Nobody guessed."

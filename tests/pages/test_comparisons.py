@@ -1,0 +1,78 @@
+"""Comparisons under a name: kept, opened by their link, changed and forgotten."""
+
+import pytest
+
+from cifar_core.runs.store import Store
+from tests.pages.app import App
+
+
+@pytest.fixture
+def kept(runs: dict[str, str], store: Store) -> str:
+    """A comparison of two runs, over seconds."""
+    view = {"compare.x": "seconds", "compare.cells": "counts"}
+    chosen = [runs["done"], runs["head only"]]
+    return store.keep_comparison("how deep", chosen, runs["head only"], note="for *Monday*", view=view)
+
+
+def test_a_comparison_is_kept_under_a_name_and_its_link_opens_it(app: App, runs: dict[str, str], store: Store) -> None:
+    app.open("Compare", runs=f"{runs['done']},{runs['head only']}", baseline=runs["head only"])
+    app.widget("compare.x").set_value("seconds")
+    app.run().widget("keep.name").set_value("how deep")
+    app.widget("keep.note").set_value("for *Monday*")
+    app.click("Keep")
+    (comparison,) = store.comparisons()
+    assert app.query["comparison"] == comparison.id and "runs" not in app.query
+    other = App().open("Compare", comparison=comparison.id)
+    assert other.widget("compare.runs").value == [runs["done"], runs["head only"]]
+    assert other.widget("compare.baseline").value == runs["head only"]
+    assert other.widget("compare.x").value == "seconds"
+    assert "**how deep**" in other.text() and "> for *Monday*" in other.text()
+
+
+def test_what_the_link_says_of_the_view_wins_over_what_was_kept(app: App, kept: str) -> None:
+    app.open("Compare", **{"comparison": kept, "compare.x": "images"})
+    assert (app.widget("compare.x").value, app.widget("compare.cells").value) == ("images", "counts")
+
+
+def test_a_changed_comparison_says_so_and_can_be_kept_in_place_of_the_old_one(
+    app: App, kept: str, runs: dict[str, str], store: Store
+) -> None:
+    app.open("Compare", comparison=kept).widget("compare.baseline").set_value(runs["done"])
+    assert "changed since" in app.run().text()
+    assert "comparison" not in app.query
+    app.click("Keep the changes")
+    (comparison,) = store.comparisons()
+    assert (comparison.id, comparison.baseline, comparison.name) == (kept, runs["done"], "how deep")
+    assert app.query["comparison"] == kept and "changed since" not in app.text()
+
+
+def test_a_kept_comparison_is_listed_and_can_be_forgotten(app: App, kept: str, store: Store) -> None:
+    assert f"Compare?comparison={kept}" in app.open("Compare").links().values()
+    app.open("Compare", comparison=kept).click("Forget it")
+    assert store.comparisons() == []
+    assert "runs" in app.query and "comparison" not in app.query
+
+
+def test_a_comparison_shows_archived_runs_and_says_which_are_deleted(
+    app: App, kept: str, runs: dict[str, str], store: Store
+) -> None:
+    store.archive(runs["done"])
+    assert app.open("Compare", comparison=kept).widget("compare.runs").value == [runs["done"], runs["head only"]]
+    store.delete(runs["done"])
+    said = App().open("Compare", comparison=kept).text()
+    assert "1 run of this comparison was deleted." in said and "Choose at least two runs." in said
+
+
+def test_an_unknown_comparison_is_named(app: App, runs: dict[str, str]) -> None:
+    said = app.open("Compare", comparison="<b>gone</b>").text()
+    assert 'There is no comparison "<b>gone</b>"; it may have been deleted.' in said
+
+
+def test_the_picker_offers_runs_with_the_chosen_tags_and_keeps_the_chosen_ones(
+    app: App, runs: dict[str, str], store: Store
+) -> None:
+    store.set_tags(runs["stopped"], ["odd"])
+    chosen = f"{runs['done']},{runs['head only']}"
+    app.open("Compare", runs=chosen, tags="odd")
+    offered = " ".join(app.widget("compare.runs").options)
+    assert all(runs[name] in offered for name in ("done", "head only", "stopped")) and runs["failed"] not in offered

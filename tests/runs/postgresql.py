@@ -1,0 +1,105 @@
+"""A PostgreSQL server of the tests' own, thrown away afterwards."""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.runs.helpers import wait_for
+
+PASSWORD = "a secret for tests"
+
+
+@dataclass(frozen=True)
+class Server:
+    """One that runs: on a socket in `folder` it trusts everybody, on 127.0.0.1 it wants PASSWORD."""
+
+    folder: Path
+    port: int
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Connect as the database's master; each statement is its own transaction."""
+        return psycopg.connect(host=str(self.folder), port=self.port, user="postgres", autocommit=True)
+
+    def new_store(self) -> str:
+        """Make room for one store, and return its address."""
+        schema = f"store_{secrets.token_hex(6)}"
+        with self.connect() as connection:
+            connection.execute(f"CREATE SCHEMA {schema}")
+        return (
+            f"postgresql+psycopg://postgres@/postgres?host={self.folder}&port={self.port}"
+            f"&options=-csearch_path%3D{schema}"
+        )
+
+
+def programs() -> Path | None:
+    """Where PostgreSQL's programs are, or None."""
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    installed = Path("/usr/lib/postgresql").glob("*/bin/initdb")  # Debian keeps them out of the path
+    return max((path.parent for path in installed), key=lambda path: float(path.parent.name), default=None)
+
+
+@contextmanager
+def running(bin: Path) -> Iterator[Server]:
+    """Run a server until the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as name:
+        folder = Path(name)
+        (folder / "password").write_text(PASSWORD)
+        someone_else: dict[str, Any] = {}
+        if os.geteuid() == 0:  # as which PostgreSQL refuses to run
+            account = pwd.getpwnam("postgres")
+            someone_else = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+            for path in (folder, folder / "password"):
+                os.chown(path, account.pw_uid, account.pw_gid)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        methods = ("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={folder / 'password'}")
+        initdb = [
+            str(bin / "initdb"),
+            "-D",
+            str(folder / "data"),
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--no-sync",
+            *methods,
+        ]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **someone_else)
+        options = ("-F", "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1")
+        with (folder / "log.txt").open("wb") as log:
+            process = subprocess.Popen(
+                [bin / "postgres", "-D", folder / "data", *options],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                start_new_session=True,
+                **someone_else,
+            )
+        try:
+            server = Server(folder, port)
+            wait_for(lambda: _answers(server), "PostgreSQL")
+            yield server
+        finally:
+            process.send_signal(signal.SIGQUIT)  # "immediate": nobody wants its data any more
+            process.wait(20)
+
+
+def _answers(server: Server) -> bool:
+    try:
+        server.connect().close()
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -1,0 +1,252 @@
+"""Runs on machines that a Dask cluster offers, with a store in PostgreSQL; processes stand for the machines."""
+
+import dataclasses
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask
+import pytest
+import trustme
+
+from cifar_core.experiment.measured import State
+from cifar_core.runs import places
+from cifar_core.runs.cluster import refusal
+from cifar_core.runs.places import Capacity, Machine
+from cifar_core.runs.store import Store
+from cifar_core.runs.supervisor import Supervisor
+from tests.runs.helpers import QUICK, ROOT, ended, is_alive, start, submit, training, wait_for
+from tests.runs.machines import Machines, cluster
+from tests.runs.postgresql import Server
+
+PATIENT = dataclasses.replace(QUICK, lease=3.0, heartbeat=0.3, poll=0.1)
+NO_RERUNS = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+
+
+@pytest.fixture(scope="module")
+def machines(server: Server) -> Iterator[Machines]:
+    """Two machines, which know the store from their environment."""
+    address = server.new_store()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TRANSFER_LAB_STORE", address)
+        with cluster(NO_RERUNS, "--host", "127.0.0.1") as machines:
+            machines.join("a")
+            machines.join("b")
+            yield machines
+
+
+@pytest.fixture
+def store(machines: Machines, tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "home")
+    yield store
+    for run in store.runs():
+        store.request_stop(run.id)
+    store.close()
+
+
+@pytest.fixture
+def supervisor(machines: Machines, store: Store) -> Iterator[Supervisor]:
+    supervisor = Supervisor(store.home, policy=PATIENT, cluster=machines.address)
+    supervisor.start()
+    yield supervisor
+    supervisor.stop(timeout=5)
+
+
+def places_are(sentence: str) -> None:
+    wait_for(lambda: str(places.capacity()) == sentence, sentence)
+
+
+def working_on(store: Store, run: str, machines: Machines, name: str) -> bool:
+    """Whether the run's process belongs to a machine."""
+    pid = int((store.artifacts(run) / "pid.txt").read_text())
+    return pid in [process.pid for process in machines[name].children(recursive=True)]
+
+
+def test_runs_are_worked_on_by_the_machines_and_the_places_are_shown(
+    store: Store, supervisor: Supervisor, machines: Machines
+) -> None:
+    places_are("0 of 2 places busy: a 0 of 1, b 0 of 1.")
+    runs = [submit(store, "trains") for _ in range(2)]
+    following = submit(store)
+    for run in runs:
+        training(store, run)
+    places_are("2 of 2 places busy: a 1 of 1, b 1 of 1.")
+    assert [working_on(store, run, machines, "a") for run in runs].count(True) == 1
+    assert store.run(following).state is State.QUEUED
+    store.request_stop(runs[0])
+    assert (ended(store, runs[0]).state, ended(store, runs[0]).reason) == (State.STOPPED, "by itself")
+    assert ended(store, following).state is State.DONE
+    assert "this worker finishes" in (store.artifacts(following) / "log.txt").read_text()
+
+
+def test_a_worker_that_dies_on_a_machine_fails_its_run_with_the_end_of_its_log(
+    store: Store, supervisor: Supervisor
+) -> None:
+    failed = ended(store, submit(store, "raises"))
+    assert failed.state is State.FAILED
+    assert "the network fell over" in failed.reason and "exit code 1" in failed.reason
+    assert failed.reason.startswith(("Its process on a ", "Its process on b "))
+
+
+def test_a_worker_that_does_not_stop_is_killed_where_it_is(store: Store, supervisor: Supervisor) -> None:
+    run = submit(store, "ignores everything")
+    worker = training(store, run)
+    store.request_stop(run)
+    assert ended(store, run).state is State.STOPPED
+    assert "did not stop by itself" in store.run(run).reason
+    assert not is_alive(worker)
+
+
+@pytest.mark.parametrize("loss", ["killed", "frozen"])
+def test_a_lost_machine_is_told_within_the_lease_and_nothing_is_run_again(
+    store: Store, supervisor: Supervisor, machines: Machines, loss: str
+) -> None:
+    runs = [submit(store, "trains") for _ in range(2)]
+    for run in runs:
+        training(store, run)
+    (lost,) = (run for run in runs if working_on(store, run, machines, "b"))
+    following = submit(store)
+    began = time.monotonic()
+    if loss == "killed":
+        machines.kill("b")
+    else:
+        frozen = [machines["b"], *machines["b"].children(recursive=True)]
+        for process in frozen:
+            process.suspend()
+    assert ended(store, lost).state is State.INTERRUPTED
+    assert time.monotonic() - began < PATIENT.lease + 2
+    assert "The machine b that ran it was lost." in store.run(lost).reason
+    store.request_stop(runs[0] if runs[0] != lost else runs[1])
+    assert ended(store, following).state is State.DONE
+    assert (store.artifacts(lost) / "executions.txt").read_text() == "once\n"
+    if loss == "frozen":
+        for process in frozen:
+            process.resume()
+        wait_for(lambda: not is_alive(frozen[1].pid), "the end of a process whose run is not its own any more")
+    else:
+        places_are("0 of 1 places busy: a 0 of 1.")
+        machines.join("b")
+    wait_for(lambda: "b 0 of 1" in str(places.capacity()), "the machine")
+
+
+def test_a_server_that_stops_lets_the_machines_save(store: Store, supervisor: Supervisor, machines: Machines) -> None:
+    run = submit(store, "trains")
+    worker = training(store, run)
+    supervisor.stop(timeout=5)
+    assert (store.run(run).state, store.run(run).reason) == (State.INTERRUPTED, "by itself")
+    assert not is_alive(worker)
+
+
+def test_a_killed_server_leaves_no_process_on_a_machine(store: Store, machines: Machines) -> None:
+    run = submit(store, "ignores everything")
+    supervising = start("supervising", store.home, machines.address)
+    worker = training(store, run)
+    supervising.kill()
+    supervising.communicate()
+    wait_for(store.reconcile, "the truth")
+    assert store.run(run).state is State.INTERRUPTED
+    wait_for(lambda: not is_alive(worker), "the end of the worker")
+
+
+def test_a_machine_that_sees_another_store_says_so(
+    machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRANSFER_LAB_STORE")
+    in_a_file = Store(tmp_path)
+    run = submit(in_a_file)
+    supervisor = Supervisor(tmp_path, policy=PATIENT, cluster=machines.address)
+    supervisor.start()
+    assert ended(in_a_file, run).state is State.FAILED
+    assert "does not find this run in its store. Set TRANSFER_LAB_STORE there" in in_a_file.run(run).reason
+    supervisor.stop(timeout=5)
+    in_a_file.close()
+
+
+def test_two_servers_share_the_machines(store: Store, supervisor: Supervisor, machines: Machines) -> None:
+    other = Supervisor(store.home, policy=PATIENT, cluster=machines.address)
+    other.start()
+    runs = [submit(store) for _ in range(4)]
+    for run in runs:
+        assert ended(store, run).state is State.DONE
+        assert (store.artifacts(run) / "executions.txt").read_text() == "once\n"
+    other.stop(timeout=5)
+
+
+def certificates(folder: Path) -> dict[str, str]:
+    """Make an authority and one certificate for all; return Dask's settings that name the files, by variable."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "own.pem")
+    roles = [f"{role}__{kind}" for role in ("SCHEDULER", "WORKER", "CLIENT") for kind in ("CERT", "KEY")]
+    files = {"CA_FILE": "authority.pem"} | dict.fromkeys(roles, "own.pem")
+    return {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(folder / file) for name, file in files.items()}
+
+
+def test_an_encrypted_cluster_runs_what_is_queued_and_dask_may_rerun_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRANSFER_LAB_STORE", raising=False)
+    settings = certificates(tmp_path)
+    store = Store(tmp_path / "home")
+    run, following = submit(store, "trains"), submit(store)
+    may_rerun = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "3"}
+    with (
+        dask.config.set({name[len("DASK_") :].lower().replace("__", "."): file for name, file in settings.items()}),
+        cluster(settings | may_rerun, "--host", "tls://127.0.0.1") as machines,
+    ):
+        assert machines.address.startswith("tls://")
+        machines.join("a", places=2)
+        supervisor = Supervisor(store.home, policy=PATIENT, cluster=machines.address)
+        supervisor.start()
+        training(store, run)
+        assert ended(store, following).state is State.DONE  # beside it, on the same machine
+        machines.join("b")
+        wait_for(lambda: "b " in str(places.capacity()), "the other machine")
+        machines.kill("a")
+        assert ended(store, run).state is State.INTERRUPTED
+        assert "The machine a that ran it was lost." in store.run(run).reason
+        assert (store.artifacts(run) / "executions.txt").read_text() == "once\n"
+        supervisor.stop(timeout=5)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("tcp://192.0.2.1:8786", "without encryption"),
+        ("192.0.2.1:8786", "without encryption"),
+        ("tcp://scheduler:8786", "without encryption"),
+        ("tcp://[2001:db8::1]:8786", "without encryption"),
+        ("http://192.0.2.1", "expects an address such as tls://"),
+        ("tls://scheduler:8786", "cannot share a store in a file"),
+        ("tcp://127.0.0.1:8786", ""),
+        ("localhost:8786", ""),
+        ("tcp://[::1]:8786", ""),
+    ],
+)
+def test_an_address_that_is_not_safe_is_refused(address: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRANSFER_LAB_STORE", raising=False)
+    found = refusal(address)
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+def test_places_are_told_in_words() -> None:
+    assert str(Capacity([Machine("a", 2, 1), Machine("b", 2, 1)])) == "2 of 4 places busy: a 1 of 2, b 1 of 2."
+    assert str(Capacity(problem="Nothing is there.")) == "Nothing is there."
+
+
+def test_a_server_without_a_cluster_knows_neither_dask_nor_psycopg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRANSFER_LAB_STORE", raising=False)
+    program = (
+        "import sys; from pathlib import Path; from cifar_core.runs.supervisor import Supervisor; "
+        "Supervisor(Path(sys.argv[1])); print(*{'distributed', 'dask', 'psycopg'} & sys.modules.keys())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "\n"

@@ -1,0 +1,156 @@
+"""Preparing a lecture: what is missing is run, what is there is reused, and all of it is tried without a network."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cifar_core import prepare
+from cifar_core.data.errors import DownloadError
+from cifar_core.experiment import links
+from cifar_core.experiment.links import FIRST
+from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply
+from cifar_core.experiment.strategies import STRATEGIES
+from cifar_core.prepare import WITHOUT_NETWORK, Preparation
+from cifar_core.runs.store import Store
+from cifar_core.runs.supervisor import Policy, run_now
+from tests.filled_store import finished
+from tests.runs.helpers import WORKER
+
+ROOT = Path(__file__).parents[1]
+PLAN = "http://hall:8501/Plan?strategies=head,everything&seeds=2"
+
+
+class Follower:
+    """Follows runs to an end at once, with a worker that trains nothing; notes what it was given."""
+
+    def __init__(self, behaviour: str = "finishes"):
+        self.behaviour = behaviour
+        self.given: list[tuple[Run, Policy]] = []
+
+    def __call__(self, store: Store, run: str, policy: Policy) -> Run:
+        self.given.append((store.run(run), policy))
+        store.rename(run, self.behaviour)
+        return run_now(store, run, replace(policy, command=WORKER, poll=0.05))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "home")
+
+
+def test_a_plan_is_recorded_seed_by_seed_and_what_is_there_is_reused(store: Store) -> None:
+    there = finished(store, STRATEGIES["head"].experiment(FIRST))
+    preparation, follow = Preparation.of_link(PLAN), Follower()
+    recorded = prepare.record(preparation, store, follow)
+    assert [run.state for run in recorded] == [State.DONE] * 4
+    assert recorded[0].id == there
+    assert [(run.name.split(" · ")[-2], run.seed) for run, _ in follow.given] == [
+        ("everything", 0),
+        ("head only", 1),
+        ("everything", 1),
+    ]
+    again = Follower()
+    assert [run.id for run in prepare.record(preparation, store, again)] == [run.id for run in recorded]
+    assert not again.given
+
+
+def test_the_lecture_shows_the_plan_on_the_server_of_its_link(store: Store) -> None:
+    lecture = Preparation.of_link(f"{PLAN}&view=strategies").lecture([])
+    assert lecture is not None
+    server, page, query = links.taken_apart(lecture["presenter"])
+    assert (server, page, query["strategies"]) == ("http://hall:8501", "Lecture", ["head,everything"])
+    assert links.taken_apart(lecture["audience"])[2] == {"lecture": [links.lecture_of(query["key"][0])]}
+    assert "view" not in query
+
+
+def test_one_experiment_is_one_run_and_its_lecture_shows_it(store: Store) -> None:
+    preparation = Preparation.of_link("Experiment?set=phases.1.epochs%3D1&seed=5")
+    (run,) = prepare.record(preparation, store, Follower())
+    assert (run.experiment, run.seed) == (apply(FIRST, ["phases.1.epochs=1"]), 5)
+    lecture = preparation.lecture([run])
+    assert lecture is not None and f"runs={run.id}" in lecture["presenter"]
+
+
+def test_a_map_has_runs_and_no_lecture() -> None:
+    preparation = Preparation.of_link("Plan?view=map&seeds=1&epochs=1")
+    assert len(preparation.wanted) == len(preparation.experiments) > 10
+    assert preparation.lecture([]) is None
+
+
+def test_runs_that_a_lecture_names_are_reused(store: Store) -> None:
+    run = finished(store)
+    preparation = Preparation.of_link(f"Lecture?runs={run}&type=200&role=presenter&key=old")
+    assert [each.id for each in prepare.record(preparation, store, Follower())] == [run]
+    lecture = preparation.lecture([])
+    assert lecture is not None and "type=200" in lecture["presenter"] and "old" not in lecture["presenter"]
+
+
+def test_it_ends_with_the_first_run_that_fails(store: Store) -> None:
+    recorded = prepare.record(Preparation.of_link(PLAN), store, Follower("raises"))
+    assert [run.state for run in recorded] == [State.FAILED]
+
+
+def test_every_experiment_is_tried_small_without_a_network_and_nothing_of_it_is_kept(store: Store) -> None:
+    follow = Follower()
+    tried = prepare.check([FIRST, STRATEGIES["head"].experiment(FIRST)], store, follow)
+    assert [run.state for run in tried] == [State.DONE, State.DONE]
+    assert {run.experiment.data.per_class for run, _ in follow.given} == {SMOKE_PER_CLASS}
+    assert {policy for _, policy in follow.given} == {WITHOUT_NETWORK}
+    assert not store.runs(archived=True)
+
+
+def test_images_that_cannot_be_had_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(home: Path, **_: object) -> Path:
+        raise DownloadError("no connection")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(prepare, "download_cifar10", no_network)
+    with pytest.raises(DownloadError, match="no connection"):
+        prepare.bring_images([apply(FIRST, ["data.name=cifar10"])], tmp_path, lambda *_: None)
+
+
+def test_a_process_that_is_cut_off_connects_to_nothing() -> None:
+    program = """
+import socket
+from cifar_core.offline import cut_off
+there = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(there.getsockname()).close()
+cut_off()
+for connect in (socket.create_connection, socket.socket().connect):
+    try:
+        connect(there.getsockname())
+    except OSError as error:
+        print(error.strerror)
+"""
+    tried = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert tried.stdout.count("tried without a network") == 2, tried.stderr
+
+
+def call(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "TRANSFER_LAB_HOME": str(home), "KERAS_HOME": str(home / "keras")}
+    command = [sys.executable, "-m", "cifar_core", "prepare", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def test_the_command_tries_a_recorded_plan_in_a_worker_without_a_network(store: Store) -> None:
+    small = apply(FIRST, ["data.per_class=4"])
+    run = finished(store, STRATEGIES["head"].experiment(small))
+    ended = call(store.home, "Plan?set=data.per_class%3D4&strategies=head&seeds=1", "--json")
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert [each["id"] for each in told["runs"]] == [run]
+    assert [each["state"] for each in told["without_network"]] == ["done"]
+    assert told["lecture"]["presenter"].startswith("http://localhost:8501/Lecture?")
+    assert [each.id for each in store.runs(archived=True)] == [run]
+
+
+def test_a_link_that_means_nothing_is_explained(tmp_path: Path) -> None:
+    ended = call(tmp_path, "Plan?strategies=heads")
+    assert ended.returncode == 2
+    assert 'received "heads"' in ended.stderr and "Traceback" not in ended.stderr
