@@ -45,7 +45,7 @@ def supervise() -> Callable[[], None]:
     from cifar_core.home import cluster_address, home
     from cifar_core.runs.errors import StoreError
     from cifar_core.runs.supervisor import Policy, Supervisor
-    from cifar_core.ui import start  # noqa: F401
+    from cifar_core.ui import reads, start  # noqa: F401
 
     try:
         policy = Policy(resumes=int(os.environ.get(RESUMES, "0")))
@@ -54,6 +54,7 @@ def supervise() -> Callable[[], None]:
         logging.getLogger(__name__).error("Nothing will run: %s", error)
         return lambda: None  # the pages say the same
     supervisor.start()
+    reads.runs()  # before anybody asks: of thousands of runs, the first reading takes seconds
     return supervisor.stop
 
 
@@ -137,11 +138,14 @@ def disk(of_runs: int) -> None:
     st.dataframe(
         {
             "features of": [entry.label for entry in entries],
-            "size": [size(entry.bytes) for entry in entries],
+            "MB": [entry.bytes / 1e6 for entry in entries],
             "last used": [datetime.fromtimestamp(entry.used, UTC) for entry in entries],
             "now": ["in use" if entry.in_use else "complete" if entry.complete else "unfinished" for entry in entries],
         },
-        column_config={"last used": st.column_config.DatetimeColumn(format="distance")},
+        column_config={
+            "MB": st.column_config.NumberColumn(format="%.1f"),
+            "last used": st.column_config.DatetimeColumn(format="distance"),
+        },
         hide_index=True,
         height="content",
         alt="Stored features",

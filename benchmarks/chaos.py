@@ -3,7 +3,7 @@
 `python -m benchmarks.chaos --kills 50 --json`. Real worker processes train a small CNN on the built-in sample; the
 server is a supervisor in a process of its own, as in the app. After every kill the server is brought back where it
 died, and a run that ended before its end is continued. At the end each run's history is compared with that of one
-that nobody disturbed, number by number.
+that nobody disturbed, number by number. With `TRANSFER_LAB_STORE` set, to an empty database, its store is there.
 """
 
 import argparse

@@ -212,6 +212,19 @@ def runs(as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+def diagnose(as_json: bool) -> None:
+    """Print what a bug report needs: versions, hardware, store, data, disk and settings, without secrets."""
+    from cifar_core.diagnosis import diagnosis, text
+
+    found = diagnosis(home())
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo(text(found))
+
+
+@main.command()
 @click.argument("run_id", metavar="RUN", callback=_text)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 def show(run_id: str, as_json: bool) -> None:
@@ -253,23 +266,30 @@ def published(as_json: bool) -> None:
     "--as",
     "form",
     required=True,
-    type=click.Choice(["script", "notebook", "report", "csv", "archive", "images"]),
-    help="A Keras script or notebook, a report in HTML, the epochs as CSV, everything in a zip file, or the images "
-    "that script and notebook need where they are not CIFAR-10's.",
+    type=click.Choice(["script", "notebook", "report", "csv", "archive", "images", "tensorboard", "mlflow"]),
+    help="A Keras script or notebook, a report in HTML, the epochs as CSV, everything in a zip file, the images "
+    "that script and notebook need where they are not CIFAR-10's, TensorBoard's event files; or a copy in the MLflow "
+    "that MLFLOW_TRACKING_URI names.",
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: the run's id, in this folder.")
 def export(run_id: str, form: str, out: Path | None) -> None:
     """Write a run as a file that needs no Transfer Lab."""
-    from cifar_core.analysis import exports  # pandas: a second that other commands do without
+    from cifar_core.analysis import exports, trackers  # pandas: a second that other commands do without
 
     store = Store(home())
     found = store.run(run_id)
+    try:
+        if form == "mlflow":
+            click.echo(trackers.send_to_mlflow((found, store.history(run_id)), store.artifacts(run_id)), err=True)
+            return
+        content = (
+            exports.images_file(open_images(found.experiment.data, home=home()))
+            if form == "images"
+            else exports.exported(form, (found, store.history(run_id)), store.artifacts(run_id))
+        )
+    except trackers.TrackerError as error:
+        _fail(str(error), 1)
     out = out or Path("images.npz" if form == "images" else f"{run_id}.{exports.ENDINGS[form]}")
-    content = (
-        exports.images_file(open_images(found.experiment.data, home=home()))
-        if form == "images"
-        else exports.exported(form, (found, store.history(run_id)), store.artifacts(run_id))
-    )
     try:
         out.write_bytes(content)
     except OSError as error:

@@ -14,7 +14,7 @@ go on from the last finished epoch.
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -39,7 +39,6 @@ class Limits:
     memory: float | None = None
     seconds: float | None = None
     disk: float | None = None
-    own: psutil.Process = field(default_factory=psutil.Process, repr=False, compare=False)
 
     def exceeded(self, folder: Path, seconds: float) -> str:
         """Say which limit this process is over after so many seconds, its files being in `folder`; "" for none."""
@@ -65,7 +64,7 @@ class Limits:
         return self.memory is not None and self._used() > FAR * self.memory
 
     def _used(self) -> float:
-        info = self.own.memory_info()
+        info = psutil.Process().memory_info()
         return float(info.rss - getattr(info, "shared", 0))  # mapped files give way when memory is short
 
 

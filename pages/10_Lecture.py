@@ -196,7 +196,6 @@ def present(lecture: Lecture, id: str, *, presents: bool) -> None:
     """Show the lecture where it stands, and follow it."""
     standing = lecture.standing
     mine = None if presents else lectures.viewer()
-    viewers = lecture.seen_by(mine)
     if standing is None:
         wait(lecture, mine)
         return
@@ -219,22 +218,23 @@ def present(lecture: Lecture, id: str, *, presents: bool) -> None:
     if not moving:
         draw[standing.step]()
 
-    @st.fragment(run_every=lectures.pace(viewers))
+    @st.fragment(run_every=lectures.pace(lecture.seen_by(mine)))
     def follow() -> None:
         """Look for another step, and draw what moves."""
-        lecture.seen_by(mine)
-        now = lecture.standing
+        here, now = lecture.seen_by(mine), lecture.standing
         if now is None or now.changes != standing.changes:
             st.rerun()
         was_moving = bool(state.get("lecture.moving"))
         state["lecture.moving"] = moving and draw[standing.step]()
         if was_moving and not state["lecture.moving"]:
             st.rerun()  # once more as a whole page: the presenter's buttons say what can be done now
+        if presents:
+            st.caption(f"{count(here, 'viewer')} now")
 
     with heading:
         follow()
     if presents:
-        controls(lecture, standing, subject, look, viewers)
+        controls(lecture, standing, subject, look)
 
 
 def wait(lecture: Lecture, mine: str | None) -> None:
@@ -350,7 +350,7 @@ def reveal(subject: Subject, standing: Standing, lecture: Lecture, look: Look) -
         outcome = guesses.outcome(compared, kept)
         st.header(plain(outcome.in_words), anchor=False)
         st.markdown(plain(outcome.sentence))
-        if "guess" not in look.hidden:
+        if "guess" not in look.hidden and len(found) > 1:
             st.markdown(f"**{guesses.guessed(tallied, outcome.winners)}**")
     st.vega_lite_chart(
         race.chart(racers, dark=is_dark(), font=look.font),
@@ -377,9 +377,9 @@ def reveal(subject: Subject, standing: Standing, lecture: Lecture, look: Look) -
 # --- the presenter's buttons
 
 
-def controls(lecture: Lecture, standing: Standing, subject: Subject, look: Look, viewers: int) -> None:
+def controls(lecture: Lecture, standing: Standing, subject: Subject, look: Look) -> None:
     """Back and on, and what the step has to control. A presenter's clicker sends Page Up and Page Down."""
-    steps = look.steps
+    steps = [step for step in look.steps if step != "guess" or len(subject.experiments()) > 1]
     place = steps.index(standing.step) if standing.step in steps else 0
     if "controls" in look.hidden:
         st.html("<style>.st-key-presenter:not(:focus-within) { position: absolute; left: -9999px; }</style>")
@@ -408,7 +408,6 @@ def controls(lecture: Lecture, standing: Standing, subject: Subject, look: Look,
             st.button("Forget the guesses", icon=":material/restart_alt:", on_click=lecture.forget_guesses)
         if standing.step == "curves":
             curve_controls(lecture, standing, subject, look)
-    st.caption(f"{count(viewers, 'viewer')} now")
 
 
 def go(lecture: Lecture, step: str) -> None:

@@ -35,7 +35,7 @@ from cifar_core.ui.gallery import images_of, paged
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, section, set_up, unfolded
 from cifar_core.ui.pareto import show_pareto
-from cifar_core.ui.run_header import linked_runs
+from cifar_core.ui.run_header import LISTED, linked_runs
 from cifar_core.ui.seeds import show_groups
 from cifar_core.ui.text import plain
 
@@ -53,7 +53,7 @@ VIEW = "compare.x", "compare.together", "compare.means", "pareto.cost", "compare
 def asked_for() -> list[str]:
     """Return the runs that the address means, or that were shown last; they are found archived, too."""
     meant = {field: address[field] for field in NAMED if field in address} or state.get("compare.address", {})
-    if comparison := kept.get(meant.get("comparison", "")):
+    if comparison := comparisons.get(meant.get("comparison", "")):
         return list(comparison.runs)
     return [*meant.get("runs", "").split(","), *state.get("compare.runs", [])]
 
@@ -65,7 +65,7 @@ def open_link() -> None:
     if (not asked or asked == written) and "compare.runs" in state:
         return
     meant = asked or written
-    comparison = kept.get(meant.get("comparison", ""))
+    comparison = comparisons.get(meant.get("comparison", ""))
     if comparison is None and "comparison" in asked:
         st.error(
             plain(f'There is no comparison "{asked["comparison"]}"; it may have been deleted.'),
@@ -81,25 +81,25 @@ def open_link() -> None:
 
 def name_address(runs: list[str], baseline: str) -> None:
     """Let the address name what is compared: by its name as long as it is what was kept under it."""
-    comparison = kept.get(state.get("compare.kept", ""))
+    comparison = comparisons.get(state.get("compare.kept", ""))
     if comparison and (runs, baseline) == ([run for run in comparison.runs if run in known], comparison.baseline):
         fields = {"comparison": comparison.id}
     else:
         fields = {"runs": ",".join(runs), "baseline": baseline}
     for field in NAMED:
-        if field in fields and address.get(field) != fields[field]:
-            address[field] = fields[field]
-        elif field not in fields and field in address:
+        if field in fields:
+            address[field] = fields[field]  # even where it says so: a link from this page does not show there
+        elif field in address:
             del address[field]
     state["compare.address"] = fields
 
 
-def others() -> None:
+def lead_to_kept() -> None:
     """Lead to the comparisons that have a name."""
-    if not kept:
+    if not comparisons:
         return
     with st.popover("Kept comparisons", icon=":material/bookmarks:", key="kept"):
-        for each in kept.values():
+        for each in comparisons.values():
             st.page_link("pages/4_Compare.py", label=f"**{plain(each.name)}**", query_params={"comparison": each.id})
             if each.note:
                 st.caption(plain(each.note))
@@ -107,7 +107,7 @@ def others() -> None:
 
 def keep_this(runs: list[str], baseline: str) -> None:
     """Give this comparison a name and a note, or others; or forget it."""
-    opened = kept.get(state.get("compare.kept", ""))
+    opened = comparisons.get(state.get("compare.kept", ""))
     key, barred = f"keep.{opened.id}" if opened else "keep", people.why_not()
     with (
         st.popover(
@@ -143,7 +143,7 @@ def keep_this(runs: list[str], baseline: str) -> None:
 
 def say_kept() -> None:
     """Show the name and the note of the comparison that is open, and what of it is gone."""
-    opened = kept.get(state.get("compare.kept", ""))
+    opened = comparisons.get(state.get("compare.kept", ""))
     if opened is None:
         return
     changed = "" if "comparison" in address else " · changed since"
@@ -303,7 +303,7 @@ def show_together() -> None:
 
 
 st.title("Compare", anchor=False)
-kept = {each.id: each for each in store.comparisons()}
+comparisons = {each.id: each for each in store.comparisons()}
 wanted = asked_for()
 known = {
     run.id: run
@@ -320,9 +320,10 @@ open_link()
 every_tag = sorted({tag for run in known.values() for tag in run.tags})
 tags = st.pills("Tags", every_tag, selection_mode="multi", key="tags", bind="query-params") if every_tag else []
 taken = st.session_state["compare.runs"]
+tagged = [run for run in known if run in taken or set(tags) <= set(known[run].tags)]
 chosen = st.multiselect(
     f"Runs, 2 to {MOST}",
-    [run for run in known if run in taken or set(tags) <= set(known[run].tags)],
+    [run for place, run in enumerate(tagged) if place < LISTED or run in taken],
     format_func=lambda run: f"{known[run].name} ({run})",
     key="compare.runs",
     max_selections=MOST,
@@ -331,7 +332,7 @@ chosen = st.multiselect(
 chosen = [run for run in chosen if run in known]
 if len(chosen) < 2:
     with top:
-        others()
+        lead_to_kept()
     with about:
         say_kept()
     st.caption("Choose at least two runs.")
@@ -352,7 +353,7 @@ is_grouped = has_seeds and st.toggle(
 )
 name_address(chosen, baseline)
 with top:
-    others()
+    lead_to_kept()
     keep_this(chosen, baseline)
 with about:
     say_kept()

@@ -48,14 +48,16 @@ def figure(
     baseline: str | None = None,
     dark: bool = False,
 ) -> go.Figure:
-    """Draw the means with a band of ± one standard deviation, and every seed as a thin line; the baseline is grey.
+    """Draw the means with a band of ± one standard deviation, and every seed as a thin line.
 
-    Lines end with their phase. `baseline` is a group's title.
+    Lines end with their phase. `baseline` is a group's title; it is grey and dotted.
     """
     rows = lines(groups, measure, x)
     mean, scale, decimals = means(rows), *((100, 1) if measure == "accuracy" else (1, 3))
     drawn = figure_of(dark, height=380 + 22 * len(groups), margin={"l": 8, "r": 8, "t": 8, "b": 8})
-    for title, hue in colours.run_colours(list(groups), baseline, dark=dark).items():
+    hues = colours.run_colours(list(groups), baseline, dark=dark)
+    for title in sorted(hues, key=lambda title: title == baseline):  # on top and dotted: first phases are often shared
+        hue = hues[title]
         red, green, blue = (int(hue[place : place + 2], 16) for place in (1, 3, 5))
         for (_, _), own in rows[rows["group"] == title].groupby(["seed", "phase"]):
             drawn.add_scatter(
@@ -85,7 +87,7 @@ def figure(
                 y=(scale * own["mean"]).tolist(),
                 name=f"{title} (n = {own['n'].iloc[0]})",
                 mode="lines+markers",
-                line={"color": hue, "width": 3},
+                line={"color": hue, "width": 3, "dash": "dot" if title == baseline else "solid"},
                 marker={"size": 6},
                 legendgroup=title,
                 showlegend=not place,

@@ -18,11 +18,19 @@ from cifar_core.analysis.keras_script import ScriptError, keras_notebook, keras_
 from cifar_core.analysis.metrics import per_class
 from cifar_core.analysis.predictions import Predictions, load
 from cifar_core.analysis.report import report
+from cifar_core.analysis.trackers import event_files
 from cifar_core.data.arrays import Images
 from cifar_core.experiment.measured import MODEL, Run
 
 SPLITS = "test", "validation"
-ENDINGS = {"script": "py", "notebook": "ipynb", "report": "html", "csv": "csv", "archive": "zip"}
+ENDINGS = {
+    "script": "py",
+    "notebook": "ipynb",
+    "report": "html",
+    "csv": "csv",
+    "archive": "zip",
+    "tensorboard": "tensorboard.zip",
+}
 """What a run can be exported as, and how the file's name ends."""
 
 
@@ -73,12 +81,15 @@ def exported(form: str, measured: Measured, artifacts: Path) -> bytes:
 
     Raises:
         ScriptError: where a script was asked for, and the run has none.
+        TrackerError: where TensorBoard's files were asked for, and their package is missing.
     """
     run, histories = measured
     if form == "script":
         return keras_script(run).encode()
     if form == "notebook":
         return keras_notebook(run).encode()
+    if form == "tensorboard":
+        return event_files(measured)
     if form == "csv":
         return to_csv(history.epochs(histories)).encode()
     found = {split: load(path) for split in SPLITS if (path := artifacts / f"{split}.npz").exists()}

@@ -47,6 +47,7 @@ def figure_of(dark: bool, *, height: int, **layout: Any) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"size": 13, "color": colours.TEXT[dark]},
         hoverlabel={"font": {"size": 13}},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": colours.FAINT[dark], "activecolor": colours.TEXT[dark]},
     )
     figure.update_xaxes(gridcolor=colours.GRID[dark], zerolinecolor=colours.GRID[dark], automargin=True)
     figure.update_yaxes(gridcolor=colours.GRID[dark], zerolinecolor=colours.GRID[dark], automargin=True)

@@ -101,27 +101,37 @@ class Against:
 
 
 def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group]:
-    """Return, by the ids of the chosen runs, their groups: all runs that are done and differ from it in the seed alone.
+    """Return, by the ids of those chosen runs that are done, their groups: all runs that are done and differ from them
+    in the seed alone.
 
     So the figures of a group are the same whichever of its seeds were chosen. Of several runs of one seed the newest
-    counts. Runs are named by their group and carry its experiment. A chosen run has no group without a done one.
+    counts. Runs are named by their group and carry its experiment.
     """
-    done = [run for run in every if run.state is State.DONE and run.metrics.get("test")]
-    named = {run.id: _without_seed(run) for run in chosen}
-    firsts: dict[str, Run] = {}
+    firsts: dict[tuple[str, str], Run] = {}
     for run in chosen:
-        firsts.setdefault(fingerprint(run.experiment), run)
-    names = titles([named[run.id] for run in firsts.values()])
-    found = {}
-    for kind, first in firsts.items():
-        seeds: dict[int, Run] = {}
-        alike = [run for run in done if fingerprint(run.experiment) == kind and same_test_images(run, first)]
-        for run in sorted(alike, key=lambda run: run.created):
-            name = f"{names[first.id]}{SEPARATOR}seed {run.seed}"
-            seeds[run.seed] = replace(run, name=name, experiment=first.experiment)
-        if seeds:
-            found[kind] = Group(names[first.id], tuple(seeds[seed] for seed in sorted(seeds)))
-    return {run.id: found[kind] for run in chosen if (kind := fingerprint(run.experiment)) in found}
+        if _is_tested(run):
+            firsts.setdefault(_kind(run), _without_seed(run))
+    names = titles(list(firsts.values()))
+    members: dict[tuple[str, str], dict[int, Run]] = {kind: {} for kind in firsts}
+    for run in sorted(every, key=lambda run: run.created):
+        if _is_tested(run) and (kind := _kind(run)) in members:
+            name = f"{names[firsts[kind].id]}{SEPARATOR}seed {run.seed}"
+            members[kind][run.seed] = replace(run, name=name, experiment=firsts[kind].experiment)
+    found = {
+        kind: Group(names[firsts[kind].id], tuple(seeds[seed] for seed in sorted(seeds)))
+        for kind, seeds in members.items()
+        if seeds
+    }
+    return {run.id: found[_kind(run)] for run in chosen if _is_tested(run) and _kind(run) in found}
+
+
+def _is_tested(run: Run) -> bool:
+    return run.state is State.DONE and bool(run.metrics.get("test"))
+
+
+def _kind(run: Run) -> tuple[str, str]:
+    """What runs of one group share: all that is trained, and the images."""
+    return fingerprint(run.experiment), str(run.environment.get("fingerprint"))
 
 
 def _without_seed(run: Run) -> Run:

@@ -44,9 +44,8 @@ def chart(tallied: Mapping[str, int], *, dark: bool = False, font: int = _FONT) 
         "field": "strategy",
         "type": "nominal",
         "sort": None,
-        "title": None,
-        "scale": {"domain": list(tallied), "paddingInner": 0.3},
-        "axis": {"labelLimit": 400, "ticks": False, "domain": False},
+        "scale": {"domain": list(tallied), "padding": 0},
+        "axis": None,
     }
     x = {"field": "guesses", "type": "quantitative", "axis": None, "scale": {"domainMin": 0, "nice": False}}
     colour = {
@@ -55,20 +54,30 @@ def chart(tallied: Mapping[str, int], *, dark: bool = False, font: int = _FONT) 
         "legend": None,
         "scale": {"domain": list(tallied), "range": [hues[place % len(hues)] for place in range(len(tallied))]},
     }
-    label = {"type": "text", "align": "left", "baseline": "middle", "dx": 6, "fontSize": letters}
+    words = {"type": "text", "align": "left", "baseline": "middle", "fontSize": letters, "color": colours.TEXT[dark]}
+    low, high = round(0.6 * font), -round(0.8 * font)  # the bar, and above it its name
     return {
         "height": round(_BAR * font * len(tallied)),
         "datasets": {"guesses": rows, "room": pd.DataFrame({"guesses": [1.35 * max([1, *tallied.values()])]})},
         "layer": [
             {"data": {"name": "room"}, "mark": {"type": "point", "opacity": 0}, "encoding": {"x": x}},
-            {"data": {"name": "guesses"}, "mark": "bar", "encoding": {"x": x, "y": y, "color": colour}},
             {
                 "data": {"name": "guesses"},
-                "mark": {**label, "color": colours.TEXT[dark]},
+                "mark": {"type": "bar", "height": {"band": 0.35}, "yOffset": low},
+                "encoding": {"x": x, "y": y, "color": colour},
+            },
+            {
+                "data": {"name": "guesses"},
+                "mark": {**words, "dx": 6, "yOffset": low},
                 "encoding": {"x": x, "y": y, "text": {"field": "label", "type": "nominal"}},
             },
+            {
+                "data": {"name": "guesses"},
+                "mark": {**words, "yOffset": high},
+                "encoding": {"x": {"value": 0}, "y": y, "text": {"field": "strategy", "type": "nominal"}},
+            },
         ],
-        "config": {"axis": {"labelFontSize": letters, "labelColor": colours.TEXT[dark]}, "view": {"stroke": None}},
+        "config": {"view": {"stroke": None}},
     }
 
 

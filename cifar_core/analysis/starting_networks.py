@@ -221,14 +221,17 @@ def guess_figure(found: pd.DataFrame, *, dark: bool = False) -> go.Figure:
     figure = figure_of(dark, height=100 + 60 * len(found), margin={"l": 8, "r": 16, "t": 16, "b": 8})
     least, most = float(found["logme"].min()), float(found["logme"].max())
     left = least - 0.3 * max(most - least, 0.01)  # no bar may begin at 0, which means nothing here
+    hue = colours.palette(dark)[0]
     figure.add_bar(
         orientation="h",
         y=names,
         base=left,
         x=(found["logme"] - left).tolist(),
-        text=[_signed(value, 3) for value in found["logme"]],
-        textfont={"size": 12},
-        marker={"color": colours.palette(dark)[0]},
+        text=[f"<b>{_signed(value, 3)}</b>" for value in found["logme"]],
+        textposition="inside",
+        insidetextanchor="start",
+        textfont={"size": 13, "color": colours.readable_on(hue)},
+        marker={"color": hue},
         hovertemplate="%{y}: LogME %{text}<extra></extra>",
     )
     figure.update_xaxes(title_text="LogME, not from 0: higher promises a better transfer", range=[left, None])

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cifar_core.analysis import colours, wording
+from cifar_core.analysis.figures import figure_of
 from cifar_core.analysis.groups import mean_and_spread, spread
 from cifar_core.analysis.plan import Plan
 from cifar_core.experiment.measured import Run
@@ -95,7 +96,7 @@ def figure(map: TransferMap, rows: pd.DataFrame, *, dark: bool = False) -> go.Fi
     Each marker carries its point's title, for a page to know which was clicked.
     """
     palette, names = colours.palette(dark), ["none", *map.blocks]
-    drawn = go.Figure(layout={"template": "plotly_dark" if dark else "plotly_white", "height": _HEIGHT})
+    drawn = figure_of(dark, height=_HEIGHT)
     base = rows[rows["curve"] == "baseB"].iloc[0]
     if base["n"]:
         _baseline(drawn, base, len(map.blocks), colours.grey(dark))
@@ -106,10 +107,6 @@ def figure(map: TransferMap, rows: pd.DataFrame, *, dark: bool = False) -> go.Fi
     chance = 100 / len(map.target.split.target)
     drawn.add_hline(chance, line={"dash": "dot", "width": 1, "color": colours.FAINT[dark]}, layer="below")
     drawn.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"size": 13, "color": colours.TEXT[dark]},
-        hoverlabel={"font": {"size": 13}},
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": 12}},
         clickmode="event+select",

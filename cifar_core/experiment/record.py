@@ -46,7 +46,10 @@ def shown(received: object) -> str:
 class Record(BaseModel):
     """Base of everything an experiment consists of: frozen, and without fields it does not know."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # With a length, pydantic looks into every text, and refuses what is no valid Unicode.
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=MOST_BYTES
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -83,6 +86,8 @@ class Record(BaseModel):
             )
         try:
             received = json.loads(text, object_pairs_hook=_each_once)
+        except ExperimentError:
+            raise
         except (ValueError, RecursionError) as error:
             raise ExperimentError(
                 f"This is not JSON: {error}. Expected an object with an experiment's fields."

@@ -17,7 +17,7 @@ _T = TypeVar("_T", Epoch, Point, LayerChange)
 _LOG = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=16_384)
 def _experiment(text: str) -> Experiment | None:
     """The experiment, or None (logged once) when it was written by a version that knew other experiments."""
     try:

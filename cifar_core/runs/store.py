@@ -408,7 +408,12 @@ class Store:
         return found
 
     def runs(
-        self, *, archived: bool = False, limit: int | None = None, states: Iterable[State] | None = None
+        self,
+        *,
+        archived: bool = False,
+        limit: int | None = None,
+        states: Iterable[State] | None = None,
+        ids: Iterable[str] | None = None,
     ) -> list[Run]:
         """Return runs, the newest first; those put away only with `archived`.
 
@@ -419,6 +424,8 @@ class Store:
             query = query.where(~runs.c.archived)
         if states is not None:
             query = query.where(runs.c.state.in_(list(states)))
+        if ids is not None:
+            query = query.where(runs.c.id.in_(list(ids)))
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [run for row in rows if (run := read_run(row)) is not None]
@@ -432,6 +439,12 @@ class Store:
         with self._database.reading() as connection:
             rows = connection.execute(_in_turn(select(runs))).all()
         return [run for row in rows if (run := read_run(row)) is not None]
+
+    def versions(self) -> dict[str, int]:
+        """Return the `version` of every run by its id, the newest first: what to look at to read only what changed."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(runs.c.id, runs.c.version).order_by(runs.c.created.desc()))
+            return {run: version for run, version in found}
 
     def version(self, run: str) -> int:
         """Return a number that grows whenever anything that `run` or `history` returns has changed."""

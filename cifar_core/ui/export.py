@@ -1,8 +1,12 @@
 """Everything leaves in one click: downloads of a run and of a comparison, made when they are asked for."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,8 +16,10 @@ from cifar_core.analysis.history import Measured
 from cifar_core.analysis.keras_script import ScriptError, keras_notebook, keras_script
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.report import report
+from cifar_core.analysis.trackers import event_files, lacks
 from cifar_core.analysis.wording import size
 from cifar_core.experiment.measured import MODEL, Run
+from cifar_core.home import home
 from cifar_core.ui import reads
 from cifar_core.ui.text import plain
 
@@ -63,6 +69,7 @@ def downloads(run: Run) -> None:
             path = folder / file
             if path.exists():
                 st.download_button(f"{label}, {size(path.stat().st_size)}", path.read_bytes, f"{run.id}-{file}")
+    _trackers(run, measured)
     form = st.segmented_control("Tables as", ["CSV", "Parquet"], default="CSV", required=True, key="export.form")
     write: Callable[..., str | bytes] = to_csv if form == "CSV" else to_parquet
     with st.container(horizontal=True):
@@ -73,6 +80,38 @@ def downloads(run: Run) -> None:
                 f"{run.id}-{name}.{form.lower()}",
                 key=f"export.{name}",
             )
+
+
+def _trackers(run: Run, measured: Callable[[], Measured]) -> None:
+    """The run for TensorBoard and MLflow, or what they need."""
+    lacking = {program: reason for program in ("TensorBoard", "MLflow") if (reason := lacks(program))}
+    with st.container(horizontal=True):
+        if "TensorBoard" not in lacking:
+            st.download_button(
+                "TensorBoard (.zip)",
+                lambda: event_files(measured()),
+                f"{run.id}-tensorboard.zip",
+                "application/zip",
+                help="Unpack it and run: tensorboard --logdir FOLDER",
+            )
+        if "MLflow" not in lacking and st.button("Send to MLflow", key="export.mlflow"):
+            with st.spinner("Sending …"):
+                sent, said = _send_to_mlflow(run)
+            (st.success if sent else st.error)(plain(said))
+    for reason in lacking.values():
+        st.caption(plain(reason))
+
+
+def _send_to_mlflow(run: Run) -> tuple[bool, str]:
+    """Let the command line send a run: importing MLflow would take 60 MB of this process, and seconds of all pages."""
+    told = subprocess.run(
+        [sys.executable, "-m", "cifar_core", "export", run.id, "--as", "mlflow"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "TRANSFER_LAB_HOME": str(home().absolute()), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    return told.returncode == 0, next(reversed(told.stderr.strip().splitlines()), "").removeprefix("Error: ")
 
 
 def _scripts(run: Run) -> None:

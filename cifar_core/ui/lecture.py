@@ -85,7 +85,7 @@ class Look:
         """Make everything on the page as large as is asked for, where the window has room, and hide what is hidden."""
         large = f"clamp(16px, {1.15 * self.type / 100:.2f}vw, {16 * self.type / 100:.1f}px)"
         hide = ".st-key-navigation { display: none; }" if "navigation" in self.hidden else ""
-        top = ".stMainBlockContainer { padding-top: 1.5rem; }"
+        top = ".stMainBlockContainer { padding-top: 2rem; } .stAppHeader { background: transparent; }"
         st.html(f"<style>html:root {{ font-size: {large}; }} {top} {hide}</style>")
 
 

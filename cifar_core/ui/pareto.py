@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from cifar_core.analysis.comparison import other_machines
 from cifar_core.analysis.history import Measured
 from cifar_core.analysis.pareto import COSTS, Cost, pareto, pareto_figure, pareto_table
 from cifar_core.ui.export import as_svg
 from cifar_core.ui.page import is_dark, unfolded
+from cifar_core.ui.text import plain
 
 
 def show_pareto(runs: Sequence[Measured], baseline: str) -> None:
@@ -28,6 +30,8 @@ def show_pareto(runs: Sequence[Measured], baseline: str) -> None:
             key="pareto.cost",
             bind="query-params",
         )
+        if cost == "seconds" and (warning := other_machines(run for run, _ in runs if run.id in found.index)):
+            st.warning(plain(warning), icon=":material/flag:")
         st.plotly_chart(
             pareto_figure(found, cost, baseline=baseline, dark=is_dark()),
             key=f"pareto.{cost}",
@@ -38,5 +42,5 @@ def show_pareto(runs: Sequence[Measured], baseline: str) -> None:
         st.dataframe(pareto_table(found, cost), hide_index=True, height="content", alt="The runs, the cheapest first")
         st.caption(
             "On the front (diamonds): no other run shown is as accurate for less, or more accurate for no more. "
-            "Only runs tested on the baseline's images are shown; seconds compare on one machine alone."
+            "Only runs tested on the baseline's images are shown."
         )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import streamlit as st
@@ -35,6 +36,9 @@ _POINTS_DRAWN = 400
 _PREPARED_BY_A_PAGE = 100_000_000
 _LEAST_OF_A_FILE = 10_000
 _PIXELS_OF_AN_EXAMPLE = 64
+# Thousands of runs are read in parts, and the newest say enough about how long others will take.
+_READ_AT_ONCE = 500
+_RUNS_TO_ESTIMATE_FROM = 300
 # All who look within a moment see the same.
 _MOMENT_SECONDS = 0.3
 # What one look at a live run costs (`benchmarks/viewers.py`), what share of the processors all looks may take, half of
@@ -58,7 +62,34 @@ def _store(folder: str) -> Store:
 @st.cache_resource(ttl=0.8, show_spinner=False)
 def runs(*, archived: bool = False) -> tuple[Run, ...]:
     """Return all runs, newest first."""
-    return tuple(store().runs(archived=archived))
+    return tuple(run for run in _shelf(str(home())).look() if archived or not run.archived)
+
+
+@st.cache_resource(show_spinner=False)
+def _shelf(folder: str) -> "_Shelf":
+    return _Shelf(store())
+
+
+class _Shelf:
+    """All runs, of which only those that have changed are read again: there may be thousands."""
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._versions: dict[str, int] = {}
+        self._runs: dict[str, Run] = {}
+        self._lock = Lock()
+
+    def look(self) -> list[Run]:
+        """Return all runs as they stand now, newest first, without those that this version cannot read."""
+        with self._lock:
+            versions = self._store.versions()
+            changed = [run for run, version in versions.items() if self._versions.get(run) != version]
+            for start in range(0, len(changed), _READ_AT_ONCE):
+                part = changed[start : start + _READ_AT_ONCE]
+                self._runs.update((run.id, run) for run in self._store.runs(archived=True, ids=part))
+            self._versions = versions
+            self._runs = {run: self._runs[run] for run in versions if run in self._runs}
+            return list(self._runs.values())
 
 
 @dataclass(frozen=True)
@@ -124,7 +155,7 @@ def _history(run: str, version: int) -> tuple[PhaseHistory, ...]:
 
 def estimates() -> Estimates:
     """Return how long experiments take on this server; anew when a run has ended or was deleted."""
-    finished = [run for run in runs(archived=True) if run.state.is_finished]
+    finished = [run for run in runs(archived=True) if run.state.is_finished][:_RUNS_TO_ESTIMATE_FROM]
     return _estimates(tuple((run.id, run.finished) for run in finished), finished)
 
 

@@ -15,11 +15,14 @@ from cifar_core.ui.network_picture import network_picture, show_layers
 from cifar_core.ui.page import unfolded
 from cifar_core.ui.text import plain
 
+LISTED = 200
+"""How many runs a list to choose from holds: thousands could not be looked through, and cost time on every look."""
+
 
 def chosen_run(candidates: Sequence[Run]) -> str | None:
     """Choose a run among candidates; `?run=…` in the address names it, and keeps naming it."""
-    known = {run.id: run for run in candidates}
-    wanted = st.query_params.get("run", "")
+    wanted, before = st.query_params.get("run", ""), st.session_state.get("run.choice")
+    known = {run.id: run for place, run in enumerate(candidates) if place < LISTED or run.id in (wanted, before)}
     if wanted and wanted not in known:
         try:
             known[wanted] = reads.store().run(wanted)
@@ -38,7 +41,7 @@ def chosen_run(candidates: Sequence[Run]) -> str | None:
         list(known),
         format_func=lambda run: known[run].name,
         key="run.choice",
-        help="Newest first. The page's address keeps naming the chosen run.",
+        help=f"Newest first, at most {LISTED}: the Notebook finds the others. The address keeps naming the chosen run.",
     )
     with st.container(key="whole_name"):  # on a phone alone, where the box cuts it off
         st.caption(plain(known[chosen].name))

@@ -163,8 +163,10 @@ def test_a_group_is_all_seeds_that_are_done_whichever_were_chosen() -> None:
     deep = make_run("deep", (SCRATCH, DENSE), 0.8, seed=0)[0]
     fails = make_run("fails", accuracy=None, seed=7, state=State.FAILED)[0]
     moved = replace(runs[0], id="moved", seed=9, environment={"fingerprint": "other images"})
-    every = [*runs, deep, fails, moved]
-    one, two = of_all_seeds([runs[1], deep], every), of_all_seeds([runs[0], runs[2]], every)
+    early = make_run("early", accuracy=None, seed=8, state=State.FAILED, environment={})[0]
+    every = [*runs, deep, fails, moved, early]
+    one, two = of_all_seeds([early, runs[1], deep], every), of_all_seeds([runs[0], fails, runs[2]], every)
+    assert "early" not in one and "fails" not in two
     assert [run.id for run in one["head1"].runs] == ["head0", "head1", "head2"]
     assert one["head1"].mean == two["head0"].mean == two["head2"].mean == pytest.approx(0.61)
     assert two["head0"] is two["head2"]

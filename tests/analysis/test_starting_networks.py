@@ -115,7 +115,7 @@ def test_a_guess_that_ranks_the_other_way_round_is_said_so() -> None:
 def test_figures_show_all_guesses_and_only_networks_with_an_outcome() -> None:
     rows = guessed([0.1, 0.3, -0.2], [0.5, None, 0.4])
     (bars,) = guess_figure(rows, dark=True).data
-    assert list(bars.text) == ["0.300", "0.100", "−0.200"]
+    assert list(bars.text) == ["<b>0.300</b>", "<b>0.100</b>", "<b>−0.200</b>"]
     assert [left + length for left, length in zip([bars.base] * 3, bars.x, strict=True)] == pytest.approx(
         [0.3, 0.1, -0.2]
     )

@@ -145,8 +145,15 @@ def test_a_schedule_longer_than_its_phase_is_refused(schedule: dict[str, object]
     assert said in refusal(with_phase(epochs=2, schedule=schedule))
 
 
+@pytest.mark.parametrize("field", ["backbone", "pixels", "phases.0.freeze.block", "data.classes.0"])
+def test_text_that_is_no_unicode_is_refused_by_its_field(field: str) -> None:
+    phase = {"name": "a", "train_on": "source", "freeze": {"block": "\ud800"}}
+    received = {"backbone": "\ud800", "pixels": "\ud800", "data": {"classes": ["\ud800"]}, "phases": [phase]}
+    assert f"{field}: expected a valid string" in refusal(received)
+
+
 def test_a_field_that_is_there_twice_is_refused() -> None:
-    with pytest.raises(ExperimentError, match="phases: this field is there twice"):
+    with pytest.raises(ExperimentError, match=r"^phases: this field is there twice"):
         Experiment.parse_json('{"phases": [], "phases": []}')
 
 

@@ -137,7 +137,7 @@ def test_home_says_what_stored_features_take_and_clears_them(app: App, store: St
     assert app.tables()[0]["features of"].tolist() == ["Two-conv, 1,000 images"]
     app.click("Clear stored features")
     assert features.entries() == []
-    assert "Stored features take 0 B" in app.text() and not app.has_button("Clear stored features")
+    assert "Stored features take 0 bytes" in app.text() and not app.has_button("Clear stored features")
 
 
 def test_home_says_that_stored_features_are_off(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

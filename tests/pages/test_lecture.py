@@ -5,7 +5,7 @@ import time
 import pytest
 
 from cifar_core.analysis.recording import Playback
-from cifar_core.experiment.links import FIRST, lecture_of
+from cifar_core.experiment.links import FIRST, lecture_of, taken_apart
 from cifar_core.experiment.measured import State
 from cifar_core.experiment.strategies import STRATEGIES
 from cifar_core.runs.store import Store
@@ -158,6 +158,13 @@ def test_guessing_can_be_left_out(recorded: dict[str, str]) -> None:
     assert "guessed" not in on(host, "Reveal").text()
 
 
+def test_one_run_alone_is_shown_without_guessing(recorded: dict[str, str]) -> None:
+    host = App().open("Lecture", runs=recorded["head"], role="presenter", key=KEY)
+    assert host.widget("lecture.on").label == "Curves"
+    said = on(host, "Reveal").text()
+    assert "nothing else to compare it with" in said and "guessed" not in said
+
+
 def test_an_unknown_run_of_a_link_is_named(app: App) -> None:
     app.open("Lecture", runs="nosuchrn", role="presenter", key=KEY)
     assert 'There is no run "nosuchrn"' in app.text()
@@ -180,3 +187,11 @@ def test_who_has_left_is_not_counted_and_the_presenter_never() -> None:
     lecture.open({})
     assert (lecture.seen_by(None), lecture.seen_by("a"), lecture.seen_by("b"), lecture.seen_by("a")) == (0, 1, 2, 2)
     assert lecture.standing is not None and lecture.standing.playback == Playback()
+
+
+def test_a_plan_leads_to_its_lecture(app: App, recorded: dict[str, str]) -> None:
+    link = app.open("Plan", **SUBJECT).links()["Show this in a lecture"]
+    _, page, query = taken_apart(link)
+    app.open(page, **query)
+    assert "head only · everything" in app.text().replace("**", "")
+    assert "All of it is recorded on this server." in app.text()

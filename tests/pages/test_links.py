@@ -61,6 +61,7 @@ def sent(app: App) -> tuple[str, list[str], str]:
         ({"start": "a-ft1", "set": "phases.7.epochs=3"}, "7"),
         ({"set": "phases.1.freeze.count=77"}, "77"),
         ({"seed": "three"}, "three"),
+        ({"seed": "9" * 5000}, "seed: expected a whole number from 0 to 2147483647"),
         ({"set": "<b>bold</b>=**1**"}, "<b>bold</b>"),
     ],
 )
@@ -102,7 +103,23 @@ def test_compare_keeps_its_runs_while_other_pages_are_looked_at(app: App, runs: 
 
 def test_compare_leaves_out_runs_that_are_gone(app: App, runs: dict[str, str]) -> None:
     app.open("Compare", runs=f"gone,{runs['done']}")
+    assert "The link names runs that this page cannot show, or that were deleted: gone." in app.text()
     assert app.widget("compare.runs").value == [runs["done"]]
+
+
+def test_a_plan_says_what_of_its_link_it_does_not_have(app: App) -> None:
+    link = {"seeds": "9" * 5000, "view": "film", "strategies": "head,nothing", "block": "x", "baseline": "nobody"}
+    said = app.open("Plan", **link).text()
+    for field in link:
+        assert f"This link's {field}: " in said
+    assert "This link's" not in app.run().text()
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "~nobody-here/w.h5", "x" * 4000])
+def test_weights_that_are_no_file_are_named_and_start_nothing(app: App, path: str) -> None:
+    app.open("Experiment", set=f'initial_weights={{"source":"file","path":"{path}"}}')
+    assert f"There is no file {path}" in app.text() or f"{path} is no path" in app.text()
+    assert not app.has_button("Start")
 
 
 def test_compare_takes_at_most_eight_runs_of_a_link(app: App, store: Store) -> None:

@@ -94,7 +94,7 @@ def test_tags_are_given_to_all_selected_runs_and_found_again(app: App, runs: dic
     one, other = runs["done"], runs["failed"]
     store.set_tags(one, ["mine"])
     select(app.open("Notebook"), one, other)
-    app.widget(app.test.multiselect[0].key).set_value(["lecture 3"])
+    app.test.multiselect[0].set_value(["lecture 3"])
     app.run()
     assert (store.run(one).tags, store.run(other).tags) == (("mine", "lecture 3"), ("lecture 3",))
     said = App().open("Notebook", search="LECTURE").text()

@@ -37,7 +37,7 @@ def test_without_several_seeds_nothing_is_offered_to_group(app: App, store: Stor
 def test_seconds_of_different_machines_come_with_a_warning_on_every_axis_of_time(app: App, store: Store) -> None:
     runs = [finished(store, FIRST, seed) for seed in range(2)]
     writer = claim(store, apply(FIRST, ["phases.0.epochs=2"]))
-    store.set_environment(writer.run, writer.owner, store.run(writer.run).environment | {"hardware": "a GPU"})
+    store.set_environment(writer.run, writer.owner, {**store.run(writer.run).environment, "hardware": "a GPU"})
     writer.trains()
     app.open("Compare", runs=",".join([*runs, writer.run]))
     warning = "computed on different machines (2 cores; a GPU)"

@@ -64,6 +64,8 @@ class Job:
                             self.finish(State.STOPPED)
                             return
                         time.sleep(600)
+                case "hangs":
+                    time.sleep(600)
                 case "ignores everything":
                     signal.signal(signal.SIGTERM, signal.SIG_IGN)
             time.sleep(0.05)

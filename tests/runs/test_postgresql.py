@@ -1,6 +1,5 @@
 """What can happen to a store on a server, and that nothing secret is told."""
 
-import contextlib
 import logging
 import threading
 import time
@@ -73,10 +72,13 @@ def test_a_reader_sees_one_moment(store: Store) -> None:
 def test_a_machine_lost_while_it_writes_holds_nobody_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.3)
     lost = Store(store.home)
-    with contextlib.suppress(StoreUnusable), lost._database.writing():
-        began = time.monotonic()
-        submit(store)  # has to wait for the other, but only until the server drops it
-        assert 0.1 < time.monotonic() - began < 5
+    stuck = lost._database.writing()
+    stuck.__enter__()
+    began = time.monotonic()
+    submit(store)  # has to wait for the other, but only until the server drops it
+    assert 0.1 < time.monotonic() - began < 5
+    with pytest.raises(StoreUnusable, match="idle-in-transaction timeout"):
+        stuck.__exit__(None, None, None)
     lost.close()
 
 

@@ -10,7 +10,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 from cifar_core.data.errors import SelectionError
 from cifar_core.experiment.augmentation import Mixup
 from cifar_core.experiment.experiment import ClassSplit, Data, Validation
-from cifar_core.training import feeding
 from cifar_core.training.feeding import Examples, Shuffled, feed, in_copies
 from cifar_core.training.streams import stream
 from tests.training.makers import experiment, images, phase, tuning
@@ -150,7 +149,7 @@ def test_an_epoch_draws_one_of_the_copies_of_each_image() -> None:
 
 
 def test_more_copies_than_fit_into_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding.psutil, "virtual_memory", lambda: SimpleNamespace(available=100_000))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=100_000))
     copied = phase(augmentation=[{"kind": "flip"}], augmented_copies=9)
     with pytest.raises(SelectionError, match=r"9 copies of 27 images take 1 MB .* Set augmented_copies lower"):
         in_copies(feed(experiment(), 0, images(), seed=0).train, copied, 0, 1)

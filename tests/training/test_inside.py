@@ -12,11 +12,16 @@ import numpy as np
 import pytest
 
 from cifar_core import worker
+from cifar_core.analysis.transferability import leep, logme
 from cifar_core.experiment.experiment import ClassSplit, Experiment
 from cifar_core.experiment.measured import MODEL, State, StepCosts
 from cifar_core.experiment.settings import apply
 from cifar_core.runs.store import Store
+from cifar_core.training import initial_weights
 from cifar_core.training import step_costs as measuring
+from cifar_core.training.feeding import feed
+from cifar_core.training.followed import evenly
+from cifar_core.training.initial_weights import WeightsError
 from cifar_core.training.inside import NoNetworkError, gram, kept_network, linear_cka, look, principal_components
 from cifar_core.training.networks import build
 from tests.training.makers import experiment, images, phase, small, tuning
@@ -186,3 +191,58 @@ def test_the_steps_of_a_run_are_measured_with_its_frozen_layers_and_with_none(
     assert costs.validation_images == 9 and costs.measured_steps >= 3
     assert 0 < costs.update < costs.step and 0 < costs.update_of_all < costs.step_of_all
     assert costs.evaluation > 0
+
+
+def guess(store: Store, meant: Experiment, *starts: list[str], layer: str = "output") -> list[dict[str, Any]]:
+    found = ask(store, inspect="guess", experiment=meant.to_json(), layer=layer, starts=list(starts))
+    return [
+        {name.partition("/")[2]: value for name, value in found.items() if name.startswith(f"{place}/")}
+        for place in range(len(starts))
+    ]
+
+
+def test_a_guess_is_logme_and_leep_of_the_network_before_the_target_classes(store: Store) -> None:
+    meant = experiment(phase(epochs=1), tuning(epochs=1, freeze={"rule": "nothing"}))
+    run = trained(store, meant)
+    source = trained(store, experiment(phase(epochs=1)))  # ends where the other run's first phase does
+    before = kept_network(store.artifacts(source) / MODEL)
+    (found, same) = guess(store, meant, ["run", run], ["run", source])
+    train = feed(meant, 1, images(), seed=0).train
+    rows = evenly(train.labels.numpy())
+    pixels, labels = train.values[0].numpy()[rows], train.labels.numpy()[rows]
+    features = keras.Model(before.input, before.get_layer("output").input).predict(pixels, verbose=0)
+    assert found["logme"] == pytest.approx(logme(features, labels), rel=1e-4)
+    assert found["leep"] == pytest.approx(leep(before.predict(pixels, verbose=0), labels), rel=1e-4)
+    assert (found["images"], found["features"]) == (27, 8)
+    assert found["seconds"] > 0
+    assert same["logme"] == pytest.approx(found["logme"], rel=1e-6)
+    (maps,) = guess(store, meant, ["run", run], layer="flatten_1")
+    assert maps["features"] == 4 * 4 * 4
+
+
+def test_starts_that_cannot_be_used_say_why_one_by_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any) -> Path:
+        raise WeightsError("The ImageNet weights of MobileNet are not on this computer.")
+
+    monkeypatch.setattr(initial_weights, "imagenet_file", missing)
+    meant = experiment(phase(epochs=1))
+    target_only = trained(store, experiment(phase(train_on="target", epochs=1)))
+    run = trained(store, meant)
+    (store.artifacts(run) / MODEL).unlink()
+    starts = ["run", target_only], ["run", run], ["run", "nosuchrn"], ["imagenet", "mobilenet"]
+    said = [str(found["error"]) for found in guess(store, meant, *starts)]
+    for expected, message in zip(
+        ("not finished a phase on source", "has kept no model", "no run", "ImageNet weights of MobileNet"),
+        said,
+        strict=True,
+    ):
+        assert expected in message
+
+
+def test_imagenets_weights_are_guessed_about_without_their_output_layer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "initialize", lambda *_: "ImageNet, in a test")
+    (found,) = guess(store, small(), ["imagenet", "mobilenet"])
+    assert np.isfinite(found["logme"]) and np.isnan(found["leep"])
+    assert found["features"] == 1024

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_core import worker
+from cifar_core import events, limits, worker
 from cifar_core.data.errors import DataNotFoundError
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.layers import Dense, Flatten
 from cifar_core.experiment.measured import MODEL, Run, State
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
@@ -113,6 +115,74 @@ def test_a_run_that_was_asked_to_stop_keeps_its_model(store: Store, monkeypatch:
     assert (ended.state, ended.metrics) == (State.STOPPED, {})
     assert (store.artifacts(run) / MODEL).exists()
     assert store.history(run)[0].changes
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_run_that_goes_over_a_limit_fails_in_words_keeps_what_it_has_and_can_go_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setenv(limits.DISK, "0.00002")
+    run = do(store, claimed(store, experiment(phase(epochs=10_000))))
+    assert (run.state, run.state.can_go_on) == (State.FAILED, True)
+    assert run.reason.startswith("Its files take more than the 2e-05 GB that a run may fill here")
+    assert store.history(run.id)[0].epochs
+    assert (store.artifacts(run.id) / MODEL).exists()
+    noted = [json.loads(line) for line in (store.artifacts(run.id) / events.FILE).read_text().splitlines()]
+    assert (noted[0]["event"], noted[-1]["event"], noted[-1]["state"]) == ("started", "ended", "failed")
+    assert {"state", "phase", "epoch"} <= {line["event"] for line in noted}
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_run_over_its_limit_that_does_not_end_by_itself_is_ended(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def end(_code: int) -> None:
+        ended.set()
+
+    def train_on_and_on(*_: Any, **__: Any) -> None:
+        assert ended.wait(30)
+        raise callbacks.StopRequested
+
+    monkeypatch.setattr(worker, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(worker, "train", train_on_and_on)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setenv(limits.MEMORY, "0.001")
+    run = do(store, claimed(store, small()))
+    assert run.state is State.FAILED
+    assert "more than the 0.001 GB of memory" in run.reason
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_limit_that_cannot_be_meant_fails_the_run_before_anything_is_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(limits.MINUTES, "soon")
+    run = do(store, claimed(store, small()))
+    assert (run.state, run.reason) == (
+        State.FAILED,
+        'TRANSFER_LAB_RUN_MINUTES: expected a number above 0, received "soon".',
+    )
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_loss_that_is_no_number_fails_the_run_and_keeps_its_measurements(store: Store) -> None:
+    unstable = (Flatten(), *(Dense(units=32, activation="linear") for _ in range(12)))
+    diverging = phase("diverges", "target", layers=unstable, learning_rate=100, batch_size=3)
+    run = do(store, claimed(store, experiment(phase(), diverging)))
+    assert run.state is State.FAILED
+    assert "The loss is no longer a finite number (epoch" in run.reason
+    assert len(store.history(run.id)[0].epochs) == 2
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "~nobody-here/w.h5", "."])
+@pytest.mark.usefixtures("open_input")
+def test_weights_that_are_no_file_fail_the_run_by_name(store: Store, path: str) -> None:
+    run = do(store, claimed(store, experiment(initial_weights={"source": "file", "path": path})))
+    assert run.state is State.FAILED
+    assert path in run.reason and "\n" not in run.reason
 
 
 @pytest.mark.usefixtures("open_input")

@@ -1,0 +1,81 @@
+"""What a bug report says: all parts of it, what is wrong, and no secret."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cifar_core.diagnosis import diagnosis, switches, text
+from cifar_core.runs.store import Store
+from tests.filled_store import claim, queue
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("TRANSFER_LAB_STORE", raising=False)
+    return tmp_path / "home"
+
+
+ENVIRONMENT = {"STREAMLIT_SERVER_PORT": "1"}
+
+
+def test_an_installation_that_was_never_used_has_no_problems_and_stays_untouched(home: Path) -> None:
+    found = diagnosis(home, ENVIRONMENT)
+    assert found["problems"] == []
+    assert found["store"]["runs"] == "none yet"
+    assert found["data"] == {"CIFAR-10": "not on this computer"}
+    assert "nothing answers" in found["app"]["health"]
+    assert not home.exists()
+
+
+def test_runs_are_counted_by_their_state(home: Path) -> None:
+    store = Store(home)
+    claim(store)
+    queue(store)
+    queue(store, seed=1)
+    store.close()
+    found = diagnosis(home, ENVIRONMENT)
+    assert found["store"]["runs"] == {"preparing": 1, "queued": 2}
+    assert found["store"]["check"] == "ok"
+    assert "runs: preparing 1, queued 2" in text(found)
+    json.dumps(found)
+
+
+def test_a_damaged_store_is_a_problem(home: Path) -> None:
+    Store(home).close()
+    (home / "store.sqlite").write_bytes(b"SQLite format 3\0" + bytes(2000))
+    (problem,) = diagnosis(home, ENVIRONMENT)["problems"]
+    assert problem.startswith("The store is damaged: ")
+
+
+def test_the_store_of_another_version_is_left_as_it_is(home: Path) -> None:
+    Store(home).close()
+    with sqlite3.connect(home / "store.sqlite") as connection:
+        connection.execute("UPDATE schema SET version = 99")
+    assert diagnosis(home, ENVIRONMENT)["store"]["schema"] == 99
+    with sqlite3.connect(home / "store.sqlite") as connection:
+        assert connection.execute("SELECT version FROM schema").fetchone() == (99,)
+
+
+def test_a_limit_that_cannot_be_meant_is_a_problem_and_the_rest_is_still_told(home: Path) -> None:
+    found = diagnosis(home, ENVIRONMENT | {"TRANSFER_LAB_RUN_MINUTES": "soon"})
+    assert found["problems"] == ['TRANSFER_LAB_RUN_MINUTES: expected a number above 0, received "soon".']
+    assert found["disk"]["free"] > 0
+
+
+def test_no_secret_is_shown() -> None:
+    shown = switches(
+        {
+            "TRANSFER_LAB_PRESENTER": "hidden",
+            "STREAMLIT_COOKIE_SECRET": "hidden",
+            "TRANSFER_LAB_STORE": "postgresql://me:hidden@host/db?sslpassword=hidden&sslmode=require",
+            "TRANSFER_LAB_REUSE": "off",
+            "HOME": "/somewhere",
+        }
+    )
+    assert "hidden" not in json.dumps(shown)
+    assert shown["TRANSFER_LAB_REUSE"] == "off"
+    assert "host/db" in shown["TRANSFER_LAB_STORE"]
+    assert "HOME" not in shown
