@@ -371,6 +371,7 @@ with beginning.popover("Open an experiment file", icon=":material/folder_open:")
     st.file_uploader(
         "Experiment (JSON)",
         type="json",
+        max_upload_size=5,  # MB; `Experiment.parse_json` takes as much
         key="form.file",
         on_change=form_state.open_file,
         help="A file downloaded from a run's results, or written by hand.",

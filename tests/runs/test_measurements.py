@@ -100,7 +100,7 @@ def test_results_come_back_as_they_were_written(
     shared.finish(run, "owner", State.DONE, reason=reason, metrics=metrics, seconds=seconds)
     found = shared.run(run)
     assert exactly((found.metrics, found.seconds, found.environment)) == exactly((metrics, seconds, environment))
-    assert (found.reason, found.state) == (reason, State.DONE)
+    assert (exactly(found.reason), found.state) == (exactly(reason), State.DONE)
 
 
 @few
