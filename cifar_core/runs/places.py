@@ -93,5 +93,9 @@ class Capacity:
         return f"{busy} of {self.places} places busy: {each}."
 
 
-capacity: Callable[[], Capacity | None] = lambda: None  # noqa: E731 - replaced by the supervisor of this process
-"""What this process knows about its cluster, without asking anybody; None where runs stay on this computer."""
+def only_here() -> None:
+    """Runs stay on this computer: there is no capacity to tell."""
+
+
+capacity: Callable[[], Capacity | None] = only_here
+"""What this process knows about its cluster, without asking anybody. Set by its supervisor."""

@@ -97,6 +97,7 @@ class Supervisor:
             slot.end()
         if self._cluster is not None:
             self._cluster.close()
+            places.capacity = places.only_here
         self._store.close()
 
     def _add(self, slot: Slot) -> threading.Thread:

@@ -52,7 +52,7 @@ def set_up(title: str) -> None:
     st.set_page_config(page_title=f"{title} · Transfer Lab", page_icon=_ICON, layout="wide")
     people.arrive()
     st.html(_STYLE)
-    with st.container(horizontal=True, gap="small", key="navigation"):
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="navigation"):
         for path, label, icon in _PAGES:
             st.page_link(path, label=label, icon=f":material/{icon}:")
         people.sign_in()

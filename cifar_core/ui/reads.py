@@ -43,7 +43,7 @@ _RUNS_TO_ESTIMATE_FROM = 300
 _MOMENT_SECONDS = 0.3
 # What one look at a live run costs (`benchmarks/viewers.py`), what share of the processors all looks may take, half of
 # one at most, since Streamlit's work is done by one; and how many seconds may lie between two looks.
-_LOOK_CPU_SECONDS = 0.006
+_LOOK_CPU_SECONDS = 0.008
 _SHARE = min(0.15 * (os.cpu_count() or 1), 0.5)
 _PACES = (1, 2, 3, 5, 10)
 _ACTIVE = tuple(state for state in State if state.is_active)

@@ -13,6 +13,8 @@ import psutil
 
 from tests.runs.helpers import ROOT, wait_for
 
+_GIVES_UP = ("--idle-timeout", "2 minutes")  # and its machines with it, should the tests be killed
+
 
 class Machines:
     """A scheduler, and what has joined it by name."""
@@ -20,7 +22,9 @@ class Machines:
     def __init__(self, folder: Path, environment: Mapping[str, str], options: tuple[str, ...]):
         self._folder, self._environment = folder, {**os.environ, **environment}
         file = folder / "scheduler.json"
-        self._start("scheduler", "scheduler", "--scheduler-file", str(file), "--port", "0", "--no-show", *options)
+        self._start(
+            "scheduler", "scheduler", "--scheduler-file", str(file), "--port", "0", "--no-show", *_GIVES_UP, *options
+        )
         wait_for(lambda: file.exists() and file.read_text().endswith("}"), "the scheduler", 60)
         self.address = str(json.loads(file.read_text())["address"])
 

@@ -4,7 +4,6 @@ import os
 import pwd
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -19,6 +18,9 @@ import psycopg
 from tests.runs.helpers import wait_for
 
 PASSWORD = "a secret for tests"
+
+# Ends the server, at once, with the input: also when the tests were killed.
+_LEASH = ("sh", "-c", '"$@" & read -r _; kill -QUIT $!; wait', "leash")
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def running(bin: Path) -> Iterator[Server]:
         options = ("-F", "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1")
         with (folder / "log.txt").open("wb") as log:
             process = subprocess.Popen(
-                [bin / "postgres", "-D", folder / "data", *options],
+                [*_LEASH, bin / "postgres", "-D", folder / "data", *options],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=folder,
@@ -93,8 +96,7 @@ def running(bin: Path) -> Iterator[Server]:
             wait_for(lambda: _answers(server), "PostgreSQL")
             yield server
         finally:
-            process.send_signal(signal.SIGQUIT)  # "immediate": nobody wants its data any more
-            process.wait(20)
+            process.communicate(timeout=20)
 
 
 def _answers(server: Server) -> bool:
