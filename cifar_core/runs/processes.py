@@ -164,7 +164,10 @@ def _lower_priority(pid: int) -> None:
             process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
         else:
             process.nice(max(_NICE, process.nice()))
-    except psutil.Error as error:
+        # Where Linux groups processes by session, niceness counts within the group only, and the worker's is its own.
+        if (group := Path(f"/proc/{pid}/autogroup")).exists():
+            group.write_text(str(_NICE))
+    except (psutil.Error, OSError) as error:
         _LOG.info("The worker keeps its priority: %s", error)
 
 

@@ -54,6 +54,8 @@ def test_another_worker_does_not_keep_the_input_of_the_first_open(tmp_path: Path
 def test_a_worker_is_nice_and_out_of_reach_of_the_terminal(tmp_path: Path) -> None:
     worker = python("import sys; sys.stdin.read()", tmp_path)
     assert psutil.Process(worker.pid).nice() >= 10
+    group = Path(f"/proc/{worker.pid}/autogroup")
+    assert not group.exists() or group.read_text().split()[-1] == "10"
     assert os.getsid(worker.pid) == worker.pid
     worker.end(0)
 
