@@ -50,6 +50,8 @@ class Policy:
     """From the start to the first spare: its imports would slow the first page down."""
     warm_up: float = 15.0
     """Into a run before the next spare is started: its imports would slow the first steps down."""
+    warm_up_in_a_queue: float = 2.0
+    """The same while other runs wait: where they are short, most of their time would go into starting processes."""
     resumes: int = 0
     """How often an interrupted run is continued without being asked."""
 
@@ -339,11 +341,17 @@ class _Shift:
                 return State.INTERRUPTED, "The claim was lost."
             if self._store.stop_requested(self._run.id) and self._stop_is_overdue():
                 return State.STOPPED, "It did not stop by itself and was ended. Everything measured is kept."
-            if time.monotonic() - self._began > self._policy.warm_up:
+            if self._is_warm():
                 self._slot.keep()
         except (StoreError, OSError) as error:
             _LOG.error("The run %s goes on, but: %s", self._run.id, error)
         return None
+
+    def _is_warm(self) -> bool:
+        worked = time.monotonic() - self._began
+        if worked > self._policy.warm_up:
+            return True
+        return worked > self._policy.warm_up_in_a_queue and bool(self._store.runs(states=[State.QUEUED], limit=1))
 
     def _stop_is_overdue(self) -> bool:
         saving = self._store.run(self._run.id).state is State.STOPPING

@@ -140,6 +140,20 @@ def test_stopping_a_supervisor_leaves_no_process_and_tells_the_truth(
     assert store.run(waiting).state is State.QUEUED
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_next_worker_is_started_early_where_a_run_waits_for_it(
+    store: Store, supervise: Supervise, others: int
+) -> None:
+    run = submit(store, "trains")
+    supervise(dataclasses.replace(QUICK, warm_up=60, warm_up_in_a_queue=0), spare=True)
+    training(store, run)
+    for _ in range(others):
+        submit(store)
+        wait_for(lambda: len(workers()) == 2, "a spare")
+    time.sleep(3 * QUICK.heartbeat)
+    assert len(workers()) == 1 + others
+
+
 @pytest.mark.parametrize(
     ("behaviour", "reason"), [("trains", "by itself"), ("ignores everything", "stopped without a word")]
 )
