@@ -35,7 +35,8 @@ def evenly(labels: NDArray[np.int32], most: int = FOLLOWED) -> NDArray[np.int64]
 class Follow(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Reports, after each validation, what `fitted` made of the followed images among those that it is judged on.
 
-    To be made when `fitted` is compiled and before it is first evaluated: it listens in on the step of its test.
+    To be made when `fitted` is compiled and before it is first evaluated: it listens in on the step of its test, until
+    it is told to `leave`.
     """
 
     def __init__(self, reporter: Reporter, phase: int, validation: Examples, fitted: keras.Model):
@@ -49,8 +50,13 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no 
         self._places = tf.constant(places)
         self._kept = tf.Variable(tf.zeros((len(rows) + 1, fitted.output.shape[-1])), trainable=False)
         self._seen, self._is_test = tf.Variable(0, trainable=False), False
-        self._test_step, self._compute_metrics = fitted.test_step, fitted.compute_metrics
+        self._fitted, self._test_step, self._compute_metrics = fitted, fitted.test_step, fitted.compute_metrics
         fitted.test_step, fitted.compute_metrics = self._listening, self._metrics
+
+    def leave(self) -> None:
+        """Leave the model as it was: others may evaluate it."""
+        self._fitted.test_step, self._fitted.compute_metrics = self._test_step, self._compute_metrics
+        self._fitted.test_function = None
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Count epochs from 1; before the first it is epoch 0."""

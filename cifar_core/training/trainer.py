@@ -174,6 +174,7 @@ def _train_phase(
             verbose=0,
         )
     finally:  # a phase that was stopped is to show the proof of its freezing too
+        follow.leave()
         reporter.changes(index, changes(network, before, snapshot(model)))
     if stopping is not None:
         reporter.kept(index, stopping.best_epoch + 1)

@@ -26,7 +26,7 @@ def passing(request: pytest.FixtureRequest) -> Iterator[Passing]:
 
     def run(module: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "pytest", module, *same_order],
+            [sys.executable, "-m", "pytest", "-n0", module, *same_order],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -50,12 +50,12 @@ def _is_of_training(item: pytest.Item) -> bool:
 def test_training_passes_its_tests_in_processes_of_its_own(module: str, passing: Passing) -> None:
     tests = passing[module].result()
     if tests.returncode:
-        pytest.fail(f"python -m pytest {module}\n\n{tests.stdout}", pytrace=False)
+        pytest.fail(f"python -m pytest -n0 {module}\n\n{tests.stdout}", pytrace=False)
 
 
 def test_training_tests_are_not_mixed_with_others() -> None:
     mixed = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/training", "tests/experiment", "--collect-only"],
+        [sys.executable, "-m", "pytest", "-n0", "tests/training", "tests/experiment", "--collect-only"],
         cwd=ROOT,
         capture_output=True,
         text=True,
