@@ -85,7 +85,8 @@ def find_cut(model: keras.Model) -> Cut | None:
     crosses the cut anyway, for example. None when no layer with weights lies before the cut.
 
     Raises:
-        ValueError: for a model that is no graph of layers, or images of no fixed size.
+        ValueError: for a model that is no graph of layers, or images of no fixed size, and where a nested model has a
+            layer with the name of another.
     """
     if not getattr(model, "inputs", None):
         raise ValueError(
@@ -126,7 +127,12 @@ def _unnested(model: keras.Model) -> keras.Model:
     if not any(_opens(node.operation) for node in nodes):
         return model
     inputs = {id(tensor): tensor for tensor in model.inputs}
-    return _called_again((node for node in nodes if not node.is_input), inputs, model, model.name)
+    try:
+        return _called_again((node for node in nodes if not node.is_input), inputs, model, model.name)
+    except ValueError as error:  # Keras wants each name once in a model
+        raise ValueError(
+            f'"{model.name}" cannot be opened ({error}). Give layers of nested models other names.'
+        ) from error
 
 
 def _opens(layer: Any) -> bool:

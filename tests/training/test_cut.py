@@ -69,11 +69,15 @@ def _layer(kind: str, name: str, shareable: list[keras.Layer]) -> keras.Layer:
         case "add":
             return layers.Add(name=name)
         case "nested":
-            parts = [layers.Conv2D(3, 1), layers.BatchNormalization()]
-            return keras.Sequential([keras.Input((SIDE, SIDE, 3)), *parts], name=name)
+            return _nested(name, layers.BatchNormalization(name=f"{name}_last"))
         case "nested with dropout":
-            return keras.Sequential([keras.Input((SIDE, SIDE, 3)), layers.Conv2D(3, 1), layers.Dropout(0.5)], name=name)
+            return _nested(name, layers.Dropout(0.5, name=f"{name}_last"))
     return layers.Conv2D(3, 1, name=name)
+
+
+def _nested(name: str, last: keras.Layer) -> keras.Sequential:
+    first = layers.Conv2D(3, 1, name=f"{name}_first")  # names of their own: those that Keras gives may be taken
+    return keras.Sequential([keras.Input((SIDE, SIDE, 3)), first, last], name=name)
 
 
 def pixels(model: keras.Model, count: int = 3) -> np.ndarray[Any, Any]:
@@ -302,6 +306,12 @@ def test_images_of_no_fixed_size_are_refused_in_words() -> None:
     model = chain(frozen(layers.Conv2D(2, 1)), layers.Conv2D(2, 1), shape=(None, None, 3))
     with pytest.raises(ValueError, match="fixed size"):
         find_cut(model)
+
+
+def test_a_nested_layer_with_the_name_of_another_is_refused_in_words() -> None:
+    same = chain(frozen(layers.Conv2D(3, 1, name="twin")), chain(layers.Conv2D(3, 1, name="twin")))
+    with pytest.raises(ValueError, match=r'"twin" is used 2 times .* Give layers of nested models other names'):
+        find_cut(same)
 
 
 def test_a_model_that_is_no_graph_is_refused_in_words() -> None:
