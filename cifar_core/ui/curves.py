@@ -44,8 +44,10 @@ def _chart(drawn: _Drawn, measure: Measure, x: X, dark: bool, baseline: str | No
 
 
 def _in_arrow(frame: pd.DataFrame) -> bytes:
-    texts = [name for name, kind in frame.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
-    table = pyarrow.Table.from_pandas(frame.astype(dict.fromkeys(texts, "category")), preserve_index=False)
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    for place, column in enumerate(table.columns):
+        if not pyarrow.types.is_primitive(column.type):  # few texts, often repeated
+            table = table.set_column(place, table.column_names[place], column.dictionary_encode())
     sink = pyarrow.BufferOutputStream()
     with pyarrow.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
