@@ -47,11 +47,14 @@ def supervise() -> Callable[[], None]:
     from cifar_core.runs.supervisor import Policy, Supervisor
     from cifar_core.ui import reads, start  # noqa: F401
 
+    log, resumes = logging.getLogger(__name__), os.environ.get(RESUMES, "0")
+    if not resumes.isdecimal():
+        log.error('%s: expected a whole number, received "%s". Interrupted runs wait for a click.', RESUMES, resumes)
+        resumes = "0"
     try:
-        policy = Policy(resumes=int(os.environ.get(RESUMES, "0")))
-        supervisor = Supervisor(home(), policy=policy, cluster=cluster_address())
+        supervisor = Supervisor(home(), policy=Policy(resumes=int(resumes)), cluster=cluster_address())
     except StoreError as error:
-        logging.getLogger(__name__).error("Nothing will run: %s", error)
+        log.error("Nothing will run: %s", error)
         return lambda: None  # the pages say the same
     supervisor.start()
     reads.runs()  # before anybody asks: of thousands of runs, the first reading takes seconds
