@@ -17,8 +17,9 @@ import streamlit as st
 if __name__ == "__main__":  # as a page; the server imports this file, too
     from cifar_core.analysis.wording import percent, size, status
     from cifar_core.data.feature_store import FeatureStore, feature_store
+    from cifar_core.experiment import links
     from cifar_core.home import home
-    from cifar_core.ui import form, people, reads
+    from cifar_core.ui import people, reads
     from cifar_core.ui.glossary import help_for
     from cifar_core.ui.page import section, set_up, unfolded
     from cifar_core.ui.start import start
@@ -92,7 +93,7 @@ def front_door() -> None:
                 disabled=bool(reason),
                 help=reason,
             ):
-                start(form.FIRST, 0)
+                start(links.FIRST, 0)
             st.page_link("pages/1_Experiment.py", label="Choose your own", icon=":material/tune:")
     found = reads.runs()
     section("Running and waiting")

@@ -451,9 +451,10 @@ def _assignment(draws: random.Random) -> str:
 
 def _form(draws: random.Random, place: Path) -> Input:
     """The form's widgets with values that a browser could send, whatever the widget's bounds."""
+    from cifar_core.experiment import links
     from cifar_core.ui import form
 
-    values = form.fields(draws.choice([form.FIRST, *(recipe.experiment for recipe in RECIPES.values())]))
+    values = form.fields(draws.choice([links.FIRST, *(recipe.experiment for recipe in RECIPES.values())]))
     for _ in range(draws.choice((1, 2, 3))):
         name = draws.choice([name for name in values if not name.endswith(("as_loaded", "form.phases"))])
         kept = values[name]
@@ -610,10 +611,10 @@ def _visitor() -> Any:
     from streamlit.testing.v1 import AppTest
 
     from cifar_core.data.catalogue import open_images
+    from cifar_core.experiment.links import FIRST
     from cifar_core.experiment.measured import State
     from cifar_core.home import home
     from cifar_core.runs.store import Store
-    from cifar_core.ui.form import FIRST
 
     open_images(Data(name="sample"), home=home())
     store = Store(home())

@@ -23,12 +23,12 @@ from websockets.sync.client import connect
 
 from benchmarks.app import Server
 from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.measured import State
 from cifar_core.experiment.settings import apply
 from cifar_core.experiment.wording import run_name
 from cifar_core.runs.store import Store
 from cifar_core.runs.tables import epochs, phases, points, runs
-from cifar_core.ui.form import FIRST
 
 EXPERIMENTS = 2000
 EPOCHS = 5

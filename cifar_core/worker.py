@@ -35,7 +35,6 @@ os.environ.update(limits.settings_for_threads())
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from cifar_core import events
 from cifar_core.analysis import replay
@@ -49,7 +48,7 @@ from cifar_core.data.feature_store import feature_store
 from cifar_core.data.weights import weights_file
 from cifar_core.experiment.beginning import beginning, source_phases
 from cifar_core.experiment.experiment import Experiment, InitialWeights, Phase
-from cifar_core.experiment.measured import MODEL, Before, Epoch, LayerChange, Point, Progress, Run, State
+from cifar_core.experiment.measured import MODEL, Before, Epoch, LayerChange, Moment, Point, Progress, Run, State
 from cifar_core.experiment.settings import changed
 from cifar_core.experiment.wording import output_names
 from cifar_core.runs.errors import ClaimLost, StoreError, UnknownRun
@@ -361,16 +360,9 @@ class Job:
         self.store.add_epoch(self.id, self.owner, phase, epoch)
         events.note(self.folder, "epoch", phase=phase, **asdict(epoch))
 
-    def followed(
-        self,
-        phase: int,
-        epoch: int,
-        images: NDArray[np.int64],
-        labels: NDArray[np.int32],
-        probabilities: NDArray[np.float32],
-    ) -> None:
+    def followed(self, moment: Moment) -> None:
         """What the network makes of a few validation images, after an epoch or before the first."""
-        replay.append(self.folder / replay.FILE, phase, epoch, images, labels, probabilities)
+        replay.append(self.folder / replay.FILE, moment)
 
     def changes(self, phase: int, changes: list[LayerChange]) -> None:
         """How far a finished phase moved each layer."""

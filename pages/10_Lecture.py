@@ -6,6 +6,7 @@ Without a key or a lecture in its address, the page makes the two links.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -123,14 +124,7 @@ def choose(query: Query) -> None:
     )
     type_ = left.slider("Type, percent", lectures.LEAST_TYPE, lectures.MOST_TYPE, look.type, 10, key="lecture.type")
     with right:
-        speed = st.segmented_control(
-            "Speed of replays",
-            list(SPEED_NAMES),
-            format_func=SPEED_NAMES.__getitem__,
-            default=look.speed,
-            required=True,
-            key="lecture.speed",
-        )
+        speed = choose_speed("Speed of replays", look, key="lecture.speed")
     look = Look(title.strip() or lectures.TITLE, type_, tuple(hidden), speed)
     if "lecture.key" not in state:
         state["lecture.key"] = links.lecture_links({})[0]["key"][0]
@@ -156,6 +150,20 @@ def choose(query: Query) -> None:
                 "“localhost” is this computer alone. Open this page under the computer's name or address in the "
                 "hall's network, and both links follow."
             )
+
+
+def choose_speed(label: str, look: Look, *, key: str, **options: Any) -> str:
+    """How fast a recording is shown."""
+    chosen: str = st.segmented_control(
+        label,
+        list(SPEED_NAMES),
+        format_func=SPEED_NAMES.__getitem__,
+        default=look.speed,
+        required=True,
+        key=key,
+        **options,
+    )
+    return chosen
 
 
 def standing_of(shown: Subject, subject: Query) -> None:
@@ -426,12 +434,9 @@ def curve_controls(lecture: Lecture, standing: Standing, subject: Subject, look:
         length = recording.length(racers_of(found))
         now, playback = time.monotonic(), standing.playback
         plays = playback.plays(now, length)
-        speed = st.segmented_control(
+        speed = choose_speed(
             "Speed",
-            list(SPEED_NAMES),
-            format_func=SPEED_NAMES.__getitem__,
-            default=look.speed,
-            required=True,
+            look,
             key="lecture.speed_now",
             on_change=change_speed,
             args=(lecture, length),
@@ -485,8 +490,10 @@ def change_speed(lecture: Lecture, length: float) -> None:
 
 def train(lecture: Lecture, subject: Subject) -> None:
     """Queue every experiment once more, and show those runs; a second click finds them at work."""
-    standing, known = lecture.standing, {run.id: run for run in reads.store().runs(archived=True)}
-    if standing is None or any(not known[id].state.is_finished for _, id in standing.live if id in known):
+    standing = lecture.standing
+    if standing is None:
+        return
+    if any(not run.state.is_finished for run in reads.store().runs(archived=True, ids=[id for _, id in standing.live])):
         return
     seeds = {title: min(runs, default=0) for title, runs in subject.recorded().items()}
     live = []

@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cifar_core.data.weights import imagenet_file
+from cifar_core.experiment import links
 from cifar_core.experiment.backbones import BACKBONES, Backbone
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.pixels import PIXEL_SCALES
@@ -362,7 +363,7 @@ beginning, ready = st.columns([2, 3], gap="large")
 beginning.selectbox(
     "Start from",
     form.STARTS,
-    format_func=lambda name: "Your own" if name == form.SCRATCH else RECIPES[name].title,
+    format_func=lambda name: "Your own" if name == links.SCRATCH else RECIPES[name].title,
     key="form.start",
     on_change=form_state.restart,
     help="A recipe is a published experiment: its settings, and what its authors reported.",

@@ -11,9 +11,11 @@ from cifar_core.analysis import race, starting_networks, transfer_map
 from cifar_core.analysis.comparison import other_machines
 from cifar_core.analysis.estimate import in_words
 from cifar_core.analysis.history import Measured
+from cifar_core.analysis.linked import MOST_SEEDS, SEEDS, USUAL
 from cifar_core.analysis.plan import Plan, estimate, groups
 from cifar_core.analysis.wording import count, duration, status
 from cifar_core.data.weights import imagenet_file
+from cifar_core.experiment import links
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.measured import Run, State
@@ -25,7 +27,7 @@ from cifar_core.experiment.transfer_map import TransferMap, depths
 from cifar_core.experiment.wording import class_list
 from cifar_core.home import home
 from cifar_core.runs import inspect
-from cifar_core.ui import form, people, reads
+from cifar_core.ui import people, reads
 from cifar_core.ui.export import as_svg
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, section, set_up
@@ -36,7 +38,6 @@ from cifar_core.ui.text import plain
 set_up("Plan")
 SAMPLE, FORM, LINK = "sample", "form", "link"
 VIEWS = {"strategies": "Strategies", "map": "Transfer map", "guess": "A guess first"}
-USUAL = ("head", "last-block", "everything", "gradual", "lp-ft", "scratch")
 MOST_COMPARED = 8
 MOST_GUESSED = 12
 state, query = st.session_state, st.query_params
@@ -46,7 +47,7 @@ Found = dict[str, dict[int, Run]]
 
 def bases() -> dict[str, Experiment]:
     """What a plan can be made of: the sample experiment, the form's settings, a link's, and the recipes."""
-    known = {SAMPLE: form.FIRST}
+    known = {SAMPLE: links.FIRST}
     if "form.shown" in state:
         known[FORM] = state["form.shown"][1]
     if "plan.linked" in state:
@@ -70,7 +71,7 @@ def open_link() -> None:
     base, sample = (FORM if "form.shown" in state else SAMPLE), False
     if link.get("start") or link.get("set"):
         try:
-            _, linked, _ = form.read_link(query.get("start", ""), query.get_all("set"), "")
+            _, linked, _ = links.read_link(query.get("start", ""), query.get_all("set"), "")
         except ExperimentError as error:
             st.error(f"This link does not open a plan. {plain(str(error))}", icon=":material/link_off:")
         else:
@@ -85,7 +86,7 @@ def open_link() -> None:
         refuse_others("strategies", name, STRATEGIES)
     refuse_others("view", query.get("view", "strategies"), VIEWS)
     state["plan.new"] = True
-    state.update({"plan.base": base, "plan.sample": sample, "plan.seeds": whole("seeds", 3, 20)})
+    state.update({"plan.base": base, "plan.sample": sample, "plan.seeds": whole("seeds", SEEDS, MOST_SEEDS)})
     state.update({f"plan.on.{name}": name in chosen for name in STRATEGIES})
     state.update({"plan.last": whole("last", 0, 10_000) or None, "plan.block": query.get("block")})
     state.update({"plan.baseline": query.get("baseline"), "plan.epochs": whole("epochs", 0, 10_000) or None})
@@ -135,7 +136,7 @@ def choose_base() -> Experiment:
         )
         base = on_sample(base) if state["plan.sample"] else base
     right.number_input(
-        "Seeds", 1, 20, key="plan.seeds", help="Each experiment is run with so many seeds: how much is luck?"
+        "Seeds", 1, MOST_SEEDS, key="plan.seeds", help="Each experiment is run with so many seeds: how much is luck?"
     )
     source, target = (class_list(base, classes) for classes in (base.split.source, base.split.target))
     st.caption(plain(f"{base.backbone_row.title} on {base.dataset.title}: {source} (A, source) → {target} (B, target)"))
@@ -145,7 +146,7 @@ def choose_base() -> Experiment:
 def remember(base: Experiment, **own: Any) -> None:
     """Put the plan into the page's address, so that a reload or another device shows it again."""
     name = state["plan.base"]
-    parameters: dict[str, Any] = form.link(name if name in RECIPES else form.SCRATCH, base, 0)
+    parameters: dict[str, Any] = links.link(name if name in RECIPES else links.SCRATCH, base, 0)
     parameters |= {"view": [*people.carried().get("view", ()), state["plan.view"]], "seeds": str(state["plan.seeds"])}
     parameters |= {name: str(value) for name, value in own.items() if value}
     query.from_dict(parameters)

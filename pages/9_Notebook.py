@@ -7,8 +7,9 @@ import streamlit as st
 from cifar_core.analysis.exports import to_csv
 from cifar_core.analysis.labels import SEPARATOR, labels
 from cifar_core.analysis.notebook import Entry, changed, entries, outcome, table, to_markdown, what_goes
+from cifar_core.experiment import links
 from cifar_core.experiment.measured import Run
-from cifar_core.ui import form, people, reads
+from cifar_core.ui import people, reads
 from cifar_core.ui.page import set_up
 from cifar_core.ui.text import plain
 
@@ -112,7 +113,7 @@ def keep_house(picked: Sequence[Run]) -> None:
         )
     if st.button("Open in the form", icon=":material/edit:", disabled=len(picked) != 1):
         (run,) = picked
-        st.switch_page("pages/1_Experiment.py", query_params=form.link(form.SCRATCH, run.experiment, run.seed))
+        st.switch_page("pages/1_Experiment.py", query_params=links.link(links.SCRATCH, run.experiment, run.seed))
     if st.button("Compare", icon=":material/compare_arrows:", disabled=not 2 <= len(picked) <= 8):
         st.switch_page("pages/4_Compare.py", query_params={"runs": ",".join(run.id for run in picked)})
     ended = any(run.state.is_finished for run in picked) and not reason

@@ -13,12 +13,12 @@ from cifar_core.analysis.predictions import Predictions
 from cifar_core.data.arrays import open_arrays
 from cifar_core.data.sample import VERSION
 from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.measured import Before, Epoch, LayerChange, Point, Progress, State
 from cifar_core.experiment.recipes import recipe
 from cifar_core.experiment.settings import apply
 from cifar_core.experiment.wording import run_name
 from cifar_core.runs.store import Store
-from cifar_core.ui.form import FIRST
 
 FOR_EVER = 1e9
 IMAGES = 200

@@ -6,11 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cifar_core.analysis import colours
-from cifar_core.analysis.curves import Measure, X
+from cifar_core.analysis.curves import X_TITLES, Measure, X
 from cifar_core.analysis.figures import figure_of
 from cifar_core.analysis.history import Measured, epoch_rows
 
-_X_TITLES: dict[X, str] = {"epoch": "epoch", "seconds": "seconds of training", "images": "training images seen"}
 _SEEN_THROUGH = (0.16, 0.22)  # bands, on light and on dark
 
 
@@ -99,7 +98,7 @@ def figure(
             )
     one_below_the_other = {"orientation": "h", "entrywidthmode": "fraction", "entrywidth": 1.0, "font": {"size": 12}}
     drawn.update_layout(legend=one_below_the_other | {"y": 1.02, "yanchor": "bottom", "x": 0})
-    drawn.update_xaxes(title_text=_X_TITLES[x], rangemode="tozero")
+    drawn.update_xaxes(title_text=X_TITLES[x], rangemode="tozero")
     drawn.update_yaxes(range=[0, 100] if measure == "accuracy" else None, rangemode="tozero")
     drawn.update_yaxes(title_text=f"validation {measure}" + (", %" if measure == "accuracy" else ""))
     return drawn

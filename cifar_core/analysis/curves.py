@@ -28,7 +28,7 @@ ZOOM_HINT = "Ctrl and the wheel (or a pinch) zoom, dragging moves, a double clic
 # pixels
 _LEGEND_LINE = 22
 
-_X_TITLES = {"epoch": "epoch", "seconds": "seconds of training", "images": "training images seen"}
+X_TITLES = {"epoch": "epoch", "seconds": "seconds of training", "images": "training images seen"}
 # what a line shows: the beginning of its column's name
 _ROLES = {"training": "", "validation": "val_"}
 
@@ -116,7 +116,7 @@ def live_chart(
     x_axis = {
         "field": "x",
         "type": "quantitative",
-        "title": _X_TITLES[x],
+        "title": X_TITLES[x],
         "scale": {"domain": [0, planned], "nice": False} if x == "epoch" else {"zero": True, "nice": False},
         "axis": {
             "format": ",~s" if x == "images" else ",~f",

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cifar_core.analysis import wording
 from cifar_core.analysis.comparison import same_test_images
-from cifar_core.analysis.labels import SEPARATOR, titles
+from cifar_core.analysis.labels import SEPARATOR, titles, without_seed
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.verdict import Group
 from cifar_core.experiment.beginning import fingerprint
@@ -110,7 +110,7 @@ def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group
     firsts: dict[tuple[str, str], Run] = {}
     for run in chosen:
         if _is_tested(run):
-            firsts.setdefault(_kind(run), _without_seed(run))
+            firsts.setdefault(_kind(run), replace(run, name=without_seed(run.name)))
     names = titles(list(firsts.values()))
     members: dict[tuple[str, str], dict[int, Run]] = {kind: {} for kind in firsts}
     for run in sorted(every, key=lambda run: run.created):
@@ -132,11 +132,6 @@ def _is_tested(run: Run) -> bool:
 def _kind(run: Run) -> tuple[str, str]:
     """What runs of one group share: all that is trained, and the images."""
     return fingerprint(run.experiment), str(run.environment.get("fingerprint"))
-
-
-def _without_seed(run: Run) -> Run:
-    parts = [part for part in run.name.split(SEPARATOR) if not part.startswith("seed ")]
-    return replace(run, name=SEPARATOR.join(parts) or run.name)
 
 
 def against(group: Group, base: Group, predictions: Mapping[str, Predictions]) -> Against | None:

@@ -50,6 +50,12 @@ def titles(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
+def without_seed(title: str) -> str:
+    """Return a title without the part that names the seed; the whole of it where there is no other part."""
+    parts = title.split(SEPARATOR)
+    return SEPARATOR.join([part for part in parts if not part.startswith("seed ")] or parts)
+
+
 def chance(run: Run, phase: int) -> float:
     """Return the accuracy of guessing among the classes that the phase (from 0) trains on."""
     return 1 / len(run.experiment.classes_of(run.experiment.phases[phase]))

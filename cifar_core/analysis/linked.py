@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cifar_core.analysis import transfer_map
-from cifar_core.analysis.labels import SEPARATOR, titles
+from cifar_core.analysis.labels import SEPARATOR, titles, without_seed
 from cifar_core.analysis.plan import Plan
 from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.links import Query, first, linked, whole
@@ -51,13 +51,8 @@ def by_experiment(runs: Sequence[Run]) -> dict[str, dict[int, Run]]:
     for run in runs:
         alike.setdefault(fingerprint(run.experiment), []).append(run)
     names = titles([members[0] for members in alike.values()])
-    found = {_without_seed(names[members[0].id]): members for members in alike.values()}
+    found = {without_seed(names[members[0].id]): members for members in alike.values()}
     return {
         title: {run.seed: replace(run, name=f"{title}{SEPARATOR}seed {run.seed}") for run in members}
         for title, members in found.items()
     }
-
-
-def _without_seed(title: str) -> str:
-    parts = title.split(SEPARATOR)
-    return SEPARATOR.join([part for part in parts if not part.startswith("seed ")] or parts)

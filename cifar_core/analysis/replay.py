@@ -6,20 +6,19 @@ probabilities in half precision.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from cifar_core.analysis import colours, wording
 from cifar_core.analysis.figures import figure_of
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.measured import Moment
 from cifar_core.experiment.wording import output_names
 
 FILE = "epochs.npy"
@@ -28,35 +27,14 @@ _MOST_LINES = 24  # classes; of more, single lines cannot be followed
 _DASHES = ("solid", "dash", "dot")
 
 
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """The end of an epoch of a phase (from 0), or what was before any step of the phase: epoch 0.
-
-    `images` (n,) are places in the split, `labels` (n,) the right outputs, `probabilities` float16 (n, outputs).
-    """
-
-    phase: int
-    epoch: int
-    images: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    probabilities: NDArray[np.float16]
-
-
-def append(
-    path: Path,
-    phase: int,
-    epoch: int,
-    images: NDArray[np.int64],
-    labels: NDArray[np.int32],
-    probabilities: NDArray[np.float32],
-) -> None:
+def append(path: Path, moment: Moment) -> None:
     """Add a moment to a file, in one write. One that is there already is replaced by it: the last counts.
 
     Raises:
         OSError: as the file system says.
     """
     with path.open("ab") as file:
-        file.write(_table(phase, epoch, images, labels, probabilities))
+        file.write(_table(moment))
 
 
 def cut(path: Path, phase: int, epoch: int) -> None:
@@ -68,8 +46,7 @@ def cut(path: Path, phase: int, epoch: int) -> None:
     kept = [each for each in read(path) if each.phase < phase or (each.phase == phase and each.epoch <= epoch > 0)]
     if path.exists():
         part = path.with_name(f"part-{path.name}")
-        tables = [_table(each.phase, each.epoch, each.images, each.labels, each.probabilities) for each in kept]
-        part.write_bytes(b"".join(tables))
+        part.write_bytes(b"".join(map(_table, kept)))
         part.replace(path)
 
 
@@ -82,10 +59,10 @@ def read(path: Path) -> tuple[Moment, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
-def _table(phase: int, epoch: int, images: NDArray[Any], labels: NDArray[Any], probabilities: NDArray[Any]) -> bytes:
+def _table(moment: Moment) -> bytes:
     columns = [("phase", "<i2"), ("epoch", "<i4"), ("image", "<i4"), ("label", "<i2")]
-    table = np.zeros(len(images), [*columns, ("probabilities", "<f2", probabilities.shape[1:])])
-    values = (phase, epoch, images, labels, probabilities)
+    table = np.zeros(len(moment.images), [*columns, ("probabilities", "<f2", moment.probabilities.shape[1:])])
+    values = (moment.phase, moment.epoch, moment.images, moment.labels, moment.probabilities)
     for column, each in zip(table.dtype.names or (), values, strict=True):
         table[column] = each
     file = BytesIO()
@@ -113,7 +90,7 @@ def _moments(file: BinaryIO) -> Iterator[Moment]:
 def predictions(moment: Moment, experiment: Experiment) -> Predictions:
     """Return what the network made of the images at a moment, as all predictions are."""
     names = output_names(experiment, moment.phase)
-    return Predictions(moment.probabilities.astype(np.float32), moment.labels, moment.images, names)
+    return Predictions(moment.probabilities.astype(np.float32), moment.labels.astype(np.int64), moment.images, names)
 
 
 def title(moment: Moment, experiment: Experiment) -> str:

@@ -187,8 +187,9 @@ def agreement(found: pd.DataFrame) -> str:
     guessed, came = (both[name].rank().to_numpy() for name in ("logme", "accuracy"))
     if not np.ptp(guessed) or not np.ptp(came):
         return f"All {n} guesses or outcomes are equal: they rank nothing."
-    ranks = f"Spearman's rank correlation of guess and outcome is {_signed(_correlation(guessed, came))} (n = {n})"
-    if _correlation(guessed, came) <= 0:
+    correlation = _correlation(guessed, came)
+    ranks = f"Spearman's rank correlation of guess and outcome is {wording.number(correlation, 2)} (n = {n})"
+    if correlation <= 0:
         return f"{ranks}: here the guess did not rank the networks as they turned out."
     likely = _by_shuffling(guessed, came)
     return f"{ranks}; shuffled at random, ranks would agree so well {in_tries(likely)}: " + (
@@ -211,10 +212,6 @@ def _by_shuffling(guessed: NDArray[Any], came: NDArray[Any]) -> float:
     return float((products >= came @ (guessed - guessed.mean()) - 1e-9).mean())
 
 
-def _signed(value: float, decimals: int = 2) -> str:
-    return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
-
-
 def guess_figure(found: pd.DataFrame, *, dark: bool = False) -> go.Figure:
     """Draw the LogME of each starting network of `table`, the best first."""
     names = [f"{number}. {title}" for number, title in enumerate(found["title"], 1)]
@@ -227,7 +224,7 @@ def guess_figure(found: pd.DataFrame, *, dark: bool = False) -> go.Figure:
         y=names,
         base=left,
         x=(found["logme"] - left).tolist(),
-        text=[f"<b>{_signed(value, 3)}</b>" for value in found["logme"]],
+        text=[f"<b>{wording.number(value, 3)}</b>" for value in found["logme"]],
         textposition="inside",
         insidetextanchor="start",
         textfont={"size": 13, "color": colours.readable_on(hue)},

@@ -6,6 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cifar_core.experiment.experiment import Experiment
 
 MODEL = "model.keras"
@@ -82,6 +85,20 @@ class Before:
     val_loss: float
     val_accuracy: float
     at: float
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What the network made of a few images at the end of an epoch of a phase (from 0), or before its steps: epoch 0.
+
+    `images` (n,) are places in the split, `labels` (n,) the right outputs, `probabilities` (n, outputs).
+    """
+
+    phase: int
+    epoch: int
+    images: NDArray[np.int64]
+    labels: NDArray[np.integer[Any]]
+    probabilities: NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

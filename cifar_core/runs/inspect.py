@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,17 +157,13 @@ def step_costs(
     """
     answer = _ask("step costs", home, {"run": run}, seconds, command)
     found = StepCosts(**{name: each.item() for name, each in answer.items()})
-    with contextlib.suppress(OSError):  # it is shown, even if it cannot be kept
-        (home / "runs" / run / STEP_COSTS).write_text(json.dumps(asdict(found)), encoding="utf-8")
+    _keep(home / "runs" / run / STEP_COSTS, found)
     return found
 
 
 def kept_step_costs(home: Path, run: str) -> StepCosts | None:
     """Return what was measured of a run's steps before, or None."""
-    try:
-        return StepCosts(**json.loads((home / "runs" / run / STEP_COSTS).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None  # to be asked again
+    return _kept(StepCosts, home / "runs" / run / STEP_COSTS)
 
 
 @dataclass(frozen=True)
@@ -209,15 +205,14 @@ def guesses(
     """
     question = {"experiment": experiment.to_json(), "layer": layer, "starts": [list(start) for start in starts]}
     answer = _ask("guess", home, question, seconds, command)
+    with contextlib.suppress(OSError):
+        (home / "guesses").mkdir(parents=True, exist_ok=True)
     found = {}
     for place, start in enumerate(starts):
         own = {name.removeprefix(f"{place}/"): each for name, each in answer.items() if name.startswith(f"{place}/")}
         found[start] = Guess(**{name: each.item() for name, each in own.items()})
         if not found[start].error:
-            with contextlib.suppress(OSError):  # it is shown, even if it cannot be kept
-                path = _guess_path(home, experiment, fingerprint, layer, start)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(asdict(found[start])), encoding="utf-8")
+            _keep(_guess_path(home, experiment, fingerprint, layer, start), found[start])
     return found
 
 
@@ -225,12 +220,8 @@ def kept_guesses(
     home: Path, experiment: Experiment, fingerprint: str, layer: str, starts: Sequence[Start]
 ) -> dict[Start, Guess]:
     """Return those of `guesses` that were made before."""
-    found = {}
-    for start in starts:
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            path = _guess_path(home, experiment, fingerprint, layer, start)
-            found[start] = Guess(**json.loads(path.read_text(encoding="utf-8")))
-    return found
+    kept = {start: _kept(Guess, _guess_path(home, experiment, fingerprint, layer, start)) for start in starts}
+    return {start: guess for start, guess in kept.items() if guess is not None}
 
 
 def _guess_path(home: Path, experiment: Experiment, fingerprint: str, layer: str, start: Start) -> Path:
@@ -238,6 +229,21 @@ def _guess_path(home: Path, experiment: Experiment, fingerprint: str, layer: str
     data, validation = (each.model_dump(mode="json") for each in (experiment.data, experiment.validation))
     decides = [start, layer, fingerprint, data["per_class"], validation, sorted(experiment.split.target)]
     return home / "guesses" / f"{hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]}.json"
+
+
+def _keep(path: Path, found: Guess | StepCosts) -> None:
+    with contextlib.suppress(OSError):  # it is shown, even if it cannot be kept
+        path.write_text(json.dumps(asdict(found)), encoding="utf-8")
+
+
+_Found = TypeVar("_Found", Guess, StepCosts)
+
+
+def _kept(kind: type[_Found], path: Path) -> _Found | None:
+    try:
+        return kind(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # to be asked again
 
 
 def _look(answer: dict[str, NDArray[Any]], prefix: str) -> Look:

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.measured import Before, Epoch, LayerChange, Point, Progress
+from cifar_core.experiment.measured import Before, Epoch, LayerChange, Moment, Point, Progress
 from cifar_core.training.feeding import Shuffled
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.networks import reset_random_layers
@@ -39,18 +37,8 @@ class Reporter(Protocol):
     def epoch(self, phase: int, epoch: Epoch) -> None:
         """An epoch has ended."""
 
-    def followed(
-        self,
-        phase: int,
-        epoch: int,
-        images: NDArray[np.int64],
-        labels: NDArray[np.int32],
-        probabilities: NDArray[np.float32],
-    ) -> None:
-        """What the network makes of a few validation images, (n, outputs), after an epoch; epoch 0 is before any step.
-
-        `images` (n,) are their places in their split, `labels` (n,) the right outputs.
-        """
+    def followed(self, moment: Moment) -> None:
+        """What the network makes of a few validation images, after an epoch or before the first."""
 
     def changes(self, phase: int, changes: list[LayerChange]) -> None:
         """How far a finished phase moved each layer."""

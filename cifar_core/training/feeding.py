@@ -79,8 +79,7 @@ class Shuffled:
     def __init__(self, examples: Examples, phase: Phase, outputs: int):
         self._order = tf.Variable(np.arange(len(examples)), trainable=False)
         self._augmenting = tf.Variable(np.int64(0), trainable=False)
-        self._rows, self._first_rows = tf.Variable(examples.rows, trainable=False), examples.rows
-        self._copies, self._distance = examples.copies, examples.values[0].shape[0] // max(1, examples.copies)
+        self._examples, self._rows = examples, tf.Variable(examples.rows, trainable=False)
         weights = _balanced(examples.labels.numpy(), outputs) if phase.class_weights == "balanced" else None
 
         def prepared(step: tf.Tensor, images: Any, labels: tf.Tensor) -> tuple[Any, ...]:
@@ -101,9 +100,9 @@ class Shuffled:
         generator = np.random.default_rng(stream(seed, "order", phase, epoch))
         self._order.assign(generator.permutation(self.images))
         self._augmenting.assign(stream(seed, "augment", phase, epoch))
-        if self._copies > 1:
-            drawn = np.random.default_rng(stream(seed, "copies", phase, epoch)).integers(0, self._copies, self.images)
-            self._rows.assign(self._first_rows + drawn * self._distance)
+        if (copies := self._examples.copies) > 1:
+            drawn = np.random.default_rng(stream(seed, "copies", phase, epoch)).integers(0, copies, self.images)
+            self._rows.assign(self._examples.rows + drawn * (self._examples.values[0].shape[0] // copies))
 
 
 def feed(experiment: Experiment, phase: int, images: Images, seed: int) -> Feed:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from cifar_core.experiment.measured import Moment
 from cifar_core.training.callbacks import Reporter
 from cifar_core.training.feeding import Examples
 
@@ -70,7 +71,7 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no 
         """Report, unless the training diverged, which is told elsewhere."""
         probabilities = self._kept.numpy()[:-1]
         if np.isfinite(probabilities).all():
-            self._reporter.followed(self._phase, self._epoch, self._images, self._labels, probabilities)
+            self._reporter.followed(Moment(self._phase, self._epoch, self._images, self._labels, probabilities))
 
     def _listening(self, data: Any) -> Any:
         """Do the step of a test, whose metrics are told the probabilities; training has metrics too."""

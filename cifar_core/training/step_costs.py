@@ -30,16 +30,16 @@ def step_costs(model: keras.Model, experiment: Experiment, phase: int, feed: Fee
     one_hot = network.outputs if settings.learns_one_hot else None
     judged = feed.validation.in_order(one_hot=one_hot).take(1)
 
-    def frozen(every_layer_trains: bool) -> tuple[float, float, int]:
+    def measured(every_layer_trains: bool) -> tuple[float, float, int]:
         for layer in network.layers:
             model.get_layer(layer.name).trainable = every_layer_trains or layer.trainable
         compile_for(settings, network, model, together)
         steps, count = _seconds(lambda: model.fit(several, shuffle=False, verbose=0))
         return steps / together, _seconds(_updates(model))[0], count * together
 
-    step, update, count = frozen(every_layer_trains=False)
+    step, update, count = measured(every_layer_trains=False)
     evaluating, _ = _seconds(lambda: model.evaluate(judged, verbose=0))
-    step_of_all, update_of_all, count_of_all = frozen(every_layer_trains=True)
+    step_of_all, update_of_all, count_of_all = measured(every_layer_trains=True)
     return StepCosts(
         step=step,
         step_of_all=step_of_all,

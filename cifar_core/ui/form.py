@@ -14,11 +14,7 @@ from cifar_core.experiment.backbones import Backbone
 from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data, EarlyStopping, Experiment, Head, Phase
 from cifar_core.experiment.layers import Dense, Dropout, Layer
-from cifar_core.experiment.links import FIRST as FIRST
-from cifar_core.experiment.links import SCRATCH as SCRATCH
-from cifar_core.experiment.links import link as link
-from cifar_core.experiment.links import read_link as read_link
-from cifar_core.experiment.links import start_from as start_from
+from cifar_core.experiment.links import SCRATCH
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError, Record, shown
 from cifar_core.experiment.schedules import Constant, Cosine, Exponential, Milestone, Plateau, Schedule, Steps

@@ -4,6 +4,7 @@ from itertools import count
 
 import streamlit as st
 
+from cifar_core.experiment import links
 from cifar_core.experiment.applications import BaseLayer
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Data, Experiment
@@ -29,16 +30,16 @@ def open_form() -> None:
             state.setdefault(key, value)
         return
     try:
-        fill(*form.read_link(*opened))
+        fill(*links.read_link(*opened))
     except ExperimentError as error:
         st.error(f"This link does not open an experiment. {plain(str(error))}", icon=":material/link_off:")
-        fill(form.SCRATCH, form.FIRST, 0)
+        fill(links.SCRATCH, links.FIRST, 0)
 
 
 def remember(experiment: Experiment, seed: int) -> None:
     """Keep the form's settings for a return to this page, and in its link."""
     start = state["form.start"]
-    parameters = form.link(start, experiment, seed)
+    parameters = links.link(start, experiment, seed)
     state["form.shown"] = start, experiment, seed
     state["form.link"] = start, tuple(parameters.get("set", ())), str(parameters.get("seed", ""))
     st.query_params.from_dict(parameters | people.carried())
@@ -46,7 +47,7 @@ def remember(experiment: Experiment, seed: int) -> None:
 
 def restart() -> None:
     """Fill the form from the chosen start; without CIFAR-10 on this computer, on the sample."""
-    experiment = form.start_from(state["form.start"])
+    experiment = links.start_from(state["form.start"])
     if reads.where_images_are(experiment.data) is None:
         experiment = experiment.model_copy(update={"data": Data(name="sample")})
     fill(state["form.start"], experiment, state["form.seed"])
@@ -75,7 +76,7 @@ def open_file() -> None:
     if (uploaded := state["form.file"]) is None:
         return
     try:
-        fill(form.SCRATCH, Experiment.parse_json(uploaded.getvalue()), state["form.seed"])
+        fill(links.SCRATCH, Experiment.parse_json(uploaded.getvalue()), state["form.seed"])
     except ExperimentError as error:
         state["form.file_problem"] = f"{uploaded.name} does not hold an experiment. {error}"
 

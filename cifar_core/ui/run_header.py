@@ -7,10 +7,11 @@ import streamlit as st
 from cifar_core.analysis.labels import labels
 from cifar_core.analysis.wording import status
 from cifar_core.data.folders import shortened
+from cifar_core.experiment import links
 from cifar_core.experiment.measured import Run
 from cifar_core.experiment.wording import how_it_trains, initial_weights, network_input
 from cifar_core.runs.errors import StoreError, UnknownRun
-from cifar_core.ui import form, people, reads
+from cifar_core.ui import people, reads
 from cifar_core.ui.network_picture import network_picture, show_layers
 from cifar_core.ui.page import unfolded
 from cifar_core.ui.text import plain
@@ -110,5 +111,5 @@ def edit_link(run: Run) -> None:
         "pages/1_Experiment.py",
         label="Open these settings in the form",
         icon=":material/edit:",
-        query_params=form.link(form.SCRATCH, run.experiment, run.seed),
+        query_params=links.link(links.SCRATCH, run.experiment, run.seed),
     )

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cifar_core.analysis.replay import (
-    Moment,
     accuracies,
     accuracy_lines,
     append,
@@ -17,6 +16,7 @@ from cifar_core.analysis.replay import (
     title,
 )
 from cifar_core.experiment.experiment import ClassSplit, Experiment, Head
+from cifar_core.experiment.measured import Moment
 from tests.analysis.made_up import HEAD_ONLY, SCRATCH
 
 NEW_HEAD = HEAD_ONLY.model_copy(update={"head": Head()})
@@ -27,7 +27,7 @@ def write(path: Path, *moments: tuple[int, int], outputs: int = 3, n: int = 6) -
     for phase, epoch in moments:
         random = np.random.default_rng(10 * phase + epoch)
         probabilities = random.dirichlet(np.ones(outputs), n).astype(np.float32)
-        append(path, phase, epoch, np.arange(n) + 40_000, (np.arange(n) % 2).astype(np.int32), probabilities)
+        append(path, Moment(phase, epoch, np.arange(n) + 40_000, (np.arange(n) % 2).astype(np.int32), probabilities))
 
 
 def keys(path: Path) -> list[tuple[int, int]]:
@@ -37,7 +37,7 @@ def keys(path: Path) -> list[tuple[int, int]]:
 def test_what_is_appended_is_read_back_in_half_precision(tmp_path: Path) -> None:
     path = tmp_path / "epochs.npy"
     probabilities = np.array([[0.9, 0.1], [0.25, 0.75]], np.float32)
-    append(path, 1, 3, np.array([70_000, 2]), np.array([1, 0], np.int32), probabilities)
+    append(path, Moment(1, 3, np.array([70_000, 2]), np.array([1, 0], np.int32), probabilities))
     (moment,) = read(path)
     assert (moment.phase, moment.epoch, moment.images.tolist(), moment.labels.tolist()) == (1, 3, [70_000, 2], [1, 0])
     assert moment.probabilities.dtype == np.float16
@@ -47,7 +47,7 @@ def test_what_is_appended_is_read_back_in_half_precision(tmp_path: Path) -> None
 def test_moments_are_in_order_and_the_last_of_two_counts(tmp_path: Path) -> None:
     path = tmp_path / "epochs.npy"
     write(path, (0, 0), (1, 1), (0, 1))
-    append(path, 1, 1, np.arange(2), np.zeros(2, np.int32), np.full((2, 3), 0.5, np.float32))
+    append(path, Moment(1, 1, np.arange(2), np.zeros(2, np.int32), np.full((2, 3), 0.5, np.float32)))
     assert keys(path) == [(0, 0), (0, 1), (1, 1)]
     assert (read(path)[-1].probabilities == 0.5).all()
 

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from cifar_core.__main__ import main
+from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.settings import apply
 from cifar_core.runs.store import Store
-from cifar_core.ui.form import FIRST
 from tests.filled_store import finished
 from tests.pages.app import App
 

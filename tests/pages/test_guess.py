@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.settings import apply
 from cifar_core.runs import inspect
 from cifar_core.runs.store import Store
-from cifar_core.ui.form import FIRST
 from tests.filled_store import HEAD_ONLY, finished
 from tests.pages.app import App
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from cifar_core.experiment import links
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
 from cifar_core.runs.store import Store
-from cifar_core.ui import form
 from tests.filled_store import finished
 from tests.pages.app import App
 
@@ -36,10 +36,10 @@ CHANGES = {
 @pytest.mark.parametrize("changed", CHANGES)
 def test_a_link_reopens_exactly_its_form(app: App, changed: str) -> None:
     meant = apply(RECIPES["a-ft1"].experiment, CHANGES[changed])
-    link = form.link("a-ft1", meant, 3)
+    link = links.link("a-ft1", meant, 3)
     app.open("Experiment", **link)
     assert not app.test.error, app.test.error
-    assert form.read_link(*sent(app)) == ("a-ft1", meant, 3)
+    assert links.read_link(*sent(app)) == ("a-ft1", meant, 3)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from cifar_core.experiment.links import FIRST
 from cifar_core.runs.store import Store
-from cifar_core.ui.form import FIRST
 from tests.filled_store import NASTY_NAME, finished, queue
 from tests.pages.app import App
 

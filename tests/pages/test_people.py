@@ -2,10 +2,10 @@
 
 import pytest
 
+from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.measured import State
 from cifar_core.runs.store import Store
 from cifar_core.ui import people
-from cifar_core.ui.form import FIRST
 from tests.filled_store import claim
 from tests.pages.app import FILES, App
 

@@ -3,13 +3,13 @@
 import pytest
 
 from cifar_core.analysis.plan import Plan
+from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.measured import State
 from cifar_core.experiment.recipes import recipe
 from cifar_core.experiment.settings import apply
 from cifar_core.experiment.strategies import STRATEGIES
 from cifar_core.experiment.transfer_map import TransferMap
 from cifar_core.runs.store import Store
-from cifar_core.ui.form import FIRST
 from tests.filled_store import claim, finished
 from tests.pages.app import App
 

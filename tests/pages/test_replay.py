@@ -3,7 +3,7 @@
 import numpy as np
 
 from cifar_core.analysis import replay
-from cifar_core.experiment.measured import State
+from cifar_core.experiment.measured import Moment, State
 from cifar_core.runs.store import Store
 from tests.filled_store import claim
 from tests.pages.app import App
@@ -20,7 +20,7 @@ def followed(store: Store, *, first_phase: int = 0) -> str:
             labels = np.arange(10) % 2
             told = np.where(np.arange(10) < right, labels, labels + 1) % 3
             if phase >= first_phase:
-                replay.append(path, phase, epoch, np.arange(10), labels.astype(np.int32), np.eye(outputs)[told])
+                replay.append(path, Moment(phase, epoch, np.arange(10), labels.astype(np.int32), np.eye(outputs)[told]))
             right += 1
     writer.ends(State.DONE, metrics=writer.predicts(0.8))
     return writer.run

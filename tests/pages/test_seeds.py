@@ -1,8 +1,8 @@
 """Runs that differ in their seeds alone, together on Compare."""
 
+from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.settings import apply
 from cifar_core.runs.store import Store
-from cifar_core.ui.form import FIRST
 from tests.filled_store import HEAD_ONLY, claim, finished
 from tests.pages.app import App
 

@@ -1,6 +1,26 @@
 """A process with Keras in it (see tests/conftest.py); importing this package makes it quiet."""
 
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+
+from cifar_core import worker
+from cifar_core.runs.store import Store
+from tests.training.makers import images
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store, with a supervisor that stays; its workers train on the made images."""
+    reader, _ = os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(reader, closefd=False))
+    monkeypatch.setattr(worker, "open_images", lambda *_, **__: images())
+    store = Store(tmp_path)
+    yield store
+    store.close()

@@ -11,7 +11,7 @@ from cifar_core.data.arrays import Images
 from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Freeze, Head, Phase, Validation
 from cifar_core.experiment.layers import Conv, Dense, Dropout, Flatten, MaxPool
-from cifar_core.experiment.measured import Before, Epoch, LayerChange, Point, Progress
+from cifar_core.experiment.measured import Before, Epoch, LayerChange, Moment, Point, Progress
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.trainer import Trained, train
 
@@ -99,8 +99,8 @@ class Notes:
         self.events.append(("epoch", phase))
         self.epochs.setdefault(phase, []).append(epoch)
 
-    def followed(self, phase: int, epoch: int, *answers: NDArray[Any]) -> None:
-        self.answers[phase, epoch] = answers
+    def followed(self, moment: Moment) -> None:
+        self.answers[moment.phase, moment.epoch] = moment.images, moment.labels, moment.probabilities
 
     def changes(self, phase: int, changes: list[LayerChange]) -> None:
         self.events.append(("changes", phase))

@@ -1,9 +1,6 @@
 """The images that are followed through the epochs: which, that they are right, and that nothing else changes."""
 
-import os
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,37 +68,28 @@ def test_to_follow_changes_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None
     class NotFollowing(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
         def leave(self) -> None: ...
 
+    followed_run, followed_notes = done()  # before it is patched: it is kept for other tests
     monkeypatch.setattr(trainer, "Follow", lambda *_: NotFollowing())
     trained, notes = run(experiment())
     assert not notes.answers
-    assert [notes.history(index) for index in range(2)] == [done()[1].history(index) for index in range(2)]
-    assert all(map(np.array_equal, trained.model.get_weights(), done()[0].model.get_weights()))
+    assert [notes.history(index) for index in range(2)] == [followed_notes.history(index) for index in range(2)]
+    assert all(map(np.array_equal, trained.model.get_weights(), followed_run.model.get_weights()))
 
 
 def test_stored_features_are_followed_as_their_images_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _, ordinary = done()
     for name, value in (("SECONDS_TO_SET_UP", 0), ("FROM_MEMORY", 1e15)):
         monkeypatch.setattr(features, name, value)
     notes = Notes()
     train(experiment(), images(), 0, notes, Ledger(), features=FeatureStore(tmp_path, 10**9))
     assert notes.whys[1].startswith("Stored features")
-    for key, (numbers, labels, probabilities) in done()[1].answers.items():
+    for key, (numbers, labels, probabilities) in ordinary.answers.items():
         assert np.array_equal(notes.answers[key][0], numbers)
         assert np.array_equal(notes.answers[key][1], labels)
         assert notes.answers[key][2] == pytest.approx(probabilities, abs=1e-4)
 
 
 OWNER = "a test"
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store, with a supervisor that stays."""
-    reader, _ = os.pipe()
-    monkeypatch.setattr(sys, "stdin", os.fdopen(reader, closefd=False))
-    monkeypatch.setattr(worker, "open_images", lambda *_, **__: images())
-    store = Store(tmp_path)
-    yield store
-    store.close()
 
 
 def claimed(store: Store, meant: Experiment) -> str:

@@ -1,9 +1,6 @@
 """Looking inside networks: what is computed, and what a run's folder must hold for it."""
 
-import os
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +102,6 @@ def test_a_damaged_or_missing_model_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "model.keras").write_bytes(b"no model")
     with pytest.raises(NoNetworkError, match="cannot be read"):
         kept_network(tmp_path / "model.keras")
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store, with a supervisor that stays."""
-    reader, _ = os.pipe()
-    monkeypatch.setattr(sys, "stdin", os.fdopen(reader, closefd=False))
-    monkeypatch.setattr(worker, "open_images", lambda *_, **__: images())
-    store = Store(tmp_path)
-    yield store
-    store.close()
 
 
 def trained(store: Store, meant: Experiment) -> str:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cifar_core.experiment import links
 from cifar_core.experiment.experiment import EarlyStopping, Experiment, Phase
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError
@@ -42,7 +43,7 @@ def test_the_form_and_its_link_keep_a_folder_of_images(drawn: str, side: int, na
     changed = {"data": own, "split": split, "validation": {"drawn": drawn}, "phases": phases}
     meant = Experiment.parse(changed)
     assert Experiment.parse(form.draft(form.fields(meant))) == meant
-    assert form.read_link(*sent(form.link("scratch", meant, 0)))[1] == meant
+    assert links.read_link(*sent(links.link("scratch", meant, 0)))[1] == meant
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -61,16 +62,16 @@ def test_clamping_changes_nothing_that_fits(experiment: Experiment) -> None:
 
 @given(st.sampled_from(form.STARTS), experiments(), SEEDS)
 def test_a_link_reopens_what_it_was_made_of(start: str, experiment: Experiment, seed: int) -> None:
-    assert form.read_link(*sent(form.link(start, experiment, seed))) == (start, experiment, seed)
+    assert links.read_link(*sent(links.link(start, experiment, seed))) == (start, experiment, seed)
 
 
 @pytest.mark.parametrize("start", form.STARTS)
 def test_the_link_of_an_unchanged_start_names_only_the_start(start: str) -> None:
-    assert form.link(start, form.start_from(start), 0) == {"start": start}
+    assert links.link(start, links.start_from(start), 0) == {"start": start}
 
 
 def test_an_empty_link_opens_the_first_experiment() -> None:
-    assert form.read_link("", [], "") == (form.SCRATCH, form.FIRST, 0)
+    assert links.read_link("", [], "") == (links.SCRATCH, links.FIRST, 0)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_an_empty_link_opens_the_first_experiment() -> None:
 )
 def test_a_broken_link_is_refused_with_what_is_wrong(start: str, assignments: list[str], seed: str, said: str) -> None:
     with pytest.raises(ExperimentError) as refused:
-        form.read_link(start, assignments, seed)
+        links.read_link(start, assignments, seed)
     assert said in str(refused.value)
 
 
@@ -124,7 +125,7 @@ def test_a_head_can_start_somewhere_wherever_the_network_ends_in_dense_layers(ex
 
 
 def test_a_phase_frozen_all_over_the_form_keeps_its_counts() -> None:
-    frozen = apply(form.FIRST, ['phases.1.freeze={"rule":"all_but_block","block":"conv_1"}'])
+    frozen = apply(links.FIRST, ['phases.1.freeze={"rule":"all_but_block","block":"conv_1"}'])
     again = Experiment.parse(form.draft(form.fields(frozen)))
     assert again.networks[1].trainable == frozen.networks[1].trainable == 896
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
+from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.measured import Run, State
 from cifar_core.runs.store import Store
 from cifar_core.ui import reads
-from cifar_core.ui.form import FIRST
 
 
 def test_of_many_runs_only_those_that_changed_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
