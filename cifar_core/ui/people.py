@@ -133,7 +133,8 @@ def sign_in() -> None:
         cookie = f"{_COOKIE}={quote(me(), safe='')}; path=/; max-age={_YEAR_SECONDS}; SameSite=Lax"
         st.html(f'<script>document.cookie = "{cookie}"</script>', unsafe_allow_javascript=True)
     watching = bool(st.session_state.get(_WATCHING))
-    said = "Watching" if watching else "Presenter" if is_presenter() else plain(me()) or "Your name"
+    nobody = "Not logged in" if _login() else "Your name"
+    said = "Watching" if watching else "Presenter" if is_presenter() else plain(me()) or nobody
     with st.popover(said, type="tertiary", icon=":material/person:", key="people"):
         if watching:
             st.write("This link is for watching: runs can be neither started nor changed.")

@@ -16,10 +16,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class Server:
-    """A server with a home and a port of its own, which can be stopped and started again."""
+    """A server with a home and a port of its own, which can be stopped and started again.
 
-    def __init__(self, home: Path):
-        self.home, self.log = home, home.parent / "server.log"
+    `options` are further ones of `streamlit run`.
+    """
+
+    def __init__(self, home: Path, *options: str):
+        self.home, self.log, self._options = home, home.parent / "server.log", options
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -38,7 +41,7 @@ class Server:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+                [sys.executable, "-m", "streamlit", "run", "app.py", *options, *self._options],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
