@@ -33,12 +33,22 @@ RESUMES = "TRANSFER_LAB_RESUMES"
 
 @asynccontextmanager
 async def supervising(_: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Run the supervisor as long as the server lives, visitors or none."""
+    """Run the supervisor, and send news to who watches, as long as the server lives, visitors or none."""
     starting = asyncio.create_task(asyncio.to_thread(supervise))
+    sending = asyncio.create_task(send_news(starting))
     try:
         yield {}
     finally:
+        sending.cancel()
         await asyncio.to_thread(await starting)
+
+
+async def send_news(started: asyncio.Task[Callable[[], None]]) -> None:
+    """Send news as soon as what that needs is imported."""
+    await asyncio.shield(started)
+    from cifar_core.ui import live
+
+    await live.send_news()
 
 
 def supervise() -> Callable[[], None]:
@@ -46,7 +56,7 @@ def supervise() -> Callable[[], None]:
     from cifar_core.home import cluster_address, home
     from cifar_core.runs.errors import StoreError
     from cifar_core.runs.supervisor import Policy, Supervisor
-    from cifar_core.ui import reads, start  # noqa: F401
+    from cifar_core.ui import live, reads, start  # noqa: F401
 
     log, resumes = logging.getLogger(__name__), os.environ.get(RESUMES, "0")
     if not resumes.isdecimal():

@@ -9,7 +9,7 @@ machine: where a figure contains the browser's work, the server's part stands be
   browser without cache; `warm`: a second server, the same browser.
 - `start`: from the click on Start, with a spare worker ready, until something measured is in the store, and until
   the chart shows a mark.
-- `tick_ms`: CPU of the server process per look of one Live page at an active run: that of a time with the page
+- `tick_ms`: CPU of the server process per second for one Live page at an active run: that of a time with the page
   open, minus as much time without. The training itself has processes of its own.
 - `pages_ms`: from a click in the navigation until the new page's title and main element are visible, at rest and
   during that training. `answered`: until the server said that its script has ended, as the browser heard it.
@@ -320,7 +320,7 @@ def _train_long(server: Server, page: Page) -> Run:
 
 def _tick(server: Server, new_page: Callable[[], Page], run: Run, seconds: float) -> dict[str, float]:
     """Twice half of the time without and with a Live page, in turns."""
-    cpu, ticks = {"idle": 0.0, "live": 0.0}, 0
+    cpu = {"idle": 0.0, "live": 0.0}
     for _ in range(2):
         time.sleep(2)
         cpu["idle"] += _used(server, seconds / 2)
@@ -328,13 +328,10 @@ def _tick(server: Server, new_page: Callable[[], Page], run: Run, seconds: float
             page.goto(server.url("Live", run=run.id))
             page.wait_for_selector(PAGES["Live"][1])
             time.sleep(4)
-            page.evaluate("window.frames_seen = []")
             cpu["live"] += _used(server, seconds / 2)
-            ticks += page.evaluate("window.frames_seen.filter(frame => frame.sent).length")
     histories = server.store.history(run.id)
     return {
-        "cpu": round(1000 * (cpu["live"] - cpu["idle"]) / ticks, 1),
-        "ticks": ticks,
+        "cpu": round(1000 * (cpu["live"] - cpu["idle"]) / seconds, 1),
         "idle_cpu_per_second": round(1000 * cpu["idle"] / seconds, 1),
         "epochs_drawn": sum(len(phase.epochs) for phase in histories),
         "points_drawn": sum(len(phase.points) for phase in histories),

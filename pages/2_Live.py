@@ -1,13 +1,13 @@
 """What runs, what waits and what finished; and one run, live."""
 
-from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
 from cifar_core.analysis.wording import status
 from cifar_core.experiment.measured import Run, State
 from cifar_core.runs import places
-from cifar_core.ui import people, reads
+from cifar_core.ui import live, people, reads
 from cifar_core.ui.curves import curves
 from cifar_core.ui.page import section, set_up, unfolded
 from cifar_core.ui.run_header import badges, chosen_run, reason, settings
@@ -32,12 +32,22 @@ def move_up(run: str, before: str) -> None:
     reads.standing.clear()
 
 
-def one_run(run: Run, waiting: Sequence[Run]) -> None:
+def headline(news: live.News) -> str:
+    """Where the run stands."""
+    return f"**{plain(status(news.run, news.standing.position(news.run.id)))}**"
+
+
+def progress(news: live.News) -> float:
+    """How far the run has come."""
+    return news.run.progress.fraction if news.run.progress else float(news.run.state is State.DONE)
+
+
+def one_run(news: live.News) -> None:
     """The state in words, the progress, Stop, and the curves of one run."""
-    position = next((place for place, each in enumerate(waiting, start=1) if each.id == run.id), None)
+    run, position = news.run, news.standing.position(news.run.id)
     words, button = st.columns([5, 1], vertical_alignment="center")
-    with words.container(key="status"):
-        st.markdown(f"**{plain(status(run, position))}**")
+    with words.container(key="status"), seat.part("status", headline):
+        st.markdown(headline(news))
     if run.state.is_finished:
         button.page_link(
             "pages/3_Results.py", label="See the results", icon=":material/fact_check:", query_params={"run": run.id}
@@ -53,13 +63,30 @@ def one_run(run: Run, waiting: Sequence[Run]) -> None:
             disabled=run.stop_requested or bool(barred),
             help=barred,
         )
-    st.progress(run.progress.fraction if run.progress else float(run.state is State.DONE))
+    with seat.part("progress", progress):
+        st.progress(progress(news))
     reason(run)
-    curves([(run, reads.history(run.id, run.version))], key="live")
+    curves(
+        [news.measured],
+        key="live",
+        part=lambda name, data: seat.part(name, lambda news: data([news.measured])),
+    )
 
 
-def queue(active: Sequence[Run], waiting: Sequence[Run]) -> None:
+def entry(run: Run, position: int | None, whose: str) -> str:
+    """A run's line in the queue."""
+    return plain(" · ".join(filter(None, (status(run, position), run.name, whose))))
+
+
+def newer_entry(news: live.News, run: str, whose: str) -> str | None:
+    """The same line at another moment, unless the run has left the queue."""
+    found = news.standing.get(run)
+    return entry(found, news.standing.position(run), whose) if found else None
+
+
+def queue(standing: reads.Standing) -> None:
     """What runs and what waits, in order, with ways to reorder and cancel: the first ones, and all of one's own."""
+    active, waiting = standing.active, standing.waiting
     if not active and not waiting:
         st.caption("Nothing runs and nothing waits.")
     left_out = 0
@@ -68,8 +95,9 @@ def queue(active: Sequence[Run], waiting: Sequence[Run]) -> None:
             left_out += 1
             continue
         name, up, cancel = st.columns([6, 1, 1], vertical_alignment="center")
-        label = plain(f"{status(run, position if position > 0 else None)} · {people.name_of(run)}")
-        name.page_link("pages/2_Live.py", label=label, icon=":material/monitoring:", query_params={"run": run.id})
+        with seat.part(f"queue.{run.id}", partial(newer_entry, run=run.id, whose=people.whose(run))):
+            label = entry(run, position if position > 0 else None, people.whose(run))
+            name.page_link("pages/2_Live.py", label=label, icon=":material/monitoring:", query_params={"run": run.id})
         if position < 1:
             continue
         barred = people.why_not(run)
@@ -99,6 +127,7 @@ def queue(active: Sequence[Run], waiting: Sequence[Run]) -> None:
         st.caption("People take turns: whoever's latest run started longest ago is next.")
 
 
+seat = live.Seat()
 st.title("Live", anchor=False)
 found = reads.runs()
 run_id = chosen_run(found)
@@ -107,33 +136,35 @@ if run_id is None:
     st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
     st.stop()
 
-opened = reads.standing().run(run_id)
-badges(opened)
-going_on = not opened.state.is_finished
-moving = any(not run.state.is_finished for run in found)
-pace = reads.pace()
+opened = live.look(run_id)
+badges(opened.run)
+going_on = not opened.run.state.is_finished
+moving = going_on or any(not run.state.is_finished for run in found)
+told = live.is_sending()
+pace = None if told else reads.pace()
+looks_every = live.TICK_SECONDS if pace is None else pace.seconds
 
 
-@st.fragment(run_every=pace.seconds if going_on else None)
+@st.fragment(run_every=looks_every if moving else None)
 def watch(run_id: str) -> None:
-    """Look again and again as long as the run goes on; then once more as a whole page, and rest."""
-    standing = reads.standing()
-    run = standing.run(run_id)
-    one_run(run, standing.waiting)
-    if pace.seconds > 1:
-        st.caption(f"{pace.viewers} people are watching: the curves follow every {pace.seconds} s.")
-    if going_on and (run.state.is_finished or reads.pace(pace) != pace):
+    """Be told as long as anything goes on, or look again and again; then once more as a whole page, and rest."""
+    news = live.look(run_id)
+    has_ended = going_on and news.run.state.is_finished
+    if seat.is_called or has_ended or live.is_sending() != told or (pace is not None and reads.pace(pace) != pace):
         reads.runs.clear()
         st.rerun()
+    one_run(news)
+    if pace is not None and pace.seconds > 1:
+        st.caption(f"{pace.viewers} people are watching: the curves follow every {pace.seconds} s.")
 
 
-@st.fragment(run_every=QUEUE_SECONDS if moving else None)
+@st.fragment(run_every=QUEUE_SECONDS if moving and not told else None)
 def line() -> None:
     """The queue, which moves less often than a run."""
     standing = reads.standing()
     if found := places.capacity():
         st.caption(plain(str(found)))
-    queue(standing.active, standing.waiting)
+    queue(standing)
     if moving and not standing.active and not standing.waiting:
         reads.runs.clear()
         st.rerun()
@@ -142,9 +173,11 @@ def line() -> None:
 watch(run_id)
 section("Queue")
 line()
+if moving:
+    seat.take(opened)
 if inside := unfolded("Settings of this run", key="settings"):
     with inside:
-        settings(opened, key="settings")
+        settings(opened.run, key="settings")
 section("Finished")
 finished = [run for run in found if run.state.is_finished]
 for run in finished[:10]:

@@ -1,7 +1,8 @@
 """Live curves, as Live, Results and Compare show them."""
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache, partial
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,10 @@ from cifar_core.experiment.measured import PhaseHistory
 from cifar_core.ui.page import is_dark
 from cifar_core.ui.text import plain
 
+Data = Callable[[Sequence[Measured]], dict[str, bytes]]
+"""What a chart shows of runs: its data sets by name, in Arrow's format."""
+# More digits than a chart can show cost a hall's network.
+_SMALLER = {pyarrow.float64(): pyarrow.float32(), pyarrow.int64(): pyarrow.int32()}
 _AXES: dict[X, str] = {"epoch": "epochs", "seconds": "seconds", "images": "images"}
 
 
@@ -46,7 +51,9 @@ def _chart(drawn: _Drawn, measure: Measure, x: X, dark: bool, baseline: str | No
 def _in_arrow(frame: pd.DataFrame) -> bytes:
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
     for place, column in enumerate(table.columns):
-        if not pyarrow.types.is_primitive(column.type):  # few texts, often repeated
+        if column.type in _SMALLER:
+            table = table.set_column(place, table.column_names[place], column.cast(_SMALLER[column.type]))
+        elif not pyarrow.types.is_primitive(column.type):  # few texts, often repeated
             table = table.set_column(place, table.column_names[place], column.dictionary_encode())
     sink = pyarrow.BufferOutputStream()
     with pyarrow.ipc.new_stream(sink, table.schema) as stream:
@@ -54,8 +61,19 @@ def _in_arrow(frame: pd.DataFrame) -> bytes:
     return bytes(sink.getvalue())
 
 
-def curves(runs: Sequence[Measured], *, key: str, baseline: str | None = None) -> None:
-    """Draw accuracy and loss of one or several runs over a chosen axis."""
+def _data(runs: Sequence[Measured], measure: Measure, x: X, dark: bool, baseline: str | None) -> dict[str, bytes]:
+    datasets: dict[str, bytes] = _chart(_Drawn(runs), measure, x, dark, baseline)["datasets"]
+    return datasets
+
+
+def curves(
+    runs: Sequence[Measured],
+    *,
+    key: str,
+    baseline: str | None = None,
+    part: Callable[[str, Data], AbstractContextManager[None]] = lambda name, data: nullcontext(),
+) -> None:
+    """Draw accuracy and loss of one or several runs over a chosen axis, each chart inside of a `part` of the page."""
     x: X = st.segmented_control(
         "Curves over",
         list(_AXES),
@@ -73,6 +91,8 @@ def curves(runs: Sequence[Measured], *, key: str, baseline: str | None = None) -
     for column, measure in zip(columns, measures, strict=True):
         with column:
             st.markdown(f"**{measure.capitalize()}**")
+        data = partial(_data, measure=measure, x=x, dark=is_dark(), baseline=baseline)
+        with column, part(measure, data):
             st.vega_lite_chart(
                 _chart(drawn, measure, x, is_dark(), baseline),
                 key=f"{key}.{measure}.{x}",

@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
@@ -18,6 +18,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from cifar_core.analysis.estimate import Estimates
+from cifar_core.analysis.history import Measured
 from cifar_core.analysis.predictions import Predictions, load
 from cifar_core.analysis.replay import FILE, read
 from cifar_core.data.arrays import Images
@@ -41,10 +42,11 @@ _READ_AT_ONCE = 500
 _RUNS_TO_ESTIMATE_FROM = 300
 # All who look within a moment see the same.
 _MOMENT_SECONDS = 0.3
-# What one look at a live run costs (`benchmarks/viewers.py`), what share of the processors all looks may take, half of
-# one at most, since Streamlit's work is done by one; and how many seconds may lie between two looks.
+SHARE = min(0.15 * (os.cpu_count() or 1), 0.5)
+"""How much of a processor all who watch live runs may take: half of one at most, as Streamlit's work is done by one."""
+# Of pages that look by themselves: what one look costs (`benchmarks/viewers.py`), and how many seconds may lie between
+# two of them.
 _LOOK_CPU_SECONDS = 0.008
-_SHARE = min(0.15 * (os.cpu_count() or 1), 0.5)
 _PACES = (1, 2, 3, 5, 10)
 _ACTIVE = tuple(state for state in State if state.is_active)
 
@@ -99,9 +101,17 @@ class Standing:
     active: tuple[Run, ...]
     waiting: tuple[Run, ...]
 
+    def get(self, run: str) -> Run | None:
+        """Return a run as it stood then, or None when it neither worked nor waited."""
+        return next((each for each in (*self.active, *self.waiting) if each.id == run), None)
+
     def run(self, run: str) -> Run:
         """Return a run as it stood then, or, when it neither worked nor waited, as it stands now."""
-        return next((each for each in (*self.active, *self.waiting) if each.id == run), None) or store().run(run)
+        return self.get(run) or store().run(run)
+
+    def position(self, run: str) -> int | None:
+        """Return a run's place in the queue, counted from 1, or None when it did not wait."""
+        return next((place for place, each in enumerate(self.waiting, start=1) if each.id == run), None)
 
 
 @st.cache_resource(ttl=_MOMENT_SECONDS, show_spinner=False)
@@ -134,7 +144,7 @@ def pace(now: Pace | None = None) -> Pace:
     looks[st.session_state.setdefault("reads.viewer", secrets.token_hex(8))] = at
     for viewer in [viewer for viewer, last in tuple(looks.items()) if at - last > 2 * _PACES[-1] + 1]:
         looks.pop(viewer, None)
-    needed = min(len(looks) * _LOOK_CPU_SECONDS / _SHARE, _PACES[-1])
+    needed = min(len(looks) * _LOOK_CPU_SECONDS / SHARE, _PACES[-1])
     if now is not None and needed <= now.seconds <= max(1, 3 * needed):
         return now
     return Pace(next(seconds for seconds in _PACES if seconds >= needed), len(looks))
@@ -145,12 +155,30 @@ def history(run: str, version: int | None = None) -> tuple[PhaseHistory, ...]:
 
     A `version` that is known already, from a run that was just read, saves a question to the store.
     """
-    return _history(run, store().version(run) if version is None else version)
+    return _newest(run).at(store().version(run) if version is None else version)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
-def _history(run: str, version: int) -> tuple[PhaseHistory, ...]:
-    return store().history(run, points=_POINTS_DRAWN)
+def _newest(run: str) -> "_Newest":
+    return _Newest(run)
+
+
+class _Newest:
+    """What one run measured when it was last read: of a long run, every look's would fill the memory."""
+
+    def __init__(self, run: str):
+        self._run = run
+        self._version = -1
+        self._history: tuple[PhaseHistory, ...] = ()
+        self._lock = Lock()
+
+    def at(self, version: int) -> tuple[PhaseHistory, ...]:
+        """Return what was measured up to a version at least."""
+        with self._lock:
+            if version > self._version:
+                self._history = store().history(self._run, points=_POINTS_DRAWN)
+                self._version = version
+            return self._history
 
 
 def estimates() -> Estimates:
@@ -161,17 +189,23 @@ def estimates() -> Estimates:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _estimates(ended: tuple[tuple[str, datetime | None], ...], _runs: Sequence[Run]) -> Estimates:
-    return Estimates([(run, epochs_of(run)) for run in _runs])
+    return Estimates(epochs_of(_runs))
 
 
-def epochs_of(run: Run) -> tuple[PhaseHistory, ...]:
-    """Return what the phases of a finished run have measured by epoch: thousands of them fit into memory."""
-    return _epochs(run.id, run.finished)
+def epochs_of(finished: Sequence[Run]) -> list[Measured]:
+    """Return finished runs with what their phases have measured by epoch; only what is new is read."""
+    known, ended = _epochs(str(home())), {run.id: run.finished for run in finished}
+    new = [run for run, moment in ended.items() if (run, moment) not in known]
+    for start in range(0, len(new), _READ_AT_ONCE):
+        read = store().epochs(new[start : start + _READ_AT_ONCE])
+        known.update(((run, ended[run]), histories) for run, histories in read.items())
+    return [(run, known[run.id, run.finished]) for run in finished]
 
 
-@st.cache_resource(max_entries=10_000, show_spinner=False)
-def _epochs(run: str, finished: datetime | None) -> tuple[PhaseHistory, ...]:
-    return tuple(replace(phase, points=(), changes=()) for phase in store().history(run, points=0))
+@st.cache_resource(show_spinner=False)
+def _epochs(folder: str) -> dict[tuple[str, datetime | None], tuple[PhaseHistory, ...]]:
+    """What is known of finished runs, which may end again when they were continued."""
+    return {}
 
 
 def runs_to_start_from(experiment: Experiment) -> dict[str, str]:

@@ -1,14 +1,18 @@
 """What pages read: cheap where nothing has changed, and never older than what has."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import streamlit as st
 
 from cifar_core.experiment.links import FIRST
-from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.measured import PhaseHistory, Run, State
 from cifar_core.runs.store import Store
 from cifar_core.ui import reads
+from tests.filled_store import claim, finished
 
 
 def test_of_many_runs_only_those_that_changed_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,11 +37,52 @@ def test_of_many_runs_only_those_that_changed_are_read_again(tmp_path: Path, mon
     store.close()
 
 
+def test_of_many_finished_runs_only_the_epochs_of_new_ones_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRANSFER_LAB_HOME", str(tmp_path))
+    st.cache_resource.clear()
+    store = reads.store()
+    runs = [finished(store, FIRST, seed) for seed in range(3)]
+    read: list[str] = []
+
+    def noting(ids: Sequence[str]) -> dict[str, tuple[PhaseHistory, ...]]:
+        read.extend(ids)
+        return Store.epochs(store, ids)
+
+    monkeypatch.setattr(store, "epochs", noting)
+    first, second, third = (store.run(run) for run in runs)
+    assert reads.epochs_of([first, second]) == [(run, store.epochs([run.id])[run.id]) for run in (first, second)]
+    read.clear()
+    assert [run for run, _ in reads.epochs_of([third, first])] == [third, first] and read == [third.id]
+    assert first.finished is not None
+    again = replace(first, finished=first.finished + timedelta(minutes=1))
+    assert reads.epochs_of([again, second])[0][0] is again and read == [third.id, first.id]
+    st.cache_resource.clear()
+
+
+def test_of_a_run_that_goes_on_only_the_newest_history_is_kept_and_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRANSFER_LAB_HOME", str(tmp_path))
+    st.cache_resource.clear()
+    store = reads.store()
+    writer = claim(store)
+    writer.trains(0.2)
+    before, version = reads.history(writer.run), store.version(writer.run)
+    assert reads.history(writer.run) is before and before == store.history(writer.run)
+    writer.trains(0.4)
+    after = reads.history(writer.run)
+    assert after == store.history(writer.run) != before
+    assert reads.history(writer.run, version) is after
+    st.cache_resource.clear()
+
+
 def test_live_pages_look_less_often_the_more_there_are_and_keep_their_pace_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     st.cache_resource.clear()
-    monkeypatch.setattr(reads, "_SHARE", 0.3)
+    monkeypatch.setattr(reads, "SHARE", 0.3)
     monkeypatch.setattr(reads, "_LOOK_CPU_SECONDS", 0.006)
     looks = reads._looks()
     alone = reads.pace()
