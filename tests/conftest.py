@@ -15,6 +15,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 TRAINING = Path(__file__).parent / "training"
+LONG = (
+    "architecture/test_processes.py",
+    "browser/test_app.py",
+    "test_command_line.py",
+    "browser/test_accessibility.py",
+    "test_prepare.py",
+    "runs/test_cluster.py",
+)
+"""The longest modules, which wait for other processes: begun first, so that none of them is left over at the end."""
 
 for elsewhere in ("TRANSFER_LAB_STORE", "TRANSFER_LAB_CLUSTER"):
     os.environ.pop(elsewhere, None)
@@ -37,6 +46,18 @@ def pytest_configure(config: pytest.Config) -> None:
     named = _named(config)
     if any(named) and not all(named):
         raise pytest.UsageError("tests/training needs a process of its own: name it alone, or leave it out.")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors: one of them does nothing but wait for the processes of tests/training."""
+    return 1 + (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest modules; all else stays in its random order."""
+    longest = {Path(__file__).parent / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: longest.get(item.path, len(LONG)))
 
 
 def _named(config: pytest.Config) -> list[bool]:

@@ -1,4 +1,4 @@
-"""The command line as scripts use it: real processes, real worker, tiny experiments on the sample."""
+"""The command line as scripts use it: every `run` a real process with a real worker, tiny, on the sample."""
 
 import json
 import os
@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cifar_core.__main__ import run_command_line
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import SMOKE_PER_CLASS
 from cifar_core.runs.store import Store
@@ -34,9 +37,23 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def call(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    if arguments[0] != "run":
+        return called_here(home, *arguments)
     return subprocess.run(
-        command(home, *arguments), cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=240
+        command(home, *arguments), cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=600
     )
+
+
+def called_here(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The same without the imports of another process."""
+    said, complained = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(complained):
+        patch.setattr(sys, "argv", ["cifar_core", *arguments])
+        for name, value in environment(home).items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            run_command_line()
+    return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), said.getvalue(), complained.getvalue())
 
 
 def document(home: Path, *arguments: str) -> Any:

@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 WAIT = 60_000
+DOUBLE_CLICK = 600
+"""Plotly takes two clicks within 500 ms, wherever they are, for a double click, which takes a choice back."""
 TRAINING = re.compile(r"^training, phase \d of \d .*, epoch \d+ of")
 
 
@@ -101,6 +103,7 @@ class Visitor:
         """Click on a cell of the confusion matrix, near its left edge."""
         matrix = self.figures.first.locator(".nsewdrag").first
         self.expect(matrix).to_be_visible()
+        self.page.wait_for_timeout(DOUBLE_CLICK)
         box = matrix.bounding_box()
         place = {"x": (column + 0.2) * box["width"] / classes, "y": (row + 0.5) * box["height"] / classes}
         matrix.click(position=place, force=True)

@@ -46,20 +46,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_run_that_was_cut_off_measures_what_an_undisturbed_one_does(
-    options: dict[str, Any], index: int, tmp_path: Path
+def test_a_run_that_was_cut_off_in_every_phase_measures_what_an_undisturbed_one_does(
+    options: dict[str, Any], tmp_path: Path
 ) -> None:
     described = experiment(
         phase(epochs=4, **options),
         phase(name="tuned", train_on="target", epochs=4, freeze=Freeze(rule="first_layers", count=1), **options),
     )
     whole, undisturbed = trained(described, tmp_path / "whole")
-    first = cut_off(described, tmp_path / "cut", index, 2)
-    assert standing(tmp_path / "cut") == Position(index, 2)
+    attempts = []
+    for index in range(2):
+        attempts.append(cut_off(described, tmp_path / "cut", index, 2))
+        assert standing(tmp_path / "cut") == Position(index, 2)
     result, notes = trained(described, tmp_path / "cut")
+    attempts.append(notes)
     for place in range(2):
-        measured = {row.epoch: row for row in [*first.epochs.get(place, []), *notes.epochs.get(place, [])]}
+        measured = {row.epoch: row for attempt in attempts for row in attempt.epochs.get(place, [])}
         for row in undisturbed.epochs[place]:
             own = measured.pop(row.epoch)
             assert (own.loss, own.accuracy, own.val_loss, own.val_accuracy, own.learning_rate) == (

@@ -93,7 +93,7 @@ def recomposed(cut: Cut, images: Any, training: bool = False) -> np.ndarray[Any,
     return np.asarray(cut.rest(cut.prefix(images), training=training))
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(st.lists(calls, min_size=1, max_size=12))
 def test_the_two_parts_of_any_network_are_the_network(described: list[Call]) -> None:
     model, before = network(described)

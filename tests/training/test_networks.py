@@ -1,7 +1,6 @@
 """The pure tables against Keras, and what a phase's model takes over from the one before."""
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +18,30 @@ from tests.training.makers import TINY, experiment, images, phase, small
 from tests.training.makers import run as train
 
 
-def freeze_depths() -> Iterator[Any]:
-    """Every backbone with freeze depths that leave something to train; of many layers, some."""
-    for name in BACKBONES:
-        network = frozen(name, {}).networks[0]
-        for count in range(1, len(network.layers), 1 + len(network.layers) // 12):
-            yield name, {"rule": "first_layers", "count": count}
-            yield name, {"rule": "all_but_last_layers", "count": count}
-        for count, block in enumerate(network.blocks):
-            yield name, {"rule": "first_blocks", "count": count} if count else {}
-            yield name, {"rule": "all_but_block", "block": block.name}
+def freeze_depths(backbone: str) -> Iterator[dict[str, Any]]:
+    """Freeze depths that leave something to train; of many layers, some."""
+    network = frozen(backbone, {}).networks[0]
+    for count in range(1, len(network.layers), 1 + len(network.layers) // 12):
+        yield {"rule": "first_layers", "count": count}
+        yield {"rule": "all_but_last_layers", "count": count}
+    for count, block in enumerate(network.blocks):
+        yield {"rule": "first_blocks", "count": count} if count else {}
+        yield {"rule": "all_but_block", "block": block.name}
 
 
 def frozen(backbone: str, freeze: dict[str, Any]) -> Experiment:
     return Experiment.parse({"backbone": backbone, "phases": [{"name": "a", "train_on": "source", "freeze": freeze}]})
 
 
-@cache
-def unfrozen_model(backbone: str) -> keras.Model:
+@pytest.fixture(scope="module", params=BACKBONES)
+def backbone(request: pytest.FixtureRequest) -> str:
+    """Every backbone: its tests come together, so that one network at a time is in memory."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def built(backbone: str) -> keras.Model:
+    """The backbone's network, built once for all tests that need no weights of their own."""
     return build(frozen(backbone, {}), 0, seed=0)
 
 
@@ -56,13 +61,13 @@ def assert_tables_are_those_of(model: keras.Model, described: Experiment, index:
     assert network.non_trainable == count(model.non_trainable_weights)
 
 
-@pytest.mark.parametrize(("backbone", "freeze"), list(freeze_depths()), ids=str)
-def test_a_freeze_depth_means_the_same_to_keras(backbone: str, freeze: dict[str, Any]) -> None:
-    model = unfrozen_model(backbone)
-    described = frozen(backbone, freeze)
-    for row in described.networks[0].layers:
-        model.get_layer(row.name).trainable = row.trainable
-    assert_tables_are_those_of(model, described, 0)
+def test_every_freeze_depth_means_the_same_to_keras(backbone: str, built: keras.Model) -> None:
+    layers = {layer.name: layer for layer in built.layers}
+    for freeze in freeze_depths(backbone):
+        described = frozen(backbone, freeze)
+        for row in described.networks[0].layers:
+            layers[row.name].trainable = row.trainable
+        assert_tables_are_those_of(built, described, 0)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -99,33 +104,25 @@ def test_every_kind_of_layer_is_built_as_described() -> None:
     ]
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_backbone_trains_a_step_and_its_saved_model_predicts_the_same(backbone: str, tmp_path: Path) -> None:
-    model = build(frozen(backbone, {}), 0, seed=0)
-    model.compile(model.optimizer, model.loss, run_eagerly=True)  # one step is not worth compiling
-    pixels, before = images().test_images[:4], model.get_layer("output").get_weights()[0]
-    model.train_on_batch(pixels, np.arange(4) % 3)
-    assert not np.array_equal(model.get_layer("output").get_weights()[0], before)
-    model.save(tmp_path / "model.keras")
+def test_every_backbone_trains_a_step_and_its_saved_model_predicts_the_same(built: keras.Model, tmp_path: Path) -> None:
+    for layer in built.layers:
+        layer.trainable = True
+    built.compile(built.optimizer, built.loss, run_eagerly=True)  # one step is not worth compiling
+    pixels, before = images().test_images[:4], built.get_layer("output").get_weights()[0]
+    built.train_on_batch(pixels, np.arange(4) % 3)
+    assert not np.array_equal(built.get_layer("output").get_weights()[0], before)
+    keras.Model(built.input, built.output).save(tmp_path / "model.keras")  # as a run keeps it, without its optimizer
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert np.array_equal(loaded(pixels, training=False), model(pixels, training=False))
+    assert np.array_equal(loaded(pixels, training=False), built(pixels, training=False))
 
 
-@pytest.mark.parametrize("backbone", [name for name, row in BACKBONES.items() if row.application is not None])
-@pytest.mark.parametrize("side", [97, 128])
-def test_the_tables_of_applications_hold_at_any_input_size(backbone: str, side: int) -> None:
-    described = Experiment.parse({**frozen(backbone, {}).model_dump(), "input_side": side})
-    assert_tables_are_those_of(build(described, 0, seed=0), described, 0)
-
-
-@pytest.mark.parametrize("backbone", [name for name, row in BACKBONES.items() if row.application is not None])
-def test_layers_are_named_as_tabled_whatever_was_built_before(backbone: str) -> None:
+@pytest.mark.parametrize("application", [name for name, row in BACKBONES.items() if row.application is not None])
+def test_the_tables_of_applications_hold_at_any_input_size_whatever_was_built_before(application: str) -> None:
+    """An odd side where the smallest is even, and the other way round: padding depends on it."""
+    side = 97 + BACKBONES[application].smallest_input[0] % 2
     keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(1, 3), keras.layers.BatchNormalization()])
-    described = frozen(backbone, {})
-    names = [layer.name for layer in build(described, 0, seed=0).layers]
-    assert [name for name in names if name not in ("pixels", "rescale", "resize")] == [
-        layer.name for layer in described.networks[0].layers
-    ]
+    described = Experiment.parse({**frozen(application, {}).model_dump(), "input_side": side})
+    assert_tables_are_those_of(build(described, 0, seed=0), described, 0)
 
 
 def test_a_head_can_average_over_the_image() -> None:
@@ -136,10 +133,8 @@ def test_a_head_can_average_over_the_image() -> None:
     assert float(model.get_layer("dense_1").kernel_regularizer.l2) == 0.25
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_pixels_are_scaled_inside_the_model(backbone: str) -> None:
-    model = unfrozen_model(backbone)
-    scaled = keras.Model(model.inputs, model.get_layer("rescale").output)(np.full((1, 32, 32, 3), 255, np.uint8))
+def test_pixels_are_scaled_inside_the_model(backbone: str, built: keras.Model) -> None:
+    scaled = keras.Model(built.inputs, built.get_layer("rescale").output)(np.full((1, 32, 32, 3), 255, np.uint8))
     scale = PIXEL_SCALES[BACKBONES[backbone].pixels]
     assert np.allclose(scaled, 255 * np.array(scale.scale) + np.array(scale.offset), atol=1e-4)
 
