@@ -241,12 +241,14 @@ def show(run_id: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 def published(as_json: bool) -> None:
     """Show what was published beside what the runs of this store measured."""
-    from cifar_core.analysis.published import claims, document, table  # pandas: a second that other commands do without
+    # pandas: a second that other commands do without
+    from cifar_core.analysis.published import claims, document, following, table
 
     store = Store(home())
-    finished = [each for each in store.runs(archived=True) if each.state.is_finished]
+    runs = following([each for each in store.runs(archived=True) if each.state.is_finished])
+    histories = store.epochs([each.id for each in runs])
     lacking = {each.id for each in RECIPES.values() if missing_weights(each.experiment)}
-    found = claims([(each, store.history(each.id, points=0)) for each in finished], lacking)
+    found = claims([(each, histories[each.id]) for each in runs], lacking)
     if as_json:
         _print_json([document(claim) for claim in found])
         return

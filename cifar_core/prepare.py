@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cifar_core.analysis.linked import MAP, is_plan, plan_of
+from cifar_core.analysis.linked import is_plan, plan_of, subject_of
 from cifar_core.analysis.plan import Plan, Wanted
 from cifar_core.data.catalogue import find_images, open_images
 from cifar_core.data.download import download_cifar10
@@ -35,13 +35,13 @@ Step = Callable[[str, int, int], None]
 class Preparation:
     """What is to be prepared: runs with seeds, or runs that are there already (`given`), and the lecture about them.
 
-    `query` are the parameters of the lecture, None where the Lecture page has nothing for it.
+    `query` are the parameters of the lecture; without any, it shows what was recorded.
     """
 
     wanted: tuple[Wanted, ...]
     given: tuple[str, ...]
     server: str
-    query: Query | None
+    query: Query
 
     @classmethod
     def of_link(cls, link: str) -> "Preparation":
@@ -54,8 +54,7 @@ class Preparation:
         if runs := links.first(query, "runs"):
             return cls((), tuple(runs.split(",")), server, _lecture(query))
         if is_plan(page, query):
-            plan = plan_of(query)
-            return cls(tuple(plan), (), server, None if _is_map(query) else _lecture(query))
+            return cls(tuple(plan_of(query)), (), server, _lecture(query))
         _, experiment, seed = links.read_link(
             links.first(query, "start"), query.get("set", []), links.first(query, "seed")
         )
@@ -71,10 +70,8 @@ class Preparation:
         """Every experiment once."""
         return list(dict.fromkeys(wanted.experiment for wanted in self.wanted))
 
-    def lecture(self, recorded: Sequence[Run]) -> dict[str, str] | None:
-        """Return the addresses of a lecture about the recorded runs: "presenter" and "audience"; None for a map."""
-        if self.query is None:
-            return None
+    def lecture(self, recorded: Sequence[Run]) -> dict[str, str]:
+        """Return the addresses of a lecture about the recorded runs: "presenter" and "audience"."""
         subject = self.query or {"runs": [",".join(run.id for run in recorded)]}
         presenter, audience = links.lecture_links(subject)
         server = self.server or HERE
@@ -84,13 +81,9 @@ class Preparation:
         }
 
 
-def _is_map(query: Query) -> bool:
-    return MAP in query.get("view", [])
-
-
 def _lecture(query: Query) -> Query:
     """The parameters of a lecture in those of a link, without what belongs to one visit of a page."""
-    return {name: values for name, values in query.items() if name not in _OF_ONE_VISIT}
+    return {name: values for name, values in query.items() if name not in _OF_ONE_VISIT} | subject_of(query)
 
 
 def bring_images(experiments: Sequence[Experiment], home: Path, step: Step) -> None:

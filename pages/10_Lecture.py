@@ -4,89 +4,51 @@ Without a key or a lecture in its address, the page makes the two links.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from cifar_core.analysis import groups as seeds_of
-from cifar_core.analysis import guesses, race, recording
+from cifar_core.analysis import guesses, race, recording, transfer_map
 from cifar_core.analysis.answers import three_answers
-from cifar_core.analysis.history import Measured
-from cifar_core.analysis.linked import by_experiment, plan_of
-from cifar_core.analysis.plan import Plan, groups
+from cifar_core.analysis.comparison import other_machines
+from cifar_core.analysis.linked import Subject, subject_of
+from cifar_core.analysis.plan import Found, groups, standing
 from cifar_core.analysis.recording import SPEEDS, WHOLE
-from cifar_core.analysis.wording import count, duration, status
+from cifar_core.analysis.wording import count, duration
 from cifar_core.experiment import links
-from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.links import Query
-from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.measured import State
 from cifar_core.experiment.record import ExperimentError
-from cifar_core.experiment.strategies import STRATEGIES
-from cifar_core.experiment.wording import class_list, trained_share
-from cifar_core.runs.errors import UnknownRun
+from cifar_core.experiment.transfer_map import TransferMap
+from cifar_core.ui import export, people, reads
 from cifar_core.ui import lecture as lectures
-from cifar_core.ui import people, reads
 from cifar_core.ui.lecture import PARTS, STEPS, Lecture, Look, Standing
 from cifar_core.ui.page import is_dark, set_up
+from cifar_core.ui.run_header import LISTED
 from cifar_core.ui.text import plain
 
 DEFAULT = {"strategies": ["head,everything,scratch"], "seeds": ["1"]}
 MOST_SHOWN = 8
 CARDS_IN_A_ROW = 3
 SPEED_NAMES = {speed: f"{speed}×" for speed in SPEEDS} | {WHOLE: "in 30 s"}
-Found = dict[str, dict[int, Run]]
+SMALL = 13  # letters of a figure on a phone, pixels
 state = st.session_state
-
-
-class Subject:
-    """What a lecture shows: chosen runs, or the runs of a plan, by title and seed."""
-
-    def __init__(self, query: Query):
-        self.ids = links.first(query, "runs").split(",") if query.get("runs") else []
-        self.plan: Plan | None = None if self.ids else plan_of(query)
-
-    def recorded(self) -> Found:
-        """Return its runs that are done, under way or waiting."""
-        if self.plan is not None:
-            return self.plan.runs(reads.runs())
-        known = {run.id: run for run in reads.runs(archived=True)}
-        if unknown := [id for id in self.ids if id not in known]:
-            raise UnknownRun(unknown[0], known)
-        return by_experiment([known[id] for id in self.ids])
-
-    def experiments(self) -> dict[str, Experiment]:
-        """Return its experiments by title."""
-        if self.plan is not None:
-            return {title: self.plan.experiments[title] for title in self.plan.titles.values()}
-        return {title: next(iter(runs.values())).experiment for title, runs in self.recorded().items()}
-
-    def shown(self, standing: Standing) -> Found:
-        """Return the runs that the lecture shows where it stands: the recorded ones, or those that train for it."""
-        if not standing.shows_live:
-            return self.recorded()
-        known = {run.id: run for run in reads.runs(archived=True)}
-        return {
-            title: {known[id].seed: replace(known[id], name=title)} if id in known else {}
-            for title, id in standing.live
-        }
-
-
-def racers_of(found: Found) -> dict[str, list[Measured]]:
-    """Return what the runs that have begun measured so far."""
-    return {
-        title: [(run, reads.history(run.id)) for run in runs.values() if run.state is not State.QUEUED]
-        for title, runs in found.items()
-    }
 
 
 def server() -> str:
     """The address under which this page was opened, without the page."""
     parts = urlsplit(st.context.url or "")
     return links.taken_apart(f"{parts.scheme}://{parts.netloc}{parts.path}")[0] if parts.netloc else ""
+
+
+def press(label: str, icon: str, does: Callable[..., Any], *args: Any, **options: Any) -> None:
+    """A button that does something with `args`."""
+    st.button(label, icon=f":material/{icon}:", on_click=does, args=args, **options)
 
 
 # --- making the links
@@ -99,49 +61,19 @@ def choose(query: Query) -> None:
         "Ask, let the hall guess, show the curves as they came, reveal: on the projector and on everybody's phone at "
         "once, from runs recorded beforehand or trained on the spot."
     )
-    subject = {name: query[name] for name in lectures.SUBJECT if query.get(name)} or DEFAULT
-    finished = {run.id: run for run in reads.runs() if run.state is State.DONE}
-    named = [id for id in links.first(subject, "runs").split(",") if id in finished]
-    runs = st.multiselect(
-        "Runs, if not a plan's strategies",
-        list(finished),
-        default=named,
-        format_func=lambda id: finished[id].name,
-        max_selections=MOST_SHOWN,
-        key="lecture.runs",
-        placeholder="The strategies below",
-    )
-    subject = {"runs": [",".join(runs)]} if runs else {name: subject[name] for name in subject if name != "runs"}
-    subject = subject or DEFAULT
-    shown = Subject(subject)
-    st.markdown(" · ".join(f"**{plain(title)}**" for title in shown.experiments()))
-    standing_of(shown, subject)
-    look = Look.of(query)
-    left, right = st.columns(2)
-    title = left.text_input("Question", look.title, key="lecture.title", max_chars=200)
-    hidden = right.multiselect(
-        "Hidden", list(PARTS), default=look.hidden, format_func=PARTS.__getitem__, key="lecture.hidden"
-    )
-    type_ = left.slider("Type, percent", lectures.LEAST_TYPE, lectures.MOST_TYPE, look.type, 10, key="lecture.type")
-    with right:
-        speed = choose_speed("Speed of replays", look, key="lecture.speed")
-    look = Look(title.strip() or lectures.TITLE, type_, tuple(hidden), speed)
-    if "lecture.key" not in state:
-        state["lecture.key"] = links.lecture_links({})[0]["key"][0]
-    key = state["lecture.key"]
-    everything = subject | look.query
-    st.query_params.from_dict(everything | people.carried())
-    presenter = links.presenter(everything, key)
+    about = choose_runs(subject_of(query) or DEFAULT)
+    subject = Subject.of(about)
+    st.markdown(" · ".join(f"**{plain(card.title)}**" for card in subject.cards(lectures.every_run())))
+    say_what_is_missing(subject, about)
+    look = choose_look(Look.of(query), subject)
+    key = state.setdefault("lecture.key", links.new_key())
+    whole = about | look.query
+    presenter = links.presenter(whole, key)
+    put_into_address(whole)
     with st.container(border=True):
         st.markdown("**The presenter's link** moves all who watch from step to step. Keep it to yourself.")
         st.code(links.address(server(), "Lecture", presenter), language=None, wrap_lines=True)
-        st.button(
-            "Present now",
-            icon=":material/co_present:",
-            type="primary",
-            on_click=st.query_params.from_dict,
-            args=(flat(presenter) | people.carried(),),
-        )
+        press("Present now", "co_present", put_into_address, presenter, type="primary")
     with st.container(border=True):
         st.markdown("**The audience's link**, also shown with a code in the lecture. It opens once you present.")
         audience_link(links.lecture_of(key))
@@ -150,6 +82,40 @@ def choose(query: Query) -> None:
                 "“localhost” is this computer alone. Open this page under the computer's name or address in the "
                 "hall's network, and both links follow."
             )
+
+
+def choose_runs(about: Query) -> Query:
+    """Choose runs, or leave it to the plan that the address means."""
+    named = links.first(about, "runs").split(",")
+    known = {
+        run.id: run
+        for place, run in enumerate(lectures.every_run())
+        if run.id in named or (place < LISTED and run.state is State.DONE and not run.archived)
+    }
+    runs = st.multiselect(
+        "Runs, if not a plan's",
+        list(known),
+        default=[id for id in named if id in known][:MOST_SHOWN],
+        format_func=lambda id: known[id].name,
+        max_selections=MOST_SHOWN,
+        key="lecture.runs",
+        placeholder="The plan's, as below",
+    )
+    plan = {name: values for name, values in about.items() if name != "runs"}
+    return {"runs": [",".join(runs)]} if runs else plan or DEFAULT
+
+
+def choose_look(look: Look, subject: Subject) -> Look:
+    """Choose the question, and how the lecture looks."""
+    left, right = st.columns(2)
+    title = left.text_input("Question", look.title, key="lecture.title", max_chars=200, placeholder=subject.question)
+    hidden = right.multiselect(
+        "Hidden", list(PARTS), default=look.hidden, format_func=PARTS.__getitem__, key="lecture.hidden"
+    )
+    type_ = left.slider("Type, percent", lectures.LEAST_TYPE, lectures.MOST_TYPE, look.type, 10, key="lecture.type")
+    with right:
+        speed = choose_speed("Speed of replays", look, key="lecture.speed")
+    return Look(title.strip(), type_, tuple(hidden), speed)
 
 
 def choose_speed(label: str, look: Look, *, key: str, **options: Any) -> str:
@@ -166,74 +132,77 @@ def choose_speed(label: str, look: Look, *, key: str, **options: Any) -> str:
     return chosen
 
 
-def standing_of(shown: Subject, subject: Query) -> None:
+def say_what_is_missing(subject: Subject, about: Query) -> None:
     """Say whether everything is recorded, and what to do where it is not."""
-    if shown.plan is None:
+    if subject.plan is None:
         return
-    missing = shown.plan.missing(shown.recorded())
-    waiting = sum(run.state is not State.DONE for runs in shown.recorded().values() for run in runs.values())
-    if not missing and not waiting:
+    missing = subject.unrecorded(lectures.every_run())
+    if not missing:
         st.caption("All of it is recorded on this server. No network is needed.")
         return
     st.info(
-        f"{count(len(missing) + waiting, 'run')} of {len(list(shown.plan))} not recorded yet. Start them on the Plan "
+        f"{count(missing, 'run')} of {len(list(subject.plan))} not recorded yet. Start them on the Plan "
         "page, or let `prepare` record everything and check that it works without a network:",
         icon=":material/inventory:",
     )
-    st.code(f"python -m cifar_core prepare '{links.address('', 'Lecture', subject)}'", language=None, wrap_lines=True)
-    st.page_link("pages/7_Plan.py", label="Open the plan", icon=":material/checklist:", query_params=flat(subject))
+    st.code(f"python -m cifar_core prepare '{links.address('', 'Lecture', about)}'", language=None, wrap_lines=True)
+    st.page_link("pages/7_Plan.py", label="Open the plan", icon=":material/checklist:", query_params=about)
 
 
-def flat(query: Query) -> dict[str, str | list[str]]:
-    """Return parameters as Streamlit takes them."""
-    return {name: values if len(values) > 1 else values[0] for name, values in query.items()}
+def put_into_address(query: Query) -> None:
+    """Put parameters into the page's address, besides what every address goes on saying."""
+    view = [*people.carried().get("view", ()), *query.get("view", ())]
+    st.query_params.from_dict(query | ({"view": view} if view else {}))
 
 
 def audience_link(id: str, *, large: bool = True) -> None:
     """Show the audience's link as a code, and a large one as words, too."""
-    address = links.address(server(), "Lecture", {"lecture": [id]})
-    lectures.code(address, "11rem" if large else "8rem")
+    link = links.address(server(), "Lecture", {"lecture": [id]})
+    lectures.code(link, "11rem" if large else "8rem")
     if large:
-        st.code(address, language=None, wrap_lines=True)
+        st.code(link, language=None, wrap_lines=True)
 
 
 # --- the lecture
 
 
+class Scene(NamedTuple):
+    """A lecture where it stands, as one person sees it: a viewer, or the presenter, who is none."""
+
+    lecture: Lecture
+    now: Standing
+    viewer: str | None
+
+
 def present(lecture: Lecture, id: str, *, presents: bool) -> None:
     """Show the lecture where it stands, and follow it."""
-    standing = lecture.standing
-    mine = None if presents else lectures.viewer()
-    if standing is None:
-        wait(lecture, mine)
+    shown, viewer = lecture.standing, None if presents else lectures.viewer()
+    if shown is None:
+        wait(lecture, viewer)
         return
-    look = Look.of(standing.query)
-    look.apply()
-    subject = Subject(standing.query)
-    code_of = id if presents and "code" not in look.hidden and standing.step in ("question", "guess") else None
-    heading, beside = st.columns([5, 2]) if code_of else (st.container(), None)
-    heading.title(plain(look.title), anchor=False)
-    if code_of and beside:
+    scene = Scene(lecture, shown, viewer)
+    shown.look.apply()
+    shows_code = presents and "code" not in shown.look.hidden and shown.step in ("question", "guess")
+    heading, beside = st.columns([5, 2]) if shows_code else (st.container(), None)
+    heading.title(plain(shown.look.title or shown.subject.question), anchor=False)
+    if beside:
         with beside:
-            audience_link(code_of, large=standing.step == "guess")
-    draw: dict[str, Callable[[], bool]] = {
-        "question": lambda: question(subject, heading),
-        "guess": lambda: guess(subject, lecture, look, mine),
-        "curves": lambda: curves(subject, standing, look),
-        "reveal": lambda: reveal(subject, standing, lecture, look),
-    }
-    moving = standing.step in ("guess", "curves")
+            audience_link(id, large=shown.step == "guess")
+    if shown.step == "question":
+        heading.markdown(plain(shown.subject.introduction(lectures.every_run())))
+    body = {"question": question, "guess": guess, "curves": curves, "reveal": reveal}[shown.step]
+    moving = shown.step in ("guess", "curves")
     if not moving:
-        draw[standing.step]()
+        body(scene)
 
-    @st.fragment(run_every=lectures.pace(lecture.seen_by(mine)))
+    @st.fragment(run_every=lectures.pace(lecture.seen_by(viewer)))
     def follow() -> None:
         """Look for another step, and draw what moves."""
-        here, now = lecture.seen_by(mine), lecture.standing
-        if now is None or now.changes != standing.changes:
+        here, now = lecture.seen_by(viewer), lecture.standing
+        if now is None or now.changes != shown.changes:
             st.rerun()
         was_moving = bool(state.get("lecture.moving"))
-        state["lecture.moving"] = moving and draw[standing.step]()
+        state["lecture.moving"] = moving and body(scene)
         if was_moving and not state["lecture.moving"]:
             st.rerun()  # once more as a whole page: the presenter's buttons say what can be done now
         if presents:
@@ -242,64 +211,61 @@ def present(lecture: Lecture, id: str, *, presents: bool) -> None:
     with heading:
         follow()
     if presents:
-        controls(lecture, standing, subject, look)
+        controls(scene)
 
 
-def wait(lecture: Lecture, mine: str | None) -> None:
+def wait(lecture: Lecture, viewer: str | None) -> None:
     """Nobody has opened the lecture on this server yet."""
     st.title("Lecture", anchor=False)
     st.info("The lecture has not begun. This page follows as soon as it does.", icon=":material/hourglass_top:")
 
     @st.fragment(run_every=2.0)
     def follow() -> None:
-        lecture.seen_by(mine)
+        lecture.seen_by(viewer)
         if lecture.standing is not None:
             st.rerun()
 
     follow()
 
 
-def question(subject: Subject, heading: DeltaGenerator) -> bool:
+def question(scene: Scene) -> bool:
     """Who competes: what each trains, and no result."""
-    experiments = subject.experiments()
-    base = next(iter(experiments.values()))
-    source, target = (class_list(base, classes) for classes in (base.split.source, base.split.target))
-    heading.markdown(plain(f"{base.backbone_row.title} on {base.dataset.title}: learned on {source}, then {target}."))
-    sentences = {strategy.title: strategy.sentence for strategy in STRATEGIES.values()}
-    for place, (title, experiment) in enumerate(experiments.items()):
+    cards = scene.now.subject.cards(lectures.every_run())
+    for place, card in enumerate(cards):
         if place % CARDS_IN_A_ROW == 0:
-            columns = st.columns(min(CARDS_IN_A_ROW, len(experiments)))
+            columns = st.columns(min(CARDS_IN_A_ROW, len(cards)))
         with columns[place % CARDS_IN_A_ROW].container(border=True, height="stretch"):
-            st.markdown(f"**{plain(title)}**")
-            if subject.plan is not None and title in sentences:
-                st.markdown(sentences[title])
-            st.caption(plain(trained_share(experiment, len(experiment.phases) - 1)))
+            st.markdown(f"**{plain(card.title)}**")
+            if card.sentence:
+                st.markdown(card.sentence)
+            if card.note:
+                st.caption(plain(card.note))
     return False
 
 
-def guess(subject: Subject, lecture: Lecture, look: Look, viewer: str | None) -> bool:
-    """A button for each, and what others guess. `viewer` is None for the presenter, who does not guess."""
-    titles, given = list(subject.experiments()), lecture.guesses
-    tallied = guesses.tally(given, titles)
-    if viewer is not None:
+def guess(scene: Scene) -> bool:
+    """A button for each, and what others guess. The presenter does not guess."""
+    given = scene.lecture.guesses
+    mine, tallied = given.get(scene.viewer or ""), guesses.tally(given, scene.now.choices)
+    if scene.viewer is not None:
         st.markdown("Your guess:")
-        for title in titles:
+        for title in tallied:
             st.button(
                 plain(title),
                 key=f"lecture.guess.{title}",
-                type="primary" if given.get(viewer) == title else "secondary",
-                icon=":material/check:" if given.get(viewer) == title else None,
+                type="primary" if mine == title else "secondary",
+                icon=":material/check:" if mine == title else None,
                 width="stretch",
-                on_click=lecture.guess,
-                args=(viewer, title),
+                on_click=scene.lecture.guess,
+                args=(scene.viewer, title),
             )
     st.markdown(f"**{count(sum(tallied.values()), 'viewer')} guessed**")
-    if "tally" not in look.hidden:
-        show_guesses(tallied, look)
+    if "tally" not in scene.now.look.hidden:
+        show_guesses(tallied, scene.now.look)
     return True
 
 
-def show_guesses(tallied: dict[str, int], look: Look) -> None:
+def show_guesses(tallied: Mapping[str, int], look: Look) -> None:
     """The guesses as bars."""
     st.vega_lite_chart(
         guesses.chart(tallied, dark=is_dark(), font=look.font),
@@ -308,75 +274,98 @@ def show_guesses(tallied: dict[str, int], look: Look) -> None:
     )
 
 
-def curves(subject: Subject, standing: Standing, look: Look) -> bool:
-    """The race so far, recorded or live; returns whether it moves."""
-    found = subject.shown(standing)
-    racers = racers_of(found)
-    every = [run for runs in found.values() for run in runs.values()]
-    length, now = recording.length(racers), time.monotonic()
-    if standing.shows_live:
-        moving = any(not run.state.is_finished for run in every)
-        longest = None
-    else:
-        moving = standing.playback.plays(now, length)
-        at = min(standing.playback.at(now), length)
-        longest = length or None
+def curves(scene: Scene) -> bool:
+    """The race or the map so far, recorded or live; returns whether it moves."""
+    found, playback, now = scene.now.found, scene.now.playback, time.monotonic()
+    if scene.now.shows_live:
+        draw(scene, found)
+        every = [run for runs in found.values() for run in runs.values()]
+        st.markdown(f"**Live** · {plain(standing(every))}")
+        return scene.now.trains
+    length = scene.now.length(found)
+    at = min(playback.at(now), length)
+    draw(scene, found, at)
+    if not length:
+        st.markdown("Nothing is recorded yet.")
+        return False
+    times = playback.speed if playback.since else recording.speed(scene.now.look.speed, length)
+    st.markdown(f"**{recording.told(found, times)}** · {duration(at)} of {duration(length)}")
+    st.progress(at / length)
+    return playback.plays(now, length)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def map_figure(
+    numbers: str, dark: bool, font: int, _map: TransferMap, _rows: pd.DataFrame, _whole: pd.DataFrame
+) -> go.Figure:
+    """The map, drawn once for all who look at the same `numbers`."""
+    return transfer_map.figure(_map, _rows, whole=_whole, dark=dark, font=font)
+
+
+def draw(scene: Scene, found: Found, at: float | None = None) -> None:
+    """The race or the map, as far as it had come after `at` seconds of the recording, or as far as it is."""
+    if (map := scene.now.subject.map) is not None:
+        whole = transfer_map.table(map, found)
+        rows = whole if at is None else transfer_map.table(map, recording.map_so_far(map, found, at))
+        font = scene.now.look.font if scene.viewer is None else SMALL
+        export.draw(
+            map_figure(f"{rows.to_json()} {whole.to_json()}", is_dark(), font, map, rows, whole),
+            "transfer-map",
+            key="lecture.map",
+            alt="Test accuracy on B over the number of blocks copied; the results stand in the table of the reveal",
+        )
+        return
+    racers = lectures.racers_of(found)
     st.vega_lite_chart(
         race.chart(
-            racers if standing.shows_live else recording.race_so_far(racers, at),
+            racers if at is None else recording.race_so_far(racers, at),
             dark=is_dark(),
-            font=look.font,
-            longest=longest,
+            font=scene.now.look.font,
+            longest=None if at is None else recording.length(racers) or None,
         ),
         key="lecture.race",
         alt="Validation accuracy over seconds of each strategy; the results stand in the table of the reveal",
     )
-    if standing.shows_live:
-        st.markdown("**Live** · " + plain("; ".join(f"{run.name}: {status(run)}" for run in every)))
-    elif not length:
-        st.markdown("Nothing is recorded yet.")
-    else:
-        times = standing.playback.speed if standing.playback.since else recording.speed(look.speed, length)
-        recorded = [run for runs in racers.values() for run, histories in runs if histories]
-        words = f"{recording.recorded_on(recorded)}, {recording.speed_in_words(times)}"
-        st.markdown(f"**{words[0].upper()}{words[1:]}** · {duration(at)} of {duration(length)}")
-        st.progress(at / length)
-    return moving
+    if warning := other_machines(run for runs in racers.values() for run, _ in runs):
+        st.warning(plain(warning), icon=":material/flag:")
 
 
-def reveal(subject: Subject, standing: Standing, lecture: Lecture, look: Look) -> bool:
-    """Who won, by how much, whether that is more than luck, and how many knew."""
-    found = subject.shown(standing)
-    racers = racers_of(found)
-    compared = groups(found)
-    tallied = guesses.tally(lecture.guesses, found)
-    if not compared:
-        st.info("No run is done yet: the verdict follows.", icon=":material/hourglass_top:")
+def reveal(scene: Scene) -> bool:
+    """What is right, by how much, whether that is more than luck, and how many knew."""
+    found, map = scene.now.found, scene.now.subject.map
+    compared, tallied = groups(found), guesses.tally(scene.lecture.guesses, scene.now.choices)
+    if map is None:
+        kept = {run.id: reads.predictions(run.id, "test") for group in compared for run in group.runs}
+        predictions = {run: each for run, each in kept.items() if each is not None}
+        outcome = guesses.outcome(compared, predictions) if compared else None
     else:
-        near = {run.id for group in compared for run in group.runs}
-        kept = {id: predictions for id in near if (predictions := reads.predictions(id, "test")) is not None}
-        outcome = guesses.outcome(compared, kept)
+        rows = transfer_map.table(map, found)
+        outcome = guesses.depth_outcome(map, rows, found)
+    if outcome is None:
+        why = "The map does not answer this yet." if compared else "No run is done yet: the verdict follows."
+        st.info(why, icon=":material/hourglass_top:")
+    else:
         st.header(plain(outcome.in_words), anchor=False)
         st.markdown(plain(outcome.sentence))
-        if "guess" not in look.hidden and len(found) > 1:
+        if tallied:
             st.markdown(f"**{guesses.guessed(tallied, outcome.winners)}**")
-    st.vega_lite_chart(
-        race.chart(racers, dark=is_dark(), font=look.font),
-        key="lecture.race",
-        alt="Validation accuracy over seconds of each strategy; the results stand in the table below",
-    )
-    if not compared:
-        return False
-    st.markdown(plain(outcome.limits))
-    seconds = {run.id: race.tuning_seconds(run, histories) for runs in racers.values() for run, histories in runs}
-    table = seeds_of.shown(seeds_of.table(compared, outcome.winners[0], seconds=seconds)).set_index("")
-    st.table(table.rename(columns={"against the baseline": "against the first"}).replace("the baseline", "the first"))
-    st.caption("The curves show accuracy on the validation images, the table and the verdict on the test images.")
-    if "guess" not in look.hidden and any(tallied.values()):
-        show_guesses(tallied, look)
-    if "answers" not in look.hidden:
-        every = [measured for runs in racers.values() for measured in runs if measured[0].metrics.get("test")]
-        for answer in three_answers(every):
+    draw(scene, found)
+    if outcome is not None:
+        st.markdown(plain(outcome.limits))
+    if map is not None:
+        said = [each for each in transfer_map.findings(map, rows) if outcome is None or each != outcome.sentence]
+        st.markdown("\n".join(f"- {plain(sentence)}" for sentence in said))
+        st.table(transfer_map.shown(rows).set_index("point"))
+    elif outcome is not None:
+        measured = [each for racers in lectures.racers_of(found).values() for each in racers]
+        seconds = {run.id: race.tuning_seconds(run, histories) for run, histories in measured}
+        table = seeds_of.table(compared, outcome.winners[0], seconds=seconds)
+        st.table(seeds_of.shown(table, "the first").set_index(""))
+        st.caption("The curves show accuracy on the validation images, the table and the verdict on the test images.")
+    if outcome is not None and any(tallied.values()):
+        show_guesses(tallied, scene.now.look)
+    if map is None and outcome is not None and "answers" not in scene.now.look.hidden:
+        for answer in three_answers([each for each in measured if each[0].metrics.get("test")]):
             with st.expander(answer.question):
                 st.markdown(plain(answer.text))
     return False
@@ -385,134 +374,78 @@ def reveal(subject: Subject, standing: Standing, lecture: Lecture, look: Look) -
 # --- the presenter's buttons
 
 
-def controls(lecture: Lecture, standing: Standing, subject: Subject, look: Look) -> None:
+def controls(scene: Scene) -> None:
     """Back and on, and what the step has to control. A presenter's clicker sends Page Up and Page Down."""
-    steps = [step for step in look.steps if step != "guess" or len(subject.experiments()) > 1]
-    place = steps.index(standing.step) if standing.step in steps else 0
-    if "controls" in look.hidden:
+    lecture, step, steps = scene.lecture, scene.now.step, scene.now.steps
+    place = steps.index(step) if step in steps else 0
+    back, on = steps[max(0, place - 1)], steps[min(len(steps) - 1, place + 1)]
+    if "controls" in scene.now.look.hidden:
         st.html("<style>.st-key-presenter:not(:focus-within) { position: absolute; left: -9999px; }</style>")
     with st.container(horizontal=True, key="presenter", vertical_alignment="bottom"):
-        st.button(
-            "Back",
-            icon=":material/arrow_back:",
-            shortcut="PageUp",
-            disabled=place == 0,
-            key="lecture.back",
-            on_click=go,
-            args=(lecture, steps[max(0, place - 1)]),
-        )
-        on = steps[min(len(steps) - 1, place + 1)]
-        st.button(
-            STEPS[on] if place + 1 < len(steps) else "The end",
-            icon=":material/arrow_forward:",
+        press("Back", "arrow_back", lecture.go, back, shortcut="PageUp", disabled=back == step, key="lecture.back")
+        press(
+            STEPS[on] if on != step else "The end",
+            "arrow_forward",
+            lecture.go,
+            on,
             shortcut="PageDown",
-            disabled=place + 1 >= len(steps),
+            disabled=on == step,
             key="lecture.on",
-            on_click=go,
-            args=(lecture, on),
-            type="secondary" if standing.step == "curves" else "primary",
+            type="secondary" if step == "curves" else "primary",
         )
-        if standing.step == "guess":
-            st.button("Forget the guesses", icon=":material/restart_alt:", on_click=lecture.forget_guesses)
-        if standing.step == "curves":
-            curve_controls(lecture, standing, subject, look)
+        if step == "question":
+            press("Change what is shown", "tune", put_into_address, scene.now.query)
+        elif step == "guess":
+            press("Forget the guesses", "restart_alt", lecture.forget_guesses)
+        elif step == "curves":
+            curve_controls(scene)
 
 
-def go(lecture: Lecture, step: str) -> None:
-    """Bring everybody to a step; curves wait for Start."""
-    standing = lecture.standing
-    if standing is not None and step == "curves" and standing.step != "reveal":
-        lecture.change(step=step, playback=recording.Playback())
-    else:
-        lecture.change(step=step)
-
-
-def curve_controls(lecture: Lecture, standing: Standing, subject: Subject, look: Look) -> None:
+def curve_controls(scene: Scene) -> None:
     """Start, pause, speed; or train it again on the spot."""
-    found = subject.shown(standing)
-    if not standing.shows_live:
-        length = recording.length(racers_of(found))
-        now, playback = time.monotonic(), standing.playback
-        plays = playback.plays(now, length)
+    lecture, length = scene.lecture, scene.now.length(scene.now.found)
+    if scene.now.shows_live:
+        press("Show the recording", "history", lambda: lecture.change(shows_live=False))
+    else:
+        plays = scene.now.playback.plays(time.monotonic(), length)
         speed = choose_speed(
             "Speed",
-            look,
+            scene.now.look,
             key="lecture.speed_now",
-            on_change=change_speed,
-            args=(lecture, length),
+            on_change=lambda: lecture.play_at(state["lecture.speed_now"], length),
             label_visibility="collapsed",
         )
-        st.button(
+        press(
             "Pause" if plays else "Start",
-            icon=":material/pause:" if plays else ":material/play_arrow:",
+            "pause" if plays else "play_arrow",
+            lecture.play_or_pause,
+            speed,
+            length,
             type="primary",
             shortcut="S",
             key="lecture.play",
             disabled=not length,
-            on_click=play,
-            args=(lecture, length, speed),
         )
-    moving = standing.shows_live and any(not run.state.is_finished for runs in found.values() for run in runs.values())
-    if standing.shows_live:
-        st.button("Show the recording", icon=":material/history:", on_click=lambda: lecture.change(shows_live=False))
-    reason = people.why_not_start(len(subject.experiments()))
-    st.button(
-        "Train it now",
-        icon=":material/bolt:",
-        disabled=moving or reason is not None,
-        key="lecture.train",
-        help=reason
-        or "Trains all of it once more, in view of everybody. What was prepared is used: shared phases and "
-        "stored features are not computed again.",
-        on_click=train,
-        args=(lecture, subject),
+    reason = people.why_not_start(len(scene.now.subject.experiments(lectures.every_run())))
+    help = (
+        "Trains all of it once more, in view of everybody. What was prepared is used: shared phases and stored "
+        "features are not computed again."
     )
-
-
-def play(lecture: Lecture, length: float, chosen: str) -> None:
-    """Start or pause the replay, for everybody."""
-    if (standing := lecture.standing) is None:
-        return
-    now, playback = time.monotonic(), standing.playback
-    if playback.plays(now, length):
-        lecture.change(playback=playback.pause(now))
-    else:
-        lecture.change(playback=playback.play(now, length, recording.speed(chosen, length)))
-
-
-def change_speed(lecture: Lecture, length: float) -> None:
-    """Go on at another speed, where it plays."""
-    standing, now = lecture.standing, time.monotonic()
-    if standing is not None and standing.playback.plays(now, length):
-        speed = recording.speed(state["lecture.speed_now"], length)
-        lecture.change(playback=standing.playback.play(now, length, speed))
-
-
-def train(lecture: Lecture, subject: Subject) -> None:
-    """Queue every experiment once more, and show those runs; a second click finds them at work."""
-    standing = lecture.standing
-    if standing is None:
-        return
-    if any(not run.state.is_finished for run in reads.store().runs(archived=True, ids=[id for _, id in standing.live])):
-        return
-    seeds = {title: min(runs, default=0) for title, runs in subject.recorded().items()}
-    live = []
-    for title, experiment in subject.experiments().items():
-        live.append((title, people.submit(experiment, seeds[title], f"{title} · live · seed {seeds[title]}")))
-    reads.runs.clear()
-    lecture.change(live=tuple(live), shows_live=True)
+    barred = scene.now.trains or reason is not None
+    press("Train it now", "bolt", lecture.train, disabled=barred, key="lecture.train", help=reason or help)
 
 
 set_up("Lecture")
 query = {name: st.query_params.get_all(name) for name in st.query_params}
 try:
     if key := links.first(query, "key"):
-        id = links.lecture_of(key)
-        lectures.lecture(id).open({name: query[name] for name in query if name not in ("key", "role", "view")})
-        present(lectures.lecture(id), id, presents=True)
+        state["lecture.key"] = key
+        lecture = lectures.lecture(links.lecture_of(key))
+        lecture.open(subject_of(query) | Look.of(query).query)
+        present(lecture, links.lecture_of(key), presents=True)
     elif id := links.first(query, "lecture"):
         present(lectures.lecture(id), id, presents=False)
     else:
         choose(query)
-except (ExperimentError, UnknownRun) as error:
+except ExperimentError as error:
     st.error(f"This link does not open a lecture. {plain(str(error))}", icon=":material/link_off:")

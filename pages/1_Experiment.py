@@ -1,6 +1,8 @@
 """Choose class split, backbone and freeze depth, see what that means, and start."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any, NamedTuple
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -26,25 +28,38 @@ from cifar_core.ui.text import plain
 set_up("Experiment")
 state = st.session_state
 
-# The numbers among a phase's training options: label, least, most, step, term.
-NUMBERS: dict[str, tuple[str, float, float, float, str]] = {
-    "learning_rate": ("Learning rate", 0.0, 100.0, 1e-4, "learning rate"),
-    "batch_size": ("Batch size", 1, 65_536, 1, "batch size"),
-    "momentum": ("Momentum", 0.0, 1.0, 0.1, "momentum"),
-    "weight_decay": ("Weight decay", 0.0, 1.0, 0.001, "weight decay"),
-    "block_rate_factor": ("Layer-wise rate factor", 0.0, 1.0, 0.05, "discriminative learning rates"),
-    "exponential.factor": ("Factor every epoch", 0.0, 1.0, 0.01, "learning-rate schedule"),
-    "cosine.warm_up": ("Warm-up, epochs", 0, 10_000, 1, "warm-up"),
-    "cosine.final": ("Ends at this share", 0.0, 1.0, 0.01, "learning-rate schedule"),
-    "plateau.factor": ("Factor", 0.0, 1.0, 0.05, "learning-rate schedule"),
-    "plateau.patience": ("Epochs to wait", 1, 1000, 1, "learning-rate schedule"),
-    "stop.patience": ("Patience, epochs", 1, 1000, 1, "early stopping"),
-    "stop.smallest_gain": ("Smallest gain", 0.0, 1.0, 0.001, "early stopping"),
-    "label_smoothing": ("Label smoothing", 0.0, 1.0, 0.05, "label smoothing"),
-    "crop.padding": ("Crop, pixels of shift", 1, 128, 1, "crop"),
-    "cutout.size": ("Cutout, pixels a side", 1, 512, 1, "cutout"),
-    "colour.strength": ("Colour jitter, strength", 0.0, 1.0, 0.05, "colour jitter"),
-    "mixup.alpha": ("Mixup, alpha", 0.0, 10.0, 0.1, "mixup"),
+
+class Number(NamedTuple):
+    """One of a phase's training options that is a number; one that says so may be left `empty`."""
+
+    label: str
+    least: float
+    most: float | None
+    step: float
+    term: str
+    empty: str | None = None
+
+
+NUMBERS = {
+    "learning_rate": Number("Learning rate", 0.0, 100.0, 1e-4, "learning rate"),
+    "batch_size": Number("Batch size", 1, 65_536, 1, "batch size"),
+    "momentum": Number("Momentum", 0.0, 1.0, 0.1, "momentum"),
+    "weight_decay": Number("Weight decay", 0.0, 1.0, 0.001, "weight decay"),
+    "block_rate_factor": Number("Layer-wise rate factor", 0.0, 1.0, 0.05, "discriminative learning rates"),
+    "clip_norm": Number("Gradient norm, at most", 0.0, None, 0.5, "gradient clipping", empty="not clipped"),
+    "exponential.factor": Number("Factor every epoch", 0.0, 1.0, 0.01, "learning-rate schedule"),
+    "cosine.warm_up": Number("Warm-up, epochs", 0, 10_000, 1, "warm-up"),
+    "cosine.final": Number("Ends at this share", 0.0, 1.0, 0.01, "learning-rate schedule"),
+    "plateau.factor": Number("Factor", 0.0, 1.0, 0.05, "learning-rate schedule"),
+    "plateau.patience": Number("Epochs to wait", 1, 1000, 1, "learning-rate schedule"),
+    "stop.patience": Number("Patience, epochs", 1, 1000, 1, "early stopping"),
+    "stop.smallest_gain": Number("Smallest gain", 0.0, 1.0, 0.001, "early stopping"),
+    "label_smoothing": Number("Label smoothing", 0.0, 1.0, 0.05, "label smoothing"),
+    "crop.padding": Number("Crop, pixels of shift", 1, 128, 1, "crop"),
+    "cutout.size": Number("Cutout, pixels a side", 1, 512, 1, "cutout"),
+    "colour.strength": Number("Colour jitter, strength", 0.0, 1.0, 0.05, "colour jitter"),
+    "mixup.alpha": Number("Mixup, alpha", 0.0, 10.0, 0.1, "mixup"),
+    "augmented_copies": Number("Copies of each image", 1, 100, 1, "augmented copies", "new changes in every epoch"),
 }
 # The choices among them: label, names of the choices, term.
 CHOICES: dict[str, tuple[str, dict[str, str], str]] = {
@@ -53,6 +68,13 @@ CHOICES: dict[str, tuple[str, dict[str, str], str]] = {
     "stop.watch": ("Early stopping", form.WATCHED, "early stopping"),
     "class_weights": ("Class weights", form.CLASS_WEIGHTS, "class weights"),
 }
+OUTPUTS = {"classes": "One per class of the phase", "data set": "One per class of the data set"}
+POLICIES = {"train share": "A share of the training images", "test": "The test images"}
+
+
+def choose(place: DeltaGenerator, label: str, titles: Mapping[str, str], key: str, help: str, **options: Any) -> None:
+    """Offer what has a title; the form keeps which one was chosen under its key."""
+    place.selectbox(label, list(titles), format_func=titles.__getitem__, key=key, help=help, **options)
 
 
 def class_side(side: str, title: str, data: Data) -> None:
@@ -81,26 +103,22 @@ def choose_network(data: Data) -> None:
     row = BACKBONES[state["form.backbone"]]
     seen = form.network_input(data, state)
     params = sum(layer.params for layer in seen.networks[0].layers[:-1])
-    backbone.selectbox(
+    choose(
+        backbone,
         "Backbone",
-        list(BACKBONES),
-        format_func=lambda name: BACKBONES[name].title,
-        key="form.backbone",
-        on_change=form_state.other_backbone,
-        help=f"{row.title}: {row.source}. Images of {row.smallest_input[0]}×{row.smallest_input[1]} pixels or more; "
+        {name: each.title for name, each in BACKBONES.items()},
+        "form.backbone",
+        f"{row.title}: {row.source}. Images of {row.smallest_input[0]}×{row.smallest_input[1]} pixels or more; "
         f"{params:,} parameters without the output layer. {help_for('backbone')}",
+        on_change=form_state.other_backbone,
     )
-    sources = form.weights_for(row)
     runs = reads.runs_to_start_from(seen)
-    if not runs and state["form.weights"] != "run":
-        sources.remove("run")
-    weights.selectbox(
-        "Initial weights",
-        sources,
-        format_func=form.WEIGHTS.__getitem__,
-        key="form.weights",
-        help=help_for("initial weights"),
-    )
+    known = {
+        source: form.WEIGHTS[source]
+        for source in form.weights_for(row)
+        if source != "run" or runs or state["form.weights"] == "run"
+    }
+    choose(weights, "Initial weights", known, "form.weights", help_for("initial weights"))
     size.number_input(
         "Input size, pixels a side",
         max(row.smallest_input),
@@ -117,7 +135,7 @@ def choose_network(data: Data) -> None:
         key="form.pixels",
         help=help_for("pixel values"),
     )
-    st.caption(network_input(form.network_input(data, state)))
+    st.caption(network_input(form.network_input(data, state)))  # as chosen just now
     show_weights(row, runs)
 
 
@@ -153,62 +171,33 @@ def choose_freezing(shape: Experiment, index: int) -> None:
     """The freeze depth of one phase, by a slider or a click on a block."""
     network, key = shape.networks[index], f"form.{index}"
     rule, depth = st.columns(2)
-    rule.selectbox(
-        "Freeze by",
-        list(form.RULES),
-        format_func=form.RULES.__getitem__,
-        key=f"{key}.rule",
-        help=help_for("freeze depth"),
-    )
-    with depth:
-        match state[f"{key}.rule"]:
-            case "blocks":
-                st.slider(
-                    "Freeze depth, blocks",
-                    0,
-                    len(network.blocks) - 1,
-                    key=f"{key}.blocks",
-                    help=help_for("freeze depth"),
-                )
-            case "layers":
-                st.slider(
-                    "Freeze depth, layers",
-                    1,
-                    len(network.layers) - 1,
-                    key=f"{key}.layers",
-                    help=help_for("freeze depth"),
-                )
-            case "last":
-                st.slider("Layers that train", 1, len(network.layers), key=f"{key}.last", help=help_for("freeze depth"))
-            case _:
-                names = [block.name for block in network.blocks]
-                st.selectbox(
-                    "The block that trains",
-                    names,
-                    key=f"{key}.only",
-                    persist_state="session",
-                    help=help_for("surgical fine-tuning"),
-                )
+    choose(rule, "Freeze by", form.RULES, f"{key}.rule", help_for("freeze depth"))
+    sliders = {
+        "blocks": ("Freeze depth, blocks", 0, len(network.blocks) - 1),
+        "layers": ("Freeze depth, layers", 1, len(network.layers) - 1),
+        "last": ("Layers that train", 1, len(network.layers)),
+    }
+    if (chosen := state[f"{key}.rule"]) in sliders:
+        label, least, most = sliders[chosen]
+        depth.slider(label, least, most, key=f"{key}.{chosen}", help=help_for("freeze depth"))
+    else:
+        depth.selectbox(
+            "The block that trains",
+            [block.name for block in network.blocks],
+            key=f"{key}.only",
+            persist_state="session",
+            help=help_for("surgical fine-tuning"),
+        )
 
 
 def choose_head(shape: Experiment, index: int) -> None:
     """What becomes of the end of the network in one phase."""
     key = f"form.{index}"
-    columns = st.columns(2)
-    columns[0].selectbox(
-        "Head", list(form.HEADS), format_func=form.HEADS.__getitem__, key=f"{key}.head", help=help_for("head")
-    )
+    head, outputs = st.columns(2)
+    choose(head, "Head", form.HEADS, f"{key}.head", help_for("head"))
     if state[f"{key}.head"] == "keep":
         return
-    outputs = {"classes": "One per class of the phase", "data set": "One per class of the data set"}
-    columns[1].selectbox(
-        "Outputs",
-        list(outputs),
-        format_func=outputs.__getitem__,
-        key=f"{key}.outputs",
-        persist_state="session",
-        help=help_for("output"),
-    )
+    choose(outputs, "Outputs", OUTPUTS, f"{key}.outputs", help_for("output"), persist_state="session")
     if state[f"{key}.head"] == "layers":
         starts = form.head_starts(shape, index)
         if state[f"{key}.from_layer"] not in starts:
@@ -300,9 +289,7 @@ def option(place: DeltaGenerator, index: int, name: str) -> None:
     key = f"form.{index}.{name}"
     if name in CHOICES:
         label, titles, term = CHOICES[name]
-        place.selectbox(
-            label, list(titles), format_func=titles.__getitem__, key=key, persist_state="session", help=help_for(term)
-        )
+        choose(place, label, titles, key, help_for(term), persist_state="session")
     elif name == "steps.milestones":
         place.text_input(
             "Epochs and factors",
@@ -311,34 +298,19 @@ def option(place: DeltaGenerator, index: int, name: str) -> None:
             placeholder=f"{max(1, state[f'form.{index}.epochs'] // 2)}: 0.1",
             help="10: 0.1, 20: 0.01 means a tenth of the learning rate after 10 epochs, a hundredth after 20.",
         )
-    elif name == "augmented_copies":
-        place.number_input(
-            "Copies of each image",
-            1,
-            100,
-            value=None,
-            key=key,
-            persist_state="session",
-            placeholder="new changes in every epoch",
-            help=help_for("augmented copies"),
-        )
-    elif name == "clip_norm":
-        place.number_input(
-            "Gradient norm, at most",
-            0.0,
-            value=None,
-            step=0.5,
-            format="%.6g",
-            key=key,
-            persist_state="session",
-            placeholder="not clipped",
-            help=help_for("gradient clipping"),
-        )
     else:
-        label, least, most, step, term = NUMBERS[name]
-        shown_as = None if isinstance(step, int) else "%.6g"
+        label, least, most, step, term, empty = NUMBERS[name]
         place.number_input(
-            label, least, most, step=step, format=shown_as, key=key, persist_state="session", help=help_for(term)
+            label,
+            least,
+            most,
+            value=None if empty else "min",
+            step=step,
+            format=None if isinstance(step, int) else "%.6g",
+            key=key,
+            persist_state="session",
+            placeholder=empty,
+            help=help_for(term),
         )
 
 
@@ -355,6 +327,11 @@ def show_augmentation(frozen: Experiment, index: int) -> None:
     shown_for, picture = state.get(key, (None, None))
     if shown_for == about:
         st.image(picture, caption="Left, the images as they are; beside them, what training may make of them.")
+
+
+def back() -> None:
+    """Fill the form with the last settings that worked."""
+    form_state.fill(*state["form.shown"])
 
 
 form_state.open_form()
@@ -390,11 +367,10 @@ with left:
         class_side("source", "Source classes, learned first", data)
         class_side("target", "Target classes, transferred to", data)
     section("Validation and seed")
-    policies = {"train share": "A share of the training images", "test": "The test images"}
     st.segmented_control(
         "Validate on",
-        list(policies),
-        format_func=policies.__getitem__,
+        list(POLICIES),
+        format_func=POLICIES.__getitem__,
         key="form.validation",
         required=True,
         help=help_for("validation"),
@@ -413,14 +389,14 @@ with left:
             persist_state="session",
             help="Of the training images.",
         )
-        drawn.selectbox(
+        choose(
+            drawn,
             "Share drawn",
-            list(form.DRAWN),
-            format_func=form.DRAWN.__getitem__,
-            key="form.drawn",
-            persist_state="session",
-            help="From each class alike and from all images alike follow the seed. The last ones, in the order of the "
+            form.DRAWN,
+            "form.drawn",
+            "From each class alike and from all images alike follow the seed. The last ones, in the order of the "
             "files, are what Keras's validation_split takes.",
+            persist_state="session",
         )
     st.number_input("Seed", 0, 2**31 - 1, key="form.seed", help=help_for("seed"))
 
@@ -429,7 +405,7 @@ with right:
     meant = None
     if data is None:
         st.info("The network and its phases appear when the images are chosen.")
-        st.button("Back to the last settings that worked", on_click=lambda: form_state.fill(*state["form.shown"]))
+        st.button("Back to the last settings that worked", on_click=back)
         st.stop()
     choose_network(data)
     try:
@@ -439,7 +415,7 @@ with right:
         meant = frozen = Experiment.parse(form.draft(state))
     except ExperimentError as error:
         st.error(plain(str(error)), icon=":material/error:")
-        st.button("Back to the last settings that worked", on_click=lambda: form_state.fill(*state["form.shown"]))
+        st.button("Back to the last settings that worked", on_click=back)
         shape = frozen = state["form.shown"][1]  # the phases stay where they are, to be corrected
         form.clamp(state, shape)
     for index in range(min(state["form.phases"], len(frozen.phases))):

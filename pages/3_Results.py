@@ -1,20 +1,11 @@
 """Everything one run measured."""
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from cifar_core.analysis import history as tables
-from cifar_core.analysis import replay
-from cifar_core.analysis.figures import (
-    CELLS,
-    change_figure,
-    change_sentence,
-    change_table,
-    confusion_figure,
-    ledger_figure,
-    ledger_table,
-)
+from cifar_core.analysis import replay, results
+from cifar_core.analysis.figures import CELLS, change_figure, change_sentence, confusion_figure, ledger_figure
 from cifar_core.analysis.inside import (
     filter_tiles,
     montage,
@@ -24,26 +15,16 @@ from cifar_core.analysis.inside import (
     similarity_sentence,
     similarity_table,
 )
-from cifar_core.analysis.metrics import METRICS, confusion, measure, per_class
+from cifar_core.analysis.metrics import confusion, measure
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.samples import (
-    SELECTIONS,
-    Rows,
-    answers,
-    by_confusion,
-    cell,
-    confused_pairs,
-    hierarchy,
-    top_classes,
-    true_class,
-)
-from cifar_core.analysis.wording import count, interval, listing, size, status
+from cifar_core.analysis.samples import SELECTIONS, Rows, by_confusion, cell, top_classes, true_class
+from cifar_core.analysis.wording import count, listing, size, status
 from cifar_core.experiment.measured import PhaseHistory, Run
 from cifar_core.home import home
 from cifar_core.runs import inspect
-from cifar_core.ui import people, reads
+from cifar_core.ui import housekeeping, people, reads
 from cifar_core.ui.curves import curves
-from cifar_core.ui.export import as_svg, downloads
+from cifar_core.ui.export import downloads, draw
 from cifar_core.ui.gallery import images_of, paged
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, section, set_up, unfolded
@@ -51,43 +32,37 @@ from cifar_core.ui.run_header import badges, chosen_run, edit_link, reason, sett
 from cifar_core.ui.text import plain
 
 set_up("Results")
-store = reads.store()
-TWO_DECIMALS = st.column_config.NumberColumn(format="%.2f")
 MOST_SAMPLES = 96
+TWO_DECIMALS = st.column_config.NumberColumn(format="%.2f")
 PERCENT = st.column_config.NumberColumn(format="%.1f %%")
+PERCENT_OF_TRUE = st.column_config.NumberColumn("of the true class", format="%.1f %%")
 
 
 def show_metrics(run: Run, predictions: Predictions, split: str) -> None:
     """Accuracy with its interval, the confusion matrix, the report per class and the other metrics."""
     found = measure(predictions, run.metrics.get(split))
-    words = interval(found["accuracy"], found["accuracy_low"], found["accuracy_high"], int(found["n"]))
-    st.markdown(f"**{words}** of the {split} images given their right class.", help=help_for("accuracy"))
+    said = f"**{results.accuracy(found)}** of the {split} images given their right class."
+    st.markdown(said, help=help_for("accuracy"))
     matrix, report = st.columns([3, 2], gap="large")
-    counts, rows = confusion(predictions), per_class(predictions)
     with matrix:
-        show_matrix(counts, split)
-        show_cell(run, predictions, counts, split)
+        show_matrix(predictions, split)
+        show_cell(run, predictions, split)
     with report:
-        shares = ["precision", "recall", "f1"]
-        rows[shares] *= 100
         st.dataframe(
-            rows,
+            results.report(predictions),
             hide_index=True,
             height="content",
-            column_config=dict.fromkeys(shares, PERCENT),
+            column_config=dict.fromkeys(("precision", "recall", "f1"), PERCENT),
             alt=f"Report per class, {split} images",
         )
         if inside := unfolded("Most confused classes", key=f"fold.confused.{split}"):
             with inside:
-                show_confused(predictions, counts)
-        if table := unfolded("All metrics, with what they mean", key=f"fold.metrics.{split}"):
-            all_rows = [
-                {"metric": row.title, "value": row.show(found[row.name]), "meaning": row.meaning} for row in METRICS
-            ]
-            table.table(pd.DataFrame(all_rows), hide_index=True)
+                show_confused(predictions)
+        if inside := unfolded("All metrics, with what they mean", key=f"fold.metrics.{split}"):
+            inside.table(results.every_metric(found), hide_index=True)
 
 
-def show_matrix(counts: pd.DataFrame, split: str) -> None:
+def show_matrix(predictions: Predictions, split: str) -> None:
     """The confusion matrix; a click on a cell chooses its images."""
     with st.container(horizontal=True):
         values = st.segmented_control(
@@ -105,17 +80,17 @@ def show_matrix(counts: pd.DataFrame, split: str) -> None:
             bind="query-params",
             help=help_for("hierarchy of confusion"),
         )
-    st.plotly_chart(
+    counts = confusion(predictions)
+    draw(
         confusion_figure(by_confusion(counts) if is_sorted else counts, split, values=values, dark=is_dark()),
+        f"confusion {split}",
         key=f"matrix.{split}",
-        theme=None,
-        config=as_svg("confusion", split),
         on_select=lambda: choose_cell(split),
         selection_mode="points",
         alt=f"Confusion matrix of the {split} images; the same counts stand in the table below",
     )
-    if table := unfolded("Confusion matrix as a table", key=f"fold.matrix.{split}"):
-        table.dataframe(counts, alt="Counts of true (rows) and predicted (columns) classes")
+    if inside := unfolded("Confusion matrix as a table", key=f"fold.matrix.{split}"):
+        inside.dataframe(counts, alt="Counts of true (rows) and predicted (columns) classes")
 
 
 def choose_cell(split: str) -> None:
@@ -125,43 +100,37 @@ def choose_cell(split: str) -> None:
     st.session_state[f"true.{split}"], st.session_state[f"predicted.{split}"] = true, predicted
 
 
-def show_confused(predictions: Predictions, counts: pd.DataFrame) -> None:
+def show_confused(predictions: Predictions) -> None:
     """The pairs of classes that are confused most, and how all classes group by confusion."""
-    pairs = confused_pairs(predictions)
     st.dataframe(
-        pairs.assign(share=100 * pairs["share"]),
+        results.pairs(predictions),
         hide_index=True,
-        column_config={"share": st.column_config.NumberColumn("of the true class", format="%.1f %%")},
+        column_config={"share": PERCENT_OF_TRUE},
         alt="The most confused pairs of classes",
     )
     st.caption("Classes that group by confusion, the closest first", help=help_for("hierarchy of confusion"))
-    merges = [
-        {"these": ", ".join(each.one), "with these": ", ".join(each.other), "confused": 100 * each.share}
-        for each in hierarchy(counts)
-        if each.share
-    ]
     st.dataframe(
-        pd.DataFrame(merges, columns=["these", "with these", "confused"]),
+        results.groups_of_classes(predictions),
         hide_index=True,
         column_config={"confused": PERCENT},
         alt="Groups of classes by confusion",
     )
 
 
-def show_cell(run: Run, predictions: Predictions, counts: pd.DataFrame, split: str) -> None:
+def show_cell(run: Run, predictions: Predictions, split: str) -> None:
     """The images in one cell of the matrix, chosen by click or by name."""
     st.markdown("**Images of a cell**", help="Click on a cell of the matrix, or choose its two classes here.")
+    classes = confusion(predictions).index
     with st.container(horizontal=True):
-        true = st.selectbox("True class", counts.index, index=None, key=f"true.{split}", bind="query-params", width=240)
-        predicted = st.selectbox(
-            "Predicted class", counts.columns, index=None, key=f"predicted.{split}", bind="query-params", width=240
+        true, predicted = (
+            st.selectbox(label, classes, index=None, key=f"{side}.{split}", bind="query-params", width=240)
+            for label, side in (("True class", "true"), ("Predicted class", "predicted"))
         )
     if true is None or predicted is None:
         st.caption("Choose a cell to see its images.")
         return
     rows = cell(predictions, true, predicted)
-    said = f"{count(len(rows), 'image')} of {true}, predicted as {predicted}"
-    st.markdown(plain(f"{said}, most confident first." if len(rows) else f"{said}."))
+    st.markdown(plain(results.cell_in_words(len(rows), true, predicted)))
     if len(rows):
         show_images(run, predictions, rows, split, key=f"page.cell.{split}")
 
@@ -194,15 +163,12 @@ def show_samples(run: Run, predictions: Predictions) -> None:
         st.caption("There are none.")
         return
     show_images(run, predictions, rows, "test", key="page.samples")
-    table = answers(predictions, rows)
-    parts = ["probability", "true_probability"]
-    table[parts] *= 100
     st.dataframe(
-        table,
+        results.single_images(predictions, rows),
         hide_index=True,
         column_config={
             "probability": PERCENT,
-            "true_probability": st.column_config.NumberColumn("of the true class", format="%.1f %%"),
+            "true_probability": PERCENT_OF_TRUE,
             "loss": st.column_config.NumberColumn(format="%.3f"),
         },
         alt=f"Test images: {selection.title}",
@@ -231,36 +197,29 @@ def show_replay(run: Run, histories: tuple[PhaseHistory, ...]) -> None:
         help="Each phase begins with what the network can do before its first step.",
     )
     moment = moments[chosen]
-    predictions = replay.predictions(moment, run.experiment)
+    predictions, title = replay.predictions(moment, run.experiment), replay.title(moment, run.experiment)
     split = "test" if run.experiment.validation.on == "test" else "validation"
     st.caption(
         f"{count(predictions.n, f'{split} image')}, the same after every epoch of a phase and as many of each class as "
         "there are. The curves above are measured on all of them."
     )
-    found = replay.accuracies(moments, run.experiment)
     matrix, lines = st.columns(2, gap="large")
-    matrix.plotly_chart(
-        confusion_figure(
-            confusion(predictions), split, title=replay.title(moment, run.experiment), values="counts", dark=is_dark()
-        ),
-        key="replay.matrix",
-        theme=None,
-        config=as_svg("confusion", replay.title(moment, run.experiment)),
-        alt="Confusion matrix of the followed images at this epoch; accuracies by class stand in the table beside",
-    )
-    lines.plotly_chart(
-        replay.accuracy_lines(found, moment, run.experiment, split=split, dark=is_dark()),
-        key="replay.lines",
-        theme=None,
-        config=as_svg("accuracy by class"),
-        alt="Accuracy by class over the epochs; the numbers of this epoch stand in the table below",
-    )
-    lines.dataframe(
-        replay.shown(found, moment),
-        hide_index=True,
-        height="content",
-        alt=f"Accuracy by class, {replay.title(moment, run.experiment)}",
-    )
+    with matrix:
+        draw(
+            confusion_figure(confusion(predictions), split, title=title, dark=is_dark()),
+            f"confusion {title}",
+            key="replay.matrix",
+            alt="Confusion matrix of the followed images at this epoch; accuracies by class stand in the table beside",
+        )
+    with lines:
+        found = replay.accuracies(moments, run.experiment)
+        draw(
+            replay.accuracy_lines(found, moment, run.experiment, split=split, dark=is_dark()),
+            "accuracy by class",
+            key="replay.lines",
+            alt="Accuracy by class over the epochs; the numbers of this epoch stand in the table below",
+        )
+        st.dataframe(replay.shown(found, moment), hide_index=True, height="content", alt=f"Accuracy by class, {title}")
     show_images(run, predictions, np.arange(predictions.n), "validation", key=f"page.replay.{moment.phase}")
 
 
@@ -309,13 +268,13 @@ def show_similarity(found: inspect.Inside, phase: str) -> None:
     st.markdown("**Representations before and after**", help=help_for("linear CKA"))
     st.markdown(plain(similarity_sentence(similarity)))
     figure, table = st.columns([3, 2], gap="large")
-    figure.plotly_chart(
-        similarity_figure(similarity, int(found.compared), dark=is_dark()),
-        key="similarity",
-        theme=None,
-        config=as_svg("similarity"),
-        alt=f"Similarity of blocks before and after {phase}; the same numbers stand in the table",
-    )
+    with figure:
+        draw(
+            similarity_figure(similarity, int(found.compared), dark=is_dark()),
+            "similarity",
+            key="similarity",
+            alt=f"Similarity of blocks before and after {phase}; the same numbers stand in the table",
+        )
     table.dataframe(
         similarity,
         column_config=dict.fromkeys(similarity.columns, TWO_DECIMALS),
@@ -334,11 +293,10 @@ def show_projections(found: inspect.Inside, phase: str) -> None:
     drawn = [(title, points, part) for title, points, part in kept if points is not None and part is not None]
     for column, (title, points, part) in zip(st.columns(2), drawn, strict=False):
         with column:
-            st.plotly_chart(
+            draw(
                 projection_figure(points, part, found.labels, names, found.images, title, dark=is_dark()),
+                f"projection {title}",
                 key=f"projection.{title}",
-                theme=None,
-                config=as_svg("projection", title),
                 alt=f"Test images projected, {title}; where each class lies stands in the table below",
             )
             st.dataframe(
@@ -352,33 +310,31 @@ def show_projections(found: inspect.Inside, phase: str) -> None:
 def show_changes(phase: PhaseHistory) -> None:
     """How far a phase moved each layer."""
     figure, table = st.columns([3, 2], gap="large")
-    figure.plotly_chart(
-        change_figure(phase.changes, phase.name, dark=is_dark()),
-        key=f"changes.{phase.index}",
-        theme=None,
-        config=as_svg("changes", phase.name),
-        alt=f"How far {phase.name} moved each layer; the same numbers stand in the table beside",
-    )
+    with figure:
+        draw(
+            change_figure(phase.changes, phase.name, dark=is_dark()),
+            f"changes {phase.name}",
+            key=f"changes.{phase.index}",
+            alt=f"How far {phase.name} moved each layer; the same numbers stand in the table beside",
+        )
     table.dataframe(
-        change_table(phase.changes)[["layer", "frozen", "change", "text"]],
+        results.layer_changes(phase.changes),
         hide_index=True,
-        column_config={"change": st.column_config.NumberColumn(format="%.4f"), "text": "relative"},
+        column_config={"change": st.column_config.NumberColumn(format="%.4f")},
         alt=f"Norm of the change of each layer in {phase.name}",
     )
 
 
 def show_seconds(run: Run) -> None:
     """Where the run's seconds went."""
-    st.plotly_chart(
+    draw(
         ledger_figure({run.name: run.seconds}, dark=is_dark()),
+        f"seconds {run.id}",
         key="ledger",
-        theme=None,
-        config=as_svg("seconds", run.id),
         alt="Where the run's seconds went; the same numbers stand in the table below",
     )
-    seconds = ledger_table({run.name: run.seconds})[["title", "seconds", "share"]]
     st.dataframe(
-        seconds.assign(share=100 * seconds["share"]),
+        results.ledger(run),
         hide_index=True,
         column_config={"seconds": st.column_config.NumberColumn(format="%.1f s"), "share": PERCENT},
         alt="Timing ledger",
@@ -388,41 +344,25 @@ def show_seconds(run: Run) -> None:
 def manage(run: Run) -> None:
     """Rename, note, archive, delete."""
     barred = people.why_not(run)
-    name = st.text_input(
-        "Name",
-        run.name,
-        key=f"name.{run.id}",
-        max_chars=200,
-        disabled=bool(barred),
-        help=barred or "What the run is called everywhere.",
-    )
-    note = st.text_area(
-        "Note",
-        run.note,
-        key=f"note.{run.id}",
-        max_chars=5000,
-        disabled=bool(barred),
-        help=barred or "Anything worth remembering about this run.",
-    )
-    if (name.strip() and name != run.name) or note != run.note:
-        store = people.changing(run.id)
-        store.rename(run.id, name.strip() or run.name)
-        store.set_note(run.id, note)
-        reads.runs.clear()
-        st.rerun()
+    housekeeping.name_and_note(run)
     with st.container(horizontal=True):
-        archiving = "Archive" if not run.archived else "Bring back"
-        if st.button(archiving, icon=":material/archive:", disabled=bool(barred), help=barred):
-            people.changing(run.id).archive(run.id, not run.archived)
-            reads.runs.clear()
-            st.rerun()
+        st.button(
+            "Bring back" if run.archived else "Archive",
+            icon=":material/archive:",
+            disabled=bool(barred),
+            help=barred,
+            on_click=housekeeping.archive,
+            args=([run], not run.archived),
+        )
         with st.popover("Delete for good", disabled=bool(barred), help=barred):
             st.write(f"This removes the run, its measurements and its files ({size(run.size)}).")
-            if st.button("Delete now", type="primary", disabled=bool(barred)):
-                people.changing(run.id).delete(run.id)
-                reads.runs.clear()
-                del st.query_params["run"]
-                st.rerun()
+            st.button("Delete now", type="primary", disabled=bool(barred), on_click=delete, args=(run,))
+
+
+def delete(run: Run) -> None:
+    """Delete the run for good, and leave it."""
+    housekeeping.delete([run])
+    del st.query_params["run"]
 
 
 st.title("Results", anchor=False)
@@ -432,7 +372,7 @@ if run_id is None:
     st.info("No run has finished yet.", icon=":material/fact_check:")
     st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
     st.stop()
-run = store.run(run_id)
+run = reads.store().run(run_id)
 st.markdown(f"**{plain(status(run))}** · seed {run.seed} · takes {size(run.size)}")
 badges(run)
 reason(run)
@@ -487,10 +427,7 @@ if run.seconds and (inside := unfolded("Where the seconds went", key="fold.secon
 if inside := unfolded("Network, layers and settings", key="fold.settings"):
     with inside:
         settings(run, key="settings")
-st.caption(
-    f"{run.environment.get('provenance', '')} {run.environment.get('hardware', '')} · "
-    + ", ".join(f"{name} {version}" for name, version in run.environment.get("versions", {}).items())
-)
+st.caption(results.origin(run))
 section("Take it with you")
 downloads(run)
 section("Name, note, archive")

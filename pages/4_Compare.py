@@ -1,6 +1,7 @@
 """Two to eight runs side by side: the verdict first, the evidence under it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,24 +14,26 @@ from cifar_core.analysis.figures import CELLS, accuracy_figure, confusion_figure
 from cifar_core.analysis.groups import of_all_seeds
 from cifar_core.analysis.history import Measured
 from cifar_core.analysis.labels import titles
+from cifar_core.analysis.linked import by_experiment
 from cifar_core.analysis.metrics import confusion
 from cifar_core.analysis.samples import (
     GROUPS,
     agreement,
     agreement_counts,
     difference,
-    rows_of,
-    top_classes,
-    true_class,
+    groups_in_words,
+    what_each_says,
 )
-from cifar_core.analysis.speedup import speedup
+from cifar_core.analysis.speedup import froze_layers, speedup
 from cifar_core.analysis.verdict import verdict
 from cifar_core.analysis.wording import count
+from cifar_core.experiment import links
+from cifar_core.experiment.measured import Run
 from cifar_core.home import home
 from cifar_core.runs import inspect
 from cifar_core.ui import people, reads
 from cifar_core.ui.curves import curves
-from cifar_core.ui.export import as_svg, comparison
+from cifar_core.ui.export import comparison, draw
 from cifar_core.ui.gallery import images_of, paged
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, section, set_up, unfolded
@@ -47,19 +50,25 @@ store, state, address = reads.store(), st.session_state, st.query_params
 # The fields of the address by which it says what is compared.
 NAMED = "comparison", "runs", "baseline"
 # The choices on this page that a comparison under a name keeps, beside runs and baseline.
-VIEW = "compare.x", "compare.together", "compare.means", "pareto.cost", "compare.cells", "pair.other", "pair.group"
+VIEW = (
+    *("compare.x", "compare.together", "compare.means", "pareto.cost", "compare.cells", "pair.other", "pair.group"),
+    *("fold.pareto", "fold.pair", "fold.difference", "fold.speedup"),
+)
 
 
-def asked_for() -> list[str]:
-    """Return the runs that the address means, or that were shown last; they are found archived, too."""
-    meant = {field: address[field] for field in NAMED if field in address} or state.get("compare.address", {})
-    if comparison := comparisons.get(meant.get("comparison", "")):
-        return list(comparison.runs)
-    return [*meant.get("runs", "").split(","), *state.get("compare.runs", [])]
+def warn_of_seconds(of: Iterable[Run]) -> None:
+    """Say it where seconds of different machines stand side by side."""
+    if warning := other_machines(of):
+        st.warning(plain(warning), icon=":material/flag:")
+
+
+def choose(label: str, options: Sequence[str], key: str, **more: Any) -> Any:
+    """Choose one of several, as the address says."""
+    return st.segmented_control(label, options, required=True, key=key, bind="query-params", **more)
 
 
 def open_link() -> None:
-    """Take over what the address says, where the page did not write that itself."""
+    """Take over what the address says, or what was shown last, where the page did not write that itself."""
     asked = {field: address[field] for field in NAMED if field in address}
     written = state.get("compare.address", {})
     if (not asked or asked == written) and "compare.runs" in state:
@@ -67,10 +76,8 @@ def open_link() -> None:
     meant = asked or written
     comparison = comparisons.get(meant.get("comparison", ""))
     if comparison is None and "comparison" in asked:
-        st.error(
-            plain(f'There is no comparison "{asked["comparison"]}"; it may have been deleted.'),
-            icon=":material/link_off:",
-        )
+        gone = f'There is no comparison "{asked["comparison"]}"; it may have been deleted.'
+        st.error(plain(gone), icon=":material/link_off:")
     runs = comparison.runs if comparison else linked_runs(known) if asked else meant.get("runs", "").split(",")
     state["compare.runs"] = [run for run in runs if run in known][:MOST]
     state["compare.baseline"] = comparison.baseline if comparison else meant.get("baseline", "")
@@ -99,10 +106,19 @@ def lead_to_kept() -> None:
     if not comparisons:
         return
     with st.popover("Kept comparisons", icon=":material/bookmarks:", key="kept"):
+        here = {run.id for run in reads.runs(archived=True)}
         for each in comparisons.values():
             st.page_link("pages/4_Compare.py", label=f"**{plain(each.name)}**", query_params={"comparison": each.id})
             if each.note:
                 st.caption(plain(each.note))
+            lead_to_lecture([run for run in each.runs if run in here], f"{plain(each.name)} in a lecture")
+
+
+def lead_to_lecture(runs: Sequence[str], label: str) -> None:
+    """Lead to a new lecture in which runs compete, on its presenter's side."""
+    if len(runs) > 1:
+        presenter, _ = links.lecture_links({"runs": [",".join(runs)]})
+        st.page_link("pages/10_Lecture.py", label=label, icon=":material/co_present:", query_params=presenter)
 
 
 def keep_this(runs: list[str], baseline: str) -> None:
@@ -122,13 +138,10 @@ def keep_this(runs: list[str], baseline: str) -> None:
         name = st.text_input("Name", opened.name if opened else "", key=f"{key}.name", max_chars=200, required=True)
         note = st.text_area("Note", opened.note if opened else "", key=f"{key}.note", max_chars=5000)
         st.caption("Runs, baseline and how they are shown are kept; the link stays the same.")
-        as_new, instead, forget = st.container(horizontal=True), False, False
-        with as_new:
-            if opened:
-                instead = st.form_submit_button("Keep the changes", type="primary")
+        with st.container(horizontal=True):
+            instead = opened and st.form_submit_button("Keep the changes", type="primary")
             anew = st.form_submit_button("Keep as a new one" if opened else "Keep", type="secondary")
-            if opened:
-                forget = st.form_submit_button("Forget it", icon=":material/delete:")
+            forget = opened and st.form_submit_button("Forget it", icon=":material/delete:")
     if forget and opened:
         store.delete_comparison(opened.id)
     elif (instead or anew) and name.strip():
@@ -160,46 +173,35 @@ def show_difference(other: str) -> None:
     if found is None:
         st.info("These runs tell other classes apart: their matrices have no difference.", icon=":material/difference:")
         return
-    st.plotly_chart(
+    draw(
         difference_figure(found, names[baseline], names[other], dark=is_dark()),
+        f"difference {names[other]}",
         key="difference",
-        theme=None,
-        config=as_svg("difference", names[other]),
         alt=f"Confusion matrix of {names[other]} minus that of {names[baseline]}; the numbers stand in the table below",
     )
-    if table := unfolded("The difference as a table, points of the true class", key="fold.difference"):
+    fold = "The difference as a table, points of the true class"
+    if table := unfolded(fold, key="fold.difference", in_link=True):
         table.dataframe((100 * found).round(1), alt="Difference of true (rows) and predicted (columns) classes")
 
 
 def show_agreement(other: str) -> None:
     """Which of two runs is right where, with the images and what every compared run says of them."""
     st.markdown("**The same images under every run**")
-    if known[other].environment.get("fingerprint") != known[baseline].environment.get("fingerprint"):
+    if other not in same_images:
         st.info("These runs were tested on other images: image by image, they do not compare.")
         return
     found = agreement(predictions[baseline], predictions[other])
     if found.empty:
         st.info("These runs share no test images with the same label.")
         return
-    said = dict(
-        zip(GROUPS, ("both right", f"{names[baseline]} alone", f"{names[other]} alone", "both wrong"), strict=True)
-    )
-    counts = agreement_counts(found)
+    said, counts = groups_in_words(names[baseline], names[other]), agreement_counts(found)
     st.dataframe(
         counts.assign(group=counts["group"].map(said), share=100 * counts["share"]),
         hide_index=True,
         column_config={"group": "right", "share": st.column_config.NumberColumn(format="%.1f %%")},
         alt="On how many images each of the two runs is right",
     )
-    group = st.segmented_control(
-        "Images",
-        GROUPS,
-        format_func=said.__getitem__,
-        default=GROUPS[2],
-        required=True,
-        key="pair.group",
-        bind="query-params",
-    )
+    group = choose("Images", GROUPS, "pair.group", format_func=said.__getitem__, default=GROUPS[2])
     show_group(found[found["group"] == group], f"page.pair.{group}")
 
 
@@ -211,24 +213,10 @@ def show_group(found: pd.DataFrame, key: str) -> None:
     if (opened := images_of(known[baseline])) is None:
         return
     numbers = found["image"].to_numpy()
-    same_images = [
-        run
-        for run in predictions
-        if known[run].environment.get("fingerprint") == known[baseline].environment.get("fingerprint")
-    ]
-    rows = {run: rows_of(predictions[run], numbers) for run in same_images}
-    letters = dict(zip(same_images, "ABCDEFGH", strict=False))
-    st.caption(plain(" · ".join(f"{letter}: {names[run]}" for run, letter in letters.items())))
-
-    def caption(place: int) -> str:
-        told = [
-            f"{letters[run]}: {top_classes(predictions[run], own[place], 1)}"
-            for run, own in rows.items()
-            if own[place] >= 0
-        ]
-        return "\n".join([true_class(predictions[baseline], rows[baseline][place]), *told])
-
-    paged(opened.test_images, numbers, caption, key=key, what="Test image")
+    letters = dict(zip("ABCDEFGH", same_images, strict=False))
+    st.caption(plain(" · ".join(f"{letter}: {names[run]}" for letter, run in letters.items())))
+    said = what_each_says({letter: predictions[run] for letter, run in letters.items()}, predictions[baseline], numbers)
+    paged(opened.test_images, numbers, said, key=key, what="Test image")
 
 
 def show_speedups(measured: Sequence[Measured]) -> None:
@@ -236,33 +224,28 @@ def show_speedups(measured: Sequence[Measured]) -> None:
     freezing = [
         (run, histories[-1])
         for run, histories in measured
-        if histories
-        and reads.has_model(run)
-        and any(layer.params and not layer.trainable for layer in run.experiment.networks[histories[-1].index].layers)
+        if histories and reads.has_model(run) and froze_layers(run, histories[-1])
     ]
     if not freezing:
         st.caption("None of these runs has kept a network whose last phase froze layers.")
         return
     costs = {run.id: inspect.kept_step_costs(home(), run.id) for run, _ in freezing}
-    missing = [run for run, _ in freezing if costs[run.id] is None]
-    if missing:
+    if missing := [run for run, cost in costs.items() if cost is None]:
         st.caption("A few steps are run again, with the frozen layers and with none: about ten seconds for each run.")
         if st.button("Measure", icon=":material/timer:", key="speedup.measure"):
             for run in missing:
                 try:
-                    with st.spinner(f"Measuring {plain(names[run.id])} …", show_time=True):
-                        costs[run.id] = inspect.step_costs(home(), run.id)
+                    with st.spinner(f"Measuring {plain(names[run])} …", show_time=True):
+                        costs[run] = inspect.step_costs(home(), run)
                 except inspect.InspectionFailed as error:
                     st.error(plain(str(error)), icon=":material/error:")
-    for run, history in freezing:
-        if (known := costs[run.id]) is not None and (found := speedup(run, history, known)) is not None:
-            st.markdown(f"**{plain(names[run.id])}.** {plain(found.text)}")
+    for measured_run, history in freezing:
+        name, cost = names[measured_run.id], costs[measured_run.id]
+        if cost is not None and (found := speedup(measured_run, history, cost)) is not None:
+            st.markdown(f"**{plain(name)}.** {plain(found.text)}")
+            seconds = {"seconds": st.column_config.NumberColumn(format="%.1f")}
             st.dataframe(
-                found.table(),
-                hide_index=True,
-                height="content",
-                column_config={"seconds": st.column_config.NumberColumn(format="%.1f")},
-                alt=f"What {names[run.id]} saved",
+                found.table(), hide_index=True, height="content", column_config=seconds, alt=f"What {name} saved"
             )
 
 
@@ -280,47 +263,35 @@ def show_together() -> None:
     )
     if left_out := [names[run] for run in chosen if run not in groups]:
         st.caption(plain(f"Not done, so in no group: {', '.join(left_out)}."))
-    x: X = st.segmented_control(
-        "Means over",
-        list(OVER),
-        format_func=OVER.__getitem__,
-        default="epoch",
-        required=True,
-        key="compare.means",
-    )
-    if x == "seconds" and (warning := other_machines(run for run, _ in pairs)):
-        st.warning(plain(warning), icon=":material/flag:")
+    x: X = choose("Means over", list(OVER), "compare.means", format_func=OVER.__getitem__, default="epoch")
+    if x == "seconds":
+        warn_of_seconds(run for run, _ in pairs)
     measures: tuple[Measure, ...] = ("accuracy", "loss")
     for column, measure in zip(st.columns(2), measures, strict=True):
-        column.plotly_chart(
-            bands.figure(of_groups, measure, x, baseline=base.title if base else None, dark=is_dark()),
-            key=f"together.{measure}.{x}",
-            theme=None,
-            config=as_svg("mean", measure),
-            alt=f"Mean validation {measure} of each group; what came out stands in the table above",
-        )
+        with column:
+            draw(
+                bands.figure(of_groups, measure, x, baseline=base.title if base else None, dark=is_dark()),
+                f"mean {measure}",
+                key=f"together.{measure}.{x}",
+                alt=f"Mean validation {measure} of each group; what came out stands in the table above",
+            )
     st.caption("Thick lines are means over all seeds, bands ± one standard deviation, thin lines single seeds.")
 
 
 st.title("Compare", anchor=False)
 comparisons = {each.id: each for each in store.comparisons()}
-wanted = asked_for()
-known = {
-    run.id: run
-    for run in reads.runs(archived=True)
-    if (run.state.is_active or run.state.is_finished) and (run.id in wanted or not run.archived)
-}
-if len(known) < 2:
+known = {run.id: run for run in reads.runs(archived=True) if run.state.is_active or run.state.is_finished}
+top, about = st.container(horizontal=True, vertical_alignment="center"), st.container()
+open_link()
+taken = state["compare.runs"]
+offered = [run for run in known if run in taken or not known[run].archived]
+if len(offered) < 2:
     st.info("Two runs are needed to compare; there are fewer.", icon=":material/compare_arrows:")
     st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
     st.stop()
-
-top, about = st.container(horizontal=True, vertical_alignment="center"), st.container()
-open_link()
-every_tag = sorted({tag for run in known.values() for tag in run.tags})
+every_tag = sorted({tag for run in offered for tag in known[run].tags})
 tags = st.pills("Tags", every_tag, selection_mode="multi", key="tags", bind="query-params") if every_tag else []
-taken = st.session_state["compare.runs"]
-tagged = [run for run in known if run in taken or set(tags) <= set(known[run].tags)]
+tagged = [run for run in offered if run in taken or set(tags) <= set(known[run].tags)]
 chosen = st.multiselect(
     f"Runs, 2 to {MOST}",
     [run for place, run in enumerate(tagged) if place < LISTED or run in taken],
@@ -337,13 +308,14 @@ if len(chosen) < 2:
         say_kept()
     st.caption("Choose at least two runs.")
     st.stop()
-if st.session_state.get("compare.baseline") not in chosen:
-    st.session_state["compare.baseline"] = chosen[0]
-names = titles([known[run] for run in chosen])
+if state.get("compare.baseline") not in chosen:
+    state["compare.baseline"] = chosen[0]
+runs = [known[run] for run in chosen]
+names = titles(runs)
 baseline = st.selectbox(
     "Baseline", chosen, format_func=names.__getitem__, key="compare.baseline", help=help_for("baseline")
 )
-groups = of_all_seeds([known[run] for run in chosen], reads.runs())
+groups = of_all_seeds(runs, reads.runs())
 has_seeds = any(len(group.runs) > 1 for group in groups.values())
 is_grouped = has_seeds and st.toggle(
     "Group runs that differ only in their seed",
@@ -355,13 +327,16 @@ name_address(chosen, baseline)
 with top:
     lead_to_kept()
     keep_this(chosen, baseline)
+    if len(by_experiment(runs)) > 1:
+        lead_to_lecture(chosen, "Show this in a lecture")
 with about:
     say_kept()
 
-runs = [known[run] for run in chosen]
 measured = [(run, reads.history(run.id)) for run in runs]
 kept = {run.id: reads.predictions(run.id, "test") for run in runs}
 predictions = {run: found for run, found in kept.items() if found is not None}
+images = {run.id: run.environment.get("fingerprint") for run in runs}
+same_images = [run for run in predictions if images[run] == images[baseline]]
 
 results = table(measured, baseline)
 if is_grouped:
@@ -373,11 +348,10 @@ else:
     st.markdown(plain(limits))
 st.dataframe(shown(results), hide_index=True, height="content", alt="The runs side by side")
 if results["accuracy"].notna().any():
-    st.plotly_chart(
+    draw(
         accuracy_figure(results, baseline=baseline, dark=is_dark()),
+        "accuracies",
         key="accuracies",
-        theme=None,
-        config=as_svg("accuracies"),
         alt="Test accuracies with their 95 % intervals; the same numbers stand in the table above",
     )
 
@@ -400,28 +374,17 @@ show_pareto(measured, baseline)
 
 section("Confusion matrices")
 if predictions:
-    values = st.segmented_control(
-        "Cells",
-        CELLS,
-        default="row %",
-        required=True,
-        key="compare.cells",
-        bind="query-params",
-        help=help_for("confusion matrix"),
-    )
+    values = choose("Cells", CELLS, "compare.cells", default="row %", help=help_for("confusion matrix"))
     matrices = {names[run]: confusion(found) for run, found in predictions.items()}
+    figures = confusion_figures(matrices, "test", values=values, dark=is_dark())
     columns = st.columns(2)
-    for position, figure in enumerate(confusion_figures(matrices, "test", values=values, dark=is_dark())):
-        columns[position % 2].plotly_chart(
-            figure,
-            key=f"matrix.{position}",
-            theme=None,
-            config=as_svg("confusion", list(matrices)[position]),
-            alt=f"Confusion matrix of {list(matrices)[position]}",
-        )
-    if baseline in predictions and len(predictions) > 1:
-        others = [run for run in predictions if run != baseline]
-        if inside := unfolded("Baseline against another run: where they differ", key="fold.pair"):
+    for position, (title, figure) in enumerate(zip(matrices, figures, strict=True)):
+        with columns[position % 2]:
+            draw(figure, f"confusion {title}", key=f"matrix.{position}", alt=f"Confusion matrix of {title}")
+    others = [run for run in predictions if run != baseline]
+    if baseline in predictions and others:
+        fold = "Baseline against another run: where they differ"
+        if inside := unfolded(fold, key="fold.pair", in_link=True):
             with inside:
                 other = others[0]
                 if len(others) > 1:
@@ -436,17 +399,12 @@ else:
 section("Where the seconds went")
 ledgers = {names[run.id]: run.seconds for run in runs if run.seconds}
 if ledgers:
-    st.plotly_chart(
-        ledger_figure(ledgers, dark=is_dark()),
-        key="ledgers",
-        theme=None,
-        config=as_svg("seconds"),
-        alt="Where the seconds of the runs went",
-    )
-if warning := other_machines(runs):
-    st.warning(plain(warning), icon=":material/flag:")
+    figure = ledger_figure(ledgers, dark=is_dark())
+    draw(figure, "seconds", key="ledgers", alt="Where the seconds of the runs went")
+warn_of_seconds(runs)
 
-if inside := unfolded("Why is it faster? The seconds of the last phase taken apart", key="fold.speedup"):
+fold = "Why is it faster? The seconds of the last phase taken apart"
+if inside := unfolded(fold, key="fold.speedup", in_link=True):
     with inside:
         show_speedups(measured)
 

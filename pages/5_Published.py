@@ -1,16 +1,23 @@
 """What was published beside what this store has measured, and a click to measure it."""
 
-import shutil
 from collections.abc import Sequence
-from datetime import datetime
 
 import streamlit as st
 
-from cifar_core.analysis.estimate import Estimate, in_words, length, work
-from cifar_core.analysis.history import Measured
+from cifar_core.analysis.estimate import in_words, length
 from cifar_core.analysis.labels import labels
-from cifar_core.analysis.published import Badge, Claim, claims, from_random_weights, runs_of, table, worth_running
-from cifar_core.analysis.wording import count, percent, status
+from cifar_core.analysis.published import (
+    Badge,
+    Claim,
+    claims,
+    following,
+    from_random_weights,
+    reached,
+    runs_of,
+    table,
+    worth_running,
+)
+from cifar_core.analysis.wording import count
 from cifar_core.data.weights import missing_weights
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.measured import Run
@@ -20,7 +27,7 @@ from cifar_core.experiment.settings import SMOKE_PER_CLASS, smoke
 from cifar_core.experiment.wording import run_name
 from cifar_core.ui import people, reads
 from cifar_core.ui.page import section, set_up, unfolded
-from cifar_core.ui.start import SPARE_BYTES, bytes_needed, next_seed, start
+from cifar_core.ui.start import bytes_needed, has_room, next_seed, start
 from cifar_core.ui.text import plain
 
 set_up("Published")
@@ -36,26 +43,18 @@ NO_IMAGES = "CIFAR-10 is not on this computer; the Experiment page downloads it,
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def judged(
-    finished: tuple[tuple[str, str, datetime | None], ...], lacking: frozenset[str], _runs: Sequence[Run]
-) -> tuple[list[Claim], list[Claim]]:
-    """The claims, and those without ImageNet weights: anew when a run has ended, was renamed or deleted."""
-    measured: list[Measured] = [(run, reads.epochs_of(run)) for run in _runs]
+def judged(finished: int, lacking: frozenset[str], _runs: Sequence[Run]) -> tuple[list[Claim], list[Claim]]:
+    """The claims, and those without ImageNet weights: anew when what `finished` stands for has changed."""
+    measured = reads.epochs_of(following(_runs))
     return claims(measured, lacking), from_random_weights(measured)
 
 
 def run_links(runs: Sequence[Run], own: Sequence[Claim]) -> None:
     """Links to the results of runs, with the accuracies that each adds to these claims."""
     for run in runs:
-        added = [
-            percent(accuracy)
-            for claim in own
-            for (one, _), accuracy in zip(claim.runs, claim.accuracies, strict=True)
-            if one.id == run.id
-        ]
         st.page_link(
             "pages/3_Results.py",
-            label=plain(f"{run.name}: {', then '.join(added) or status(run)}"),
+            label=plain(f"{run.name}: {reached(run, own)}"),
             icon=":material/fact_check:",
             query_params={"run": run.id},
         )
@@ -74,11 +73,7 @@ def show_claim(claim: Claim) -> None:
         st.table(details, hide_index=True, alt=f"{claim.title}: published and measured here")
     if claim.published.scores:
         st.caption(f"Precision, recall and F1 as published: {plain(claim.published.scores)}.")
-    row = table([claim]).iloc[0]
-    times = [f"Published time: {claim.published.time}."] if claim.published.time else []
-    if claim.runs:
-        times.append(f"Time here: {row['time here']} ({row['hardware here']}).")
-    st.caption(plain(" ".join([*times, f"{row['trainable parameters']} parameters train."])))
+    st.caption(plain(claim.costs))
 
 
 def run_buttons(recipe: Recipe) -> None:
@@ -109,7 +104,7 @@ def run_buttons(recipe: Recipe) -> None:
         st.page_link(
             "pages/1_Experiment.py", label="Open in the form", icon=":material/tune:", query_params={"start": recipe.id}
         )
-    hints = [f"In full: {in_words(estimates.of(experiment))}."]
+    hints = [f"In full: {in_words(reads.estimates().of(experiment))}."]
     if lacks:
         hints.append(
             f"Its ImageNet weights ({lacks.name}) are not on this computer: Keras downloads them at the start of the "
@@ -143,16 +138,6 @@ def show_recipe(recipe: Recipe, own: Sequence[Claim]) -> None:
     run_buttons(recipe)
 
 
-def in_order(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """The shortest first, by the estimate, or by what there is to compute where nothing has run yet."""
-
-    def size(recipe: Recipe) -> float:
-        expected = estimates.of(recipe.experiment)
-        return expected.seconds if expected else work(recipe.experiment)
-
-    return sorted(recipes, key=size)
-
-
 def queue_all(wanted: Sequence[tuple[Experiment, int]]) -> None:
     """Queue runs one behind the other, and go to the first."""
     queued = [people.submit(experiment, seed, run_name(experiment, seed)) for experiment, seed in wanted]
@@ -162,31 +147,30 @@ def queue_all(wanted: Sequence[tuple[Experiment, int]]) -> None:
 
 def show_all() -> None:
     """Run whatever this computer can, and say before how long that will take."""
-    able = in_order(worth_running([recipe for recipe in RECIPES.values() if recipe.id not in lacking]))
-    expected = [estimates.of(recipe.experiment) for recipe in able]
+    estimates = reads.estimates()
+    able = worth_running([recipe for recipe in RECIPES.values() if recipe.id not in lacking])
+    able.sort(key=lambda recipe: estimates.size(recipe.experiment))
+    experiments = [recipe.experiment for recipe in able]
     st.markdown(f"**All that this computer can run: {count(len(able), 'run')}**")
-    known = [each for each in expected if each]
-    if len(known) == len(able):
-        all_of_it = Estimate(sum(each.seconds for each in known), all(each.measured for each in known))
-        st.caption(f"One after the other, the shortest first: {in_words(all_of_it)} ({plain(estimates.hardware)}).")
+    if expected := estimates.of_all(experiments):
+        st.caption(f"One after the other, the shortest first: {in_words(expected)} ({plain(estimates.hardware)}).")
     else:
         st.caption(f"One after the other, those with the least to compute first; {in_words(None)}.")
-    st.markdown(
-        "\n".join(f"1. {plain(recipe.title)}: {length(each)}" for recipe, each in zip(able, expected, strict=True))
-    )
-    covered = [recipe.title for recipe in RECIPES.values() if recipe.id not in lacking and recipe not in able]
+    st.markdown("\n".join(f"1. {plain(recipe.title)}: {length(estimates.of(recipe.experiment))}" for recipe in able))
+    others = [recipe for recipe in RECIPES.values() if recipe not in able]
+    covered = "; ".join(recipe.title for recipe in others if recipe.id not in lacking)
+    left_out = "; ".join(recipe.title for recipe in others if recipe.id in lacking)
     if covered:
-        st.caption(f"Begun with by a longer one, and measured by it: {plain('; '.join(covered))}.")
-    if lacking:
-        left = "; ".join(RECIPES[identifier].title for identifier in RECIPES if identifier in lacking)
-        st.caption(f"Left out, because their ImageNet weights are not on this computer: {plain(left)}.")
-    wanted = [(recipe.experiment, next_seed(recipe.experiment)) for recipe in able]
-    needed = sum(bytes_needed(experiment) for experiment, _ in wanted)
-    room = shutil.disk_usage(reads.store().home).free > needed + SPARE_BYTES
+        st.caption(f"Begun with by a longer one, and measured by it: {plain(covered)}.")
+    if left_out:
+        st.caption(f"Left out, because their ImageNet weights are not on this computer: {plain(left_out)}.")
+    room = has_room(experiments)
     if not images_here:
         st.caption(NO_IMAGES)
     if not room:
+        needed = sum(map(bytes_needed, experiments))
         st.caption(f"There is too little room on the disk: these runs keep about {needed / 1e6:.0f} MB.")
+    wanted = [(experiment, next_seed(experiment)) for experiment in experiments]
     key = f"run.all.{'.'.join(str(seed) for _, seed in wanted)}"
     reason = people.why_not_start(len(wanted))
     possible = images_here and room and not reason
@@ -204,8 +188,8 @@ st.markdown(
 images_here = reads.where_images_are(CIFAR10) is not None
 lacking = frozenset(recipe.id for recipe in RECIPES.values() if missing_weights(recipe.experiment))
 finished = [run for run in reads.runs(archived=True) if run.state.is_finished]
-found, random = judged(tuple((run.id, run.name, run.finished) for run in finished), lacking, finished)
-estimates = reads.estimates()
+# One number: Streamlit would take longer over thousands of values than the claims take.
+found, random = judged(hash(tuple((run.id, run.version) for run in finished)), lacking, finished)
 rows = table(found)
 st.dataframe(
     rows.assign(verdict=rows["verdict"].map(lambda verdict: [verdict])),
@@ -215,6 +199,7 @@ st.dataframe(
         **dict.fromkeys(NUMBERS, st.column_config.TextColumn(alignment="right")),
         "verdict": st.column_config.MultiselectColumn(options=list(COLOURS), color=list(COLOURS.values())),
         "recipe": st.column_config.TextColumn(width=190),
+        "measured here": st.column_config.TextColumn(width=145, alignment="right"),
         "published time": st.column_config.TextColumn(width="medium"),
     },
     alt="Published and measured accuracies side by side",

@@ -1,7 +1,6 @@
 """Many runs for one question: strategies on one clock, or the transfer map; each with several seeds."""
 
-import shutil
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -9,18 +8,19 @@ import streamlit as st
 
 from cifar_core.analysis import race, starting_networks, transfer_map
 from cifar_core.analysis.comparison import other_machines
-from cifar_core.analysis.estimate import in_words
-from cifar_core.analysis.history import Measured
-from cifar_core.analysis.linked import MOST_SEEDS, SEEDS, USUAL
-from cifar_core.analysis.plan import Plan, estimate, groups
-from cifar_core.analysis.wording import count, duration, status
+from cifar_core.analysis.linked import MAP, MOST_SEEDS
+from cifar_core.analysis.plan import Found, Plan, groups, is_moving, one_of_each
+from cifar_core.analysis.plan_link import VIEWS, PlanLink, refusal
+from cifar_core.analysis.starting_networks import Source
+from cifar_core.analysis.wording import count, status
 from cifar_core.data.weights import imagenet_file
 from cifar_core.experiment import links
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.links import Query
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.recipes import RECIPES
-from cifar_core.experiment.record import ExperimentError, choice, shown
+from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import changed
 from cifar_core.experiment.strategies import STRATEGIES, Choices, Start, blocks_of, usual_last
 from cifar_core.experiment.transfer_map import TransferMap, depths
@@ -28,21 +28,21 @@ from cifar_core.experiment.wording import class_list
 from cifar_core.home import home
 from cifar_core.runs import inspect
 from cifar_core.ui import people, reads
-from cifar_core.ui.export import as_svg
+from cifar_core.ui.export import draw
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, section, set_up
 from cifar_core.ui.seeds import show_groups
-from cifar_core.ui.start import SPARE_BYTES, bytes_needed, no_images
+from cifar_core.ui.start import NO_ROOM, has_images, has_room, no_images
 from cifar_core.ui.text import plain
 
 set_up("Plan")
 SAMPLE, FORM, LINK = "sample", "form", "link"
-VIEWS = {"strategies": "Strategies", "map": "Transfer map", "guess": "A guess first"}
 MOST_COMPARED = 8
 MOST_GUESSED = 12
+TABLE_HEIGHT = 500  # pixels
+NOT_CHOSEN = ("plan.link", "plan.new", "plan.chosen", "plan.linked", "plan.start", "plan.table", "plan.figure")
 state, query = st.session_state, st.query_params
 store = reads.store()
-Found = dict[str, dict[int, Run]]
 
 
 def bases() -> dict[str, Experiment]:
@@ -60,54 +60,45 @@ def on_sample(base: Experiment) -> Experiment:
     return changed(base, data=Data(name="sample"))
 
 
+def address() -> Query:
+    """What the address says about the plan."""
+    said = {name: query.get_all(name) for name in query}
+    said["view"] = [view for view in said.get("view", []) if view != people.VIEW_ONLY]
+    return {name: values for name, values in said.items() if values}
+
+
 def open_link() -> None:
     """Take over what the address says, when it is new; otherwise keep what was chosen here before."""
-    link = {name: query.get_all(name) for name in query if query.get_all(name) != [people.VIEW_ONLY]}
-    if link == state.get("plan.link") or (not link and "plan.chosen" in state):
+    said = address()
+    if said == state.get("plan.link") or (not said and "plan.chosen" in state):
         for key, value in state.get("plan.chosen", {}).items():
             state.setdefault(key, value)
         return
+    link = PlanLink.of(said)
+    if link.refused:
+        st.error(f"This link does not open a plan. {plain(link.refused)}", icon=":material/link_off:")
+    for problem in link.problems:
+        st.warning(plain(problem), icon=":material/link_off:")
     state.pop("plan.linked", None)
-    base, sample = (FORM if "form.shown" in state else SAMPLE), False
-    if link.get("start") or link.get("set"):
-        try:
-            _, linked, _ = links.read_link(query.get("start", ""), query.get_all("set"), "")
-        except ExperimentError as error:
-            st.error(f"This link does not open a plan. {plain(str(error))}", icon=":material/link_off:")
-        else:
-            same = [name for name, known in bases().items() if known == linked]
-            base, sample = (same or [LINK])[0], False
-            if not same and (recipes := [name for name in RECIPES if on_sample(RECIPES[name].experiment) == linked]):
-                base, sample = recipes[0], True
-            if base == LINK:
-                state["plan.linked"] = linked
-    chosen = query.get("strategies", ",".join(USUAL)).split(",")
-    for name in filter(None, chosen):
-        refuse_others("strategies", name, STRATEGIES)
-    refuse_others("view", query.get("view", "strategies"), VIEWS)
     state["plan.new"] = True
-    state.update({"plan.base": base, "plan.sample": sample, "plan.seeds": whole("seeds", SEEDS, MOST_SEEDS)})
-    state.update({f"plan.on.{name}": name in chosen for name in STRATEGIES})
-    state.update({"plan.last": whole("last", 0, 10_000) or None, "plan.block": query.get("block")})
-    state.update({"plan.baseline": query.get("baseline"), "plan.epochs": whole("epochs", 0, 10_000) or None})
-    state["plan.view"] = query.get("view") if query.get("view") in VIEWS else "strategies"
+    state["plan.base"], state["plan.sample"] = linked_base(link.experiment)
+    state.update({f"plan.on.{name}": name in link.strategies for name in STRATEGIES})
+    for part in ("view", "seeds", "last", "block", "baseline", "epochs"):
+        state[f"plan.{part}"] = getattr(link, part)
 
 
-def whole(name: str, otherwise: int, most: int) -> int:
-    """A whole number of the address, within bounds."""
-    text = query.get(name, "")
-    if text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
-        return int(text)
-    if text:
-        said = f"This link's {name}: expected a whole number from 1 to {most:,}, received {shown(text)}."
-        st.warning(plain(said), icon=":material/link_off:")
-    return otherwise
-
-
-def refuse_others(name: str, received: str, allowed: Iterable[str]) -> None:
-    """Say what of the address the plan does not have."""
-    if received not in allowed:
-        st.warning(plain(f"This link's {name}: {choice(name, received, allowed)}"), icon=":material/link_off:")
+def linked_base(experiment: Experiment | None) -> tuple[str, bool]:
+    """Which base a link means, and whether on the sample."""
+    if experiment is None:
+        return (FORM if "form.shown" in state else SAMPLE), False
+    known = bases()
+    on_samples = {name: on_sample(known[name]) for name in RECIPES}
+    for sample, among in ((False, known), (True, on_samples)):
+        for name, base in among.items():
+            if base == experiment:
+                return name, sample
+    state["plan.linked"] = experiment
+    return LINK, False
 
 
 def choose_base() -> Experiment:
@@ -150,12 +141,8 @@ def remember(base: Experiment, **own: Any) -> None:
     parameters |= {"view": [*people.carried().get("view", ()), state["plan.view"]], "seeds": str(state["plan.seeds"])}
     parameters |= {name: str(value) for name, value in own.items() if value}
     query.from_dict(parameters)
-    state["plan.link"] = {name: query.get_all(name) for name in query}
-    state["plan.new"] = False
-    state["plan.chosen"] = {key: state[key] for key in state if str(key).startswith("plan.") and key not in OWN}
-
-
-OWN = ("plan.link", "plan.new", "plan.chosen", "plan.linked", "plan.start", "plan.table", "plan.figure")
+    state["plan.link"], state["plan.new"] = address(), False
+    state["plan.chosen"] = {key: state[key] for key in state if str(key).startswith("plan.") and key not in NOT_CHOSEN}
 
 
 def start_all(plan: Plan) -> None:
@@ -175,25 +162,14 @@ def start_panel(plan: Plan, found: Found) -> None:
         if plan.doubles:
             alike = ", ".join(f"“{title}” as “{other}”" for title, other in plan.doubles.items())
             st.caption(f"The same here, and run once: {alike}.")
-        if not missing:
-            st.caption("All of them are done, under way or waiting. More seeds narrow down what is luck.")
-        else:
-            already = len(every) - len(missing)
-            st.caption(
-                (f"{already} of them are done or waiting already. " if already else "")
-                + f"Time for {'the others' if already else 'all of them'}: "
-                + in_words(estimate(missing, reads.runs(), reads.estimates()))
-                + ". What begins alike is trained once."
-            )
+        st.caption(plan.outlook(found, reads.runs(), reads.estimates()))
         data = every[0].experiment.data
-        here = reads.images_of(data) is not None or reads.wait_for_a_run(data)
-        existing = next(parent for parent in (home(), *home().parents) if parent.exists())
-        room = shutil.disk_usage(existing).free > SPARE_BYTES + sum(bytes_needed(each.experiment) for each in missing)
+        here, room = has_images(data), has_room(each.experiment for each in missing)
         reason = people.why_not_start(len(missing))
         if not here:
             st.warning(no_images(data))
         if not room:
-            st.warning("There is too little room on the disk: delete old runs on the Results page first.")
+            st.warning(NO_ROOM)
         st.button(
             f"Start {count(len(missing), 'run')}" if missing else "Nothing to start",
             type="primary",
@@ -206,18 +182,18 @@ def start_panel(plan: Plan, found: Found) -> None:
         )
 
 
-def standing(plan: Plan, found: Found) -> str:
-    """How far the plan's runs are, in words."""
-    runs = [found[wanted.title].get(wanted.seed) for wanted in plan]
-    done = sum(run is not None and run.state is State.DONE for run in runs)
-    waiting = sum(run is not None and run.state is State.QUEUED for run in runs)
-    active = [f"{run.name}: {status(run)}" for run in runs if run is not None and run.state.is_active]
-    return "; ".join([f"{done} of {count(len(runs), 'run')} done, {waiting} waiting", *active])
+def watch(plan: Plan, moving: bool, show: Callable[[Found], None], *, every: float) -> None:
+    """Show the plan's runs anew every so many seconds as long as something moves; then the whole page, and rest."""
 
+    @st.fragment(run_every=every if moving else None)
+    def look() -> None:
+        now = plan.runs(reads.runs())
+        st.markdown(plain(plan.standing(now)))
+        show(now)
+        if moving and not is_moving(now):
+            st.rerun()
 
-def moves(found: Found) -> bool:
-    """Whether any run of the plan waits or trains."""
-    return any(not run.state.is_finished for runs in found.values() for run in runs.values())
+    look()
 
 
 def run_links(runs: list[Run]) -> None:
@@ -235,7 +211,7 @@ def choose_strategies(base: Experiment) -> Plan:
     layers = len(base.networks[-1].layers)
     if state.get("plan.block") not in blocks:
         if state.get("plan.new") and state.get("plan.block"):
-            refuse_others("block", state["plan.block"], blocks)
+            st.warning(plain(refusal("block", state["plan.block"], blocks)), icon=":material/link_off:")
         state["plan.block"] = blocks[0]
     state["plan.last"] = min(state.get("plan.last") or usual, layers)
     experiments = {}
@@ -259,81 +235,63 @@ def choose_strategies(base: Experiment) -> Plan:
 
 def show_race(found: Found, baseline: str) -> None:
     """The race, the verdict and what every strategy has reached."""
-    begun: dict[str, list[Measured]] = {
+    begun = {
         title: [(run, reads.history(run.id)) for run in runs.values() if run.state is not State.QUEUED]
         for title, runs in found.items()
     }
+    measured = [each for runs in begun.values() for each in runs]
     st.vega_lite_chart(
         race.chart(begun, dark=is_dark()),
         key="plan.race",
         alt="Validation accuracy over seconds of each strategy; the results stand in the table below",
     )
-    stage = [race.tuning_starts(*measured) for runs in begun.values() for measured in runs]
-    shared = duration(max(stage, default=0.0))
-    st.caption(
-        f"Thick lines are means over seeds, thin ones single seeds. The clock starts with the target classes; the "
-        f"training before, which all but “from scratch” share, took {shared}."
-        if max(stage, default=0.0)
-        else "Thick lines are means over seeds, thin ones single seeds."
-    )
-    if warning := other_machines(run for runs in begun.values() for run, _ in runs):
+    st.caption(race.about(begun))
+    if warning := other_machines(run for run, _ in measured):
         st.warning(plain(warning), icon=":material/flag:")
     compared = groups(found)
     if not compared:
         st.caption("No run is done yet: the verdict follows.")
         return
-    seconds = {run.id: race.tuning_seconds(run, history) for runs in begun.values() for run, history in runs}
+    seconds = {run.id: race.tuning_seconds(run, history) for run, history in measured}
     show_groups(compared, baseline, seconds=seconds, alt="The strategies side by side")
-    base = next((group for group in compared if group.title == baseline), None)
-    alike = [group.runs[0] for group in compared][:MOST_COMPARED]
-    if len(alike) > 1:
+    runs, against = one_of_each(compared, baseline, MOST_COMPARED)
+    if len(runs) > 1:
         st.page_link(
             "pages/4_Compare.py",
             label="Compare a run of each",
             icon=":material/compare_arrows:",
-            query_params={
-                "runs": ",".join(run.id for run in alike),
-                "baseline": (base.runs[0] if base in compared[:MOST_COMPARED] and base else alike[0]).id,
-            },
+            query_params={"runs": ",".join(runs), "baseline": against},
         )
+
+
+def choose_baseline(plan: Plan) -> str:
+    """The strategy that the others are set against: from scratch, where it is among them and no other is named."""
+    titles = list(plan.titles.values())
+    if state.get("plan.baseline") not in titles:
+        if state.get("plan.new") and state.get("plan.baseline"):
+            st.warning(plain(refusal("baseline", state["plan.baseline"], titles)), icon=":material/link_off:")
+        scratch = STRATEGIES["scratch"].title
+        state["plan.baseline"] = scratch if scratch in titles else titles[0]
+    chosen: str = st.selectbox("Baseline", titles, key="plan.baseline")
+    return chosen
 
 
 def strategies(base: Experiment) -> None:
     """Choose, start, watch the race."""
     plan = choose_strategies(base)
+    choices = {"last": state["plan.last"], "block": state["plan.block"]}
     if not plan.experiments:
         st.info("Choose at least one strategy.", icon=":material/checklist:")
-        remember(base, strategies=",", last=state["plan.last"], block=state["plan.block"])
+        remember(base, strategies=",", **choices)
         return
-    if state.get("plan.baseline") not in plan.titles.values():
-        scratch = STRATEGIES["scratch"].title
-        if state.get("plan.new") and state.get("plan.baseline"):
-            refuse_others("baseline", state["plan.baseline"], plan.titles.values())
-        state["plan.baseline"] = scratch if scratch in plan.titles.values() else next(iter(plan.experiments))
     found = plan.runs(reads.runs())
     start_panel(plan, found)
-    names = [name for name in STRATEGIES if state[f"plan.on.{name}"]]
     section("The race")
-    baseline = st.selectbox("Baseline", list(plan.titles.values()), key="plan.baseline")
-    remember(base, strategies=",".join(names), last=state["plan.last"], block=state["plan.block"], baseline=baseline)
-    moving = moves(found)
-
-    @st.fragment(run_every=1.0 if moving else None)
-    def watch() -> None:
-        """Look once a second as long as something moves; then once more as a whole page, and rest."""
-        now = plan.runs(reads.runs())
-        st.markdown(plain(standing(plan, now)))
-        show_race(now, baseline)
-        if moving and not moves(now):
-            st.rerun()
-
-    watch()
-    st.page_link(
-        "pages/10_Lecture.py",
-        label="Show this in a lecture",
-        icon=":material/co_present:",
-        query_params={name: values for name, values in state["plan.link"].items() if name != "view"},
-    )
+    baseline = choose_baseline(plan)
+    names = [name for name in STRATEGIES if state[f"plan.on.{name}"]]
+    remember(base, strategies=",".join(names), **choices, baseline=baseline)
+    watch(plan, is_moving(found), lambda now: show_race(now, baseline), every=1.0)
+    lead_to_lecture()
 
 
 def show_map(map: TransferMap, found: Found) -> None:
@@ -341,13 +299,12 @@ def show_map(map: TransferMap, found: Found) -> None:
     rows = transfer_map.table(map, found)
     left, right = st.columns([3, 2])
     with left:
-        clicked = st.plotly_chart(
+        clicked = draw(
             transfer_map.figure(map, rows, dark=is_dark()),
+            "transfer-map",
             key="plan.figure",
-            theme=None,
             on_select="rerun",
             selection_mode="points",
-            config=as_svg("transfer-map"),
             alt="Test accuracy on B over the number of blocks copied; the same numbers stand in the table beside",
         )
         st.caption("Bands are the spread over seeds, ± one standard deviation. The accuracy axis does not start at 0.")
@@ -357,7 +314,7 @@ def show_map(map: TransferMap, found: Found) -> None:
         picked = st.dataframe(
             transfer_map.shown(rows),
             hide_index=True,
-            height=_TABLE_HEIGHT,
+            height=TABLE_HEIGHT,
             key="plan.table",
             on_select="rerun",
             selection_mode="single-row",
@@ -375,7 +332,14 @@ def show_map(map: TransferMap, found: Found) -> None:
             st.caption("None has been started.")
 
 
-_TABLE_HEIGHT = 500  # pixels
+def lead_to_lecture() -> None:
+    """Lead to a lecture about the plan as its address says it."""
+    st.page_link(
+        "pages/10_Lecture.py",
+        label="Show this in a lecture",
+        icon=":material/co_present:",
+        query_params=state["plan.link"],
+    )
 
 
 def the_map(base: Experiment) -> None:
@@ -405,31 +369,19 @@ def the_map(base: Experiment) -> None:
     found = plan.runs(reads.runs())
     start_panel(plan, found)
     remember(base, epochs=state["plan.epochs"])
-    moving = moves(found)
-
-    @st.fragment(run_every=2.0 if moving else None)
-    def watch() -> None:
-        """Look every other second as long as something moves; then once more as a whole page, and rest."""
-        now = plan.runs(reads.runs())
-        st.markdown(plain(standing(plan, now)))
-        show_map(map, now)
-        if moving and not moves(now):
-            st.rerun()
-
-    watch()
+    watch(plan, is_moving(found), lambda now: show_map(map, now), every=2.0)
+    lead_to_lecture()
 
 
-def choose_starts(base: Experiment) -> dict[str, tuple[str, inspect.Start]]:
-    """The starting networks to guess about, by what decides them: the title of each, and where it is to be had."""
-    every = starting_networks.sources([run for run in reads.runs() if reads.has_model(run)], base)
-    known: dict[str, tuple[str, inspect.Start]] = {each.key: (each.title, ("run", each.run)) for each in every}
-    for name, row in BACKBONES.items():
-        if row.application and row.application.imagenet and imagenet_file(row.application).exists():
-            known[starting_networks.imagenet_key(name)] = f"{row.title}, ImageNet", ("imagenet", name)
-    if "plan.guessed" in state:
-        state["plan.guessed"] = [key for key in state["plan.guessed"] if key in known]
-    else:
-        state["plan.guessed"] = list(known)[:MOST_GUESSED]
+def choose_starts(base: Experiment) -> list[Source]:
+    """The starting networks to guess about."""
+    with_imagenet = [
+        name
+        for name, row in BACKBONES.items()
+        if row.application and row.application.imagenet and imagenet_file(row.application).exists()
+    ]
+    known = starting_networks.sources([run for run in reads.runs() if reads.has_model(run)], base, with_imagenet)
+    state["plan.guessed"] = [key for key in state.get("plan.guessed", list(known)[:MOST_GUESSED]) if key in known]
     if not known:
         st.info(
             "No run here has been trained on source classes for images of this size, and no ImageNet weights are on "
@@ -437,17 +389,17 @@ def choose_starts(base: Experiment) -> dict[str, tuple[str, inspect.Start]]:
             icon=":material/hub:",
         )
         st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
-        return {}
+        return []
     chosen = st.multiselect(
         "Starting networks",
         list(known),
-        format_func=lambda key: known[key][0],
+        format_func=lambda key: known[key].title,
         key="plan.guessed",
         max_selections=MOST_GUESSED,
         help="Networks as they were before the target classes: of runs that are done, and ImageNet's where its weights "
         "are on this computer.",
     )
-    return {key: known[key] for key in chosen}
+    return [known[key] for key in chosen]
 
 
 def a_guess(base: Experiment) -> None:
@@ -457,9 +409,9 @@ def a_guess(base: Experiment) -> None:
         "how well do the features that each network already has tell them apart?",
         help=help_for("LogME"),
     )
-    starts = choose_starts(base)
+    chosen = choose_starts(base)
     remember(base)
-    if not starts:
+    if not chosen:
         return
     opened = reads.images_of(base.data)
     if opened is None:
@@ -467,8 +419,8 @@ def a_guess(base: Experiment) -> None:
         return
     head = Start.of(base).tuning.head
     asked = home(), base, opened.fingerprint, head.from_layer if head else "output"
-    found = inspect.kept_guesses(*asked, [start for _, start in starts.values()])
-    missing = [start for _, start in starts.values() if start not in found]
+    found = inspect.kept_guesses(*asked, [each.start for each in chosen])
+    missing = [each.start for each in chosen if each.start not in found]
     pressed = st.button(
         f"Guess for {count(len(missing), 'network')}" if missing else "Nothing to compute",
         type="primary",
@@ -484,13 +436,14 @@ def a_guess(base: Experiment) -> None:
                 st.rerun()  # so that the button says what is left
         except inspect.InspectionFailed as error:
             st.error(plain(str(error)), icon=":material/error:")
-    for title, start in starts.values():
-        if start in found and found[start].error:
-            st.warning(plain(f"{title}: {found[start].error}"), icon=":material/flag:")
+    guessed = [(each, found[each.start]) for each in chosen if each.start in found]
+    for each, guess in guessed:
+        if guess.error:
+            st.warning(plain(f"{each.title}: {guess.error}"), icon=":material/flag:")
     show_guesses(
         base,
-        {key: title for key, (title, _) in starts.items()},
-        {key: asdict(found[start]) for key, (_, start) in starts.items() if start in found and not found[start].error},
+        {each.key: each.title for each in chosen},
+        {each.key: asdict(guess) for each, guess in guessed if not guess.error},
     )
 
 
@@ -513,11 +466,10 @@ def show_guesses(base: Experiment, titles: dict[str, str], guesses: dict[str, di
     bars, scatter = st.columns(2, gap="large")
     with bars:
         st.markdown("**The guess**")
-        st.plotly_chart(
+        draw(
             starting_networks.guess_figure(rows, dark=is_dark()),
+            "guess",
             key="guess.bars",
-            theme=None,
-            config=as_svg("guess"),
             alt="LogME of each starting network; the same numbers stand in the table",
         )
     with scatter:
@@ -526,11 +478,10 @@ def show_guesses(base: Experiment, titles: dict[str, str], guesses: dict[str, di
             st.caption("No run has been fine-tuned on these classes and images yet.")
             return
         if rows["accuracy"].notna().any():
-            st.plotly_chart(
+            draw(
                 starting_networks.outcome_figure(rows, dark=is_dark()),
+                "guess and outcome",
                 key="starting_networks.outcomes",
-                theme=None,
-                config=as_svg("guess and outcome"),
                 alt="Measured accuracy against the guess; the same numbers stand in the table",
             )
         st.caption(plain(f"Fine-tuned: {way}; the mean where several runs did so."))
@@ -545,11 +496,11 @@ view = st.segmented_control(
     "Plan", list(VIEWS), format_func=VIEWS.__getitem__, key="plan.view", required=True, label_visibility="collapsed"
 )
 try:
-    if view == "strategies":
-        strategies(base)
-    elif view == "map":
+    if view == MAP:
         the_map(base)
-    else:
+    elif view == "guess":
         a_guess(base)
+    else:
+        strategies(base)
 except ExperimentError as error:
     st.error(plain(str(error)), icon=":material/error:")

@@ -10,6 +10,7 @@ from cifar_core.analysis.notebook import Entry, changed, entries, outcome, table
 from cifar_core.experiment import links
 from cifar_core.experiment.measured import Run
 from cifar_core.ui import people, reads
+from cifar_core.ui.housekeeping import archive, delete, name_and_note
 from cifar_core.ui.page import set_up
 from cifar_core.ui.text import plain
 
@@ -21,30 +22,6 @@ def pick(runs: Sequence[str], picked: bool) -> None:
     """Select runs, or none of them."""
     for run in runs:
         st.session_state[f"pick.{run}"] = picked
-
-
-def archive(runs: Sequence[Run], archived: bool) -> None:
-    """Put runs away, or get them back."""
-    for run in runs:
-        people.changing(run.id).archive(run.id, archived)
-    reads.runs.clear()
-
-
-def delete(runs: Sequence[Run]) -> None:
-    """Delete those of the runs that have ended."""
-    for run in runs:
-        if run.state.is_finished:
-            people.changing(run.id).delete(run.id)
-    reads.runs.clear()
-
-
-def rename(run: Run) -> None:
-    """Keep the name and the note that were typed."""
-    name = st.session_state[f"name.{run.id}"].strip()
-    store = people.changing(run.id)
-    store.rename(run.id, name or run.name)
-    store.set_note(run.id, st.session_state[f"note.{run.id}"])
-    reads.runs.clear()
 
 
 def tag(runs: Sequence[Run], before: Sequence[str], key: str) -> None:
@@ -84,9 +61,7 @@ def keep_house(picked: Sequence[Run]) -> None:
     one = len(picked) == 1 and not reason
     with st.popover("Name and note", icon=":material/edit_note:", disabled=not one, help=reason):
         if one:
-            (run,) = picked
-            st.text_input("Name", run.name, key=f"name.{run.id}", max_chars=200, on_change=rename, args=(run,))
-            st.text_area("Note", run.note, key=f"note.{run.id}", max_chars=5000, on_change=rename, args=(run,))
+            name_and_note(picked[0])
     with st.popover("Tags", icon=":material/sell:", disabled=not picked or bool(reason), help=reason):
         if picked and not reason:
             shared = [each for each in picked[0].tags if all(each in run.tags for run in picked)]

@@ -58,16 +58,16 @@ def figure(
     for title in sorted(hues, key=lambda title: title == baseline):  # on top and dotted: first phases are often shared
         hue = hues[title]
         red, green, blue = (int(hue[place : place + 2], 16) for place in (1, 3, 5))
-        for (_, _), own in rows[rows["group"] == title].groupby(["seed", "phase"]):
-            drawn.add_scatter(
-                x=own["x"].tolist(),
-                y=(scale * own["y"]).tolist(),
-                mode="lines",
-                line={"color": hue, "width": 1},
-                opacity=0.5,
-                hoverinfo="skip",
-                showlegend=False,
-            )
+        lines_apart = [own for _, own in rows[rows["group"] == title].groupby(["seed", "phase"])]
+        drawn.add_scatter(
+            x=[x for own in lines_apart for x in (*own["x"], None)],
+            y=[y for own in lines_apart for y in (*(scale * own["y"]), None)],
+            mode="lines",
+            line={"color": hue, "width": 1},
+            opacity=0.5,
+            hoverinfo="skip",
+            showlegend=False,
+        )
         for place, (_, own) in enumerate(mean[mean["group"] == title].groupby("phase")):
             low, high = (scale * (own["mean"] + side * own["spread"]) for side in (-1, 1))
             if own["spread"].notna().all():

@@ -1,6 +1,7 @@
 """The colours of runs: safe for the colour-blind, legible on both themes, the same wherever a run is drawn."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 # Okabe & Ito (2008), the hues that stand out on white and on dark first. As published, some fall below the
 # contrast of 3:1 that WCAG 2.1 (1.4.11) asks of lines: those are darker for the light theme, or lighter for the dark.
@@ -54,6 +55,7 @@ def contrast(one: str, other: str) -> float:
     return (brighter + 0.05) / (darker + 0.05)
 
 
+@lru_cache  # a matrix of many classes asks for every cell, and has few colours
 def readable_on(background: str) -> str:
     """Return black or white, whichever stands out more; the better one always has a contrast above 4.5."""
     return max(("#000000", "#FFFFFF"), key=lambda text: contrast(text, background))

@@ -6,7 +6,7 @@ networks reach fewer of them a second than large ones. For a phase that has run 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -38,14 +38,17 @@ class Estimates:
         named = [str(run.environment["hardware"]) for run, _ in newest_first if run.environment.get("hardware")]
         self.hardware = named[0] if named else ""
         here = [(run, phases) for run, phases in newest_first if run.environment.get("hardware") == self.hardware]
-        self._done = [run for run, _ in here if run.state is State.DONE and not run.resumed]
+        self._took: dict[Experiment, Estimate] = {}
+        for run, _ in here:
+            if run.state is State.DONE and not run.resumed and run.started and run.finished:
+                took = Estimate((run.finished - run.started).total_seconds(), measured=True)
+                self._took.setdefault(run.experiment, took)
         self._paces = [pace for run, phases in here for pace in _paces(run, phases)]
 
     def of(self, experiment: Experiment) -> Estimate | None:
         """Return what the experiment took the last time, else an estimate from other phases; None without any."""
-        for run in self._done:
-            if run.experiment == experiment and run.started and run.finished:
-                return Estimate((run.finished - run.started).total_seconds(), measured=True)
+        if experiment in self._took:
+            return self._took[experiment]
         if not self._paces:
             return None
         seconds = 0.0
@@ -54,6 +57,19 @@ class Estimates:
             in_an_epoch = _epoch(experiment, index, _training_images(experiment, index))
             seconds += phase.epochs * in_an_epoch * self._pace(for_an_image)
         return Estimate(seconds, measured=False)
+
+    def of_all(self, experiments: Iterable[Experiment]) -> Estimate | None:
+        """Return an estimate for one after the other; None where one of them has none."""
+        known = [self.of(experiment) for experiment in experiments]
+        every = [each for each in known if each]
+        if len(every) < len(known):
+            return None
+        return Estimate(sum(each.seconds for each in every), all(each.measured for each in every))
+
+    def size(self, experiment: Experiment) -> float:
+        """Return what to order experiments by: seconds, or what there is to compute where nothing has run yet."""
+        expected = self.of(experiment)
+        return expected.seconds if expected else work(experiment)
 
     def _pace(self, for_an_image: float) -> float:
         _, seconds = min(self._paces, key=lambda known: abs(math.log(known[0] / for_an_image)))

@@ -4,10 +4,13 @@ All have a transparent background, no text below 12 px, and take `dark` for the 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.io import templates
 
 from cifar_core.analysis import colours, wording
 from cifar_core.analysis.metrics import shares
@@ -20,6 +23,20 @@ _DIVERGING = (("#B35806", "#F7F7F7", "#08519C"), ("#F2A65A", "#16202C", "#7CBCF5
 _MOST_WITH_NUMBERS = 20  # classes; of more, only colours can be seen
 CELLS = ("counts", "row %", "column %")
 """What a confusion matrix can show."""
+
+_OF_TEMPLATES = {
+    "layout": (
+        "autotypenumbers",
+        "hovermode",
+        "hoverlabel",
+        "title",
+        "xaxis",
+        "yaxis",
+        "annotationdefaults",
+        "shapedefaults",
+    ),
+    "data": ("bar", "scatter"),
+}
 
 # pixels that a run takes in a bar chart, its name included
 _ROW = 60
@@ -41,19 +58,33 @@ _LEDGER: dict[str, tuple[str, int | None, str]] = {
 
 def figure_of(dark: bool, *, height: int, **layout: Any) -> go.Figure:
     """Return an empty figure as all of these begin."""
-    figure = go.Figure(layout={"template": "plotly_dark" if dark else "plotly_white", "height": height, **layout})
-    figure.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"size": 13, "color": colours.TEXT[dark]},
-        hoverlabel={"font": {"size": 13}},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": colours.FAINT[dark], "activecolor": colours.TEXT[dark]},
+    axis = {"gridcolor": colours.GRID[dark], "zerolinecolor": colours.GRID[dark], "automargin": True}
+    axis |= {"title": {"font": {"size": 13}}}
+    return go.Figure(
+        layout={
+            "template": _template("plotly_dark" if dark else "plotly_white"),
+            "height": height,
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"size": 13, "color": colours.TEXT[dark]},
+            "hoverlabel": {"font": {"size": 13}},
+            "modebar": {
+                "bgcolor": "rgba(0,0,0,0)",
+                "color": colours.FAINT[dark],
+                "activecolor": colours.TEXT[dark],
+            },
+            "xaxis": axis,
+            "yaxis": axis | {"ticksuffix": " "},
+            **layout,
+        }
     )
-    figure.update_xaxes(gridcolor=colours.GRID[dark], zerolinecolor=colours.GRID[dark], automargin=True)
-    figure.update_yaxes(gridcolor=colours.GRID[dark], zerolinecolor=colours.GRID[dark], automargin=True)
-    figure.update_xaxes(title_font_size=13)
-    figure.update_yaxes(title_font_size=13, ticksuffix=" ")
-    return figure
+
+
+@lru_cache
+def _template(name: str) -> dict[str, Any]:
+    """What figures here use of one of Plotly's templates: checking all of it takes longer than drawing a figure."""
+    whole = templates[name].to_plotly_json()
+    return {part: {used: whole[part][used] for used in names} for part, names in _OF_TEMPLATES.items()}
 
 
 def name_above_bars(figure: go.Figure, names: Sequence[str]) -> None:
@@ -62,17 +93,15 @@ def name_above_bars(figure: go.Figure, names: Sequence[str]) -> None:
     figure.update_yaxes(
         categoryorder="array", categoryarray=list(names), autorange="reversed", showticklabels=False, showgrid=False
     )
-    for name in names:
-        figure.add_annotation(
-            text=name,
-            x=0,
-            y=name,
-            xref="paper",
-            xanchor="left",
-            yshift=_ROW * 0.38,
-            showarrow=False,
-            font={"size": 12},
-        )
+    above = {
+        "x": 0,
+        "xref": "paper",
+        "xanchor": "left",
+        "yshift": _ROW * 0.38,
+        "showarrow": False,
+        "font": {"size": 12},
+    }
+    figure.update_layout(annotations=[{"text": name, "y": name, **above} for name in names])
 
 
 def confusion_figure(
@@ -174,7 +203,8 @@ def matrix_figure(
             x=[cell[0] for cell in own],
             y=[cell[1] for cell in own],
             text=[cell[3] for cell in own],
-            customdata=[[cell[1], cell[0], cell[4]] for cell in own],
+            # An array, since Plotly looks into every cell of a list, which takes long for a hundred classes.
+            customdata=np.array([[cell[1], cell[0], cell[4]] for cell in own], dtype=object).reshape(-1, 3),
             hovertemplate=f"{axes[0]} %{{y}}<br>{axes[1]} %{{x}}<br>%{{customdata[2]}}<extra></extra>",
             textfont={"size": 12, "color": ink},
             marker={"symbol": "square-open", "size": side - 6, "color": ink, "opacity": 0, "line": {"width": 2}},

@@ -216,14 +216,14 @@ def table(
     return pd.DataFrame(rows).set_index("group").astype(dict.fromkeys(numbers, float)) if rows else pd.DataFrame()
 
 
-def shown(found: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `table` as a reader sees them, the best first."""
+def shown(found: pd.DataFrame, baseline: str = "the baseline") -> pd.DataFrame:
+    """Return the rows of `table` as a reader sees them, the best first; `baseline` is what that one is called."""
     rows = [
         {
             "": title,
             "test accuracy": mean_and_spread(row["mean"], row["spread"], row["seeds"]),
-            "against the baseline": wording.points(row["difference"], row["difference_spread"]),
-            "worth": row["judgement"],
+            f"against {baseline}": wording.points(row["difference"], row["difference_spread"]),
+            "worth": row["judgement"].replace("the baseline", baseline),
             "training": wording.duration(row["seconds"]),
             "trainable at the end": f"{row['trainable']:,}",
         }

@@ -1,4 +1,4 @@
-"""Which strategy wins? What the viewers of a lecture guess, and what came of it."""
+"""Which strategy wins, or from which depth on? What the viewers of a lecture guess, and what came of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from cifar_core.analysis import colours
+from cifar_core.analysis import colours, transfer_map
 from cifar_core.analysis.groups import Against, against, chance
+from cifar_core.analysis.plan import Found, groups
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.verdict import Group, verdict
+from cifar_core.analysis.verdict import Group, caveats, verdict
 from cifar_core.analysis.wording import count, percent
+from cifar_core.experiment.transfer_map import Point, TransferMap
 
 _FONT = 12  # pixels
 _UNLIKELY = 0.05
+NOWHERE = "at no depth"
 _BAR = 3.2  # height of a bar and the gap to the next, of the letters
 
 
@@ -98,21 +101,41 @@ class Outcome:
         return self.winners[0] if len(self.winners) == 1 else f"{' or '.join(self.winners)}: too close to tell"
 
 
-def outcome(groups: Sequence[Group], predictions: Mapping[str, Predictions]) -> Outcome:
+def outcome(compared: Sequence[Group], predictions: Mapping[str, Predictions]) -> Outcome:
     """Return who won, by test accuracy. `predictions` of the test images are by run id.
 
     Raises:
         ValueError: without any group.
     """
-    if not groups:
+    if not compared:
         raise ValueError("outcome takes at least one group with a test accuracy, received none")
-    best, *others = sorted(groups, key=lambda group: -group.mean)
+    best, *others = sorted(compared, key=lambda group: -group.mean)
     second = others[0] if others else best
     runs = [run for group in (best, second)[: 1 + len(others)] for run in group.runs]
     sentence, _, limits = verdict(runs, second.runs[0].id, predictions).partition("\n")
     sentence = sentence.replace("against the baseline", "against the next,")
     is_known = not others or _differ(against(best, second, predictions))
     return Outcome((best.title,) if is_known else (best.title, second.title), sentence, limits)
+
+
+def depths(map: TransferMap) -> list[str]:
+    """Return the answers to the question from which depth on frozen layers of A cost accuracy."""
+    return [f"{Point('AnB', depth).title}: up to {block}" for depth, block in enumerate(map.blocks, 1)] + [NOWHERE]
+
+
+def depth_outcome(map: TransferMap, rows: pd.DataFrame, runs: Found) -> Outcome | None:
+    """Return which of `depths` is right, by a map's `transfer_map.table` and its runs by title and seed.
+
+    None where that is open: not every depth is measured yet, or baseB has learned nothing.
+    """
+    if not transfer_map.has_learned(map, rows):
+        return None
+    own, worse = transfer_map.below_base(rows, "AnB")
+    if len(own) < len(map.blocks):
+        return None
+    right = depths(map)[own.index(worse[0])] if worse else NOWHERE
+    compared = groups({title: runs[title] for title in ("baseB", *own)})
+    return Outcome((right,), transfer_map.findings(map, rows)[0], " ".join(caveats(compared)))
 
 
 def _differ(found: Against | None) -> bool:

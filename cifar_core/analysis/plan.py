@@ -6,15 +6,18 @@ from functools import cached_property
 from statistics import median
 from typing import NamedTuple
 
-from cifar_core.analysis.estimate import Estimate, Estimates
+from cifar_core.analysis.estimate import Estimate, Estimates, in_words
 from cifar_core.analysis.labels import SEPARATOR
 from cifar_core.analysis.verdict import Group
+from cifar_core.analysis.wording import count, status
 from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.settings import changed
 from cifar_core.experiment.wording import class_list
 
+Found = Mapping[str, Mapping[int, Run]]
+"""A plan's runs, by title and seed."""
 _BESIDE_TRAINING = ("start", "data", "build", "first_step", "evaluation", "saving")
 
 
@@ -72,24 +75,65 @@ class Plan:
         """
         found: dict[str, dict[int, Run]] = {title: {} for title in self.titles.values()}
         backbones = {experiment.backbone for experiment in self.experiments.values()}
-        for run in sorted(every, key=lambda run: (run.state is State.DONE, run.created)):
-            counts = run.state is State.DONE or not run.state.is_finished
-            if not counts or run.experiment.backbone not in backbones:
-                continue
-            if title := self.titles.get(fingerprint(run.experiment)):
+        counted = [
+            run
+            for run in every
+            if (run.state is State.DONE or not run.state.is_finished) and run.experiment.backbone in backbones
+        ]
+        once = {id(run.experiment): run.experiment for run in counted}  # seeds of one experiment share it
+        title_of = {key: self.titles.get(fingerprint(experiment)) for key, experiment in once.items()}
+        for run in sorted(counted, key=lambda run: (run.state is State.DONE, run.created)):
+            if title := title_of[id(run.experiment)]:
                 name = f"{title}{SEPARATOR}seed {run.seed}"
                 found[title][run.seed] = replace(run, name=name, experiment=self.experiments[title])
         return found
 
-    def missing(self, found: Mapping[str, Mapping[int, Run]]) -> list[Wanted]:
+    def missing(self, found: Found) -> list[Wanted]:
         """Return what of the plan is neither done, nor under way, nor waiting among its runs."""
         return [wanted for wanted in self if wanted.seed not in found[wanted.title]]
 
+    def standing(self, found: Found) -> str:
+        """Return how far the plan's runs are, in words."""
+        return standing([found[wanted.title].get(wanted.seed) for wanted in self])
 
-def groups(found: Mapping[str, Mapping[int, Run]]) -> list[Group]:
+    def outlook(self, found: Found, every: Sequence[Run], estimates: Estimates) -> str:
+        """Return what is left to do and how long it will take, in words; `every` are all runs there are."""
+        missing = self.missing(found)
+        if not missing:
+            return "All of them are done, under way or waiting. More seeds narrow down what is luck."
+        already = len(list(self)) - len(missing)
+        begun = f"{already} of them are done or waiting already. " if already else ""
+        expected = in_words(estimate(missing, every, estimates))
+        which = "the others" if already else "all of them"
+        return f"{begun}Time for {which}: {expected}. What begins alike is trained once."
+
+
+def standing(runs: Sequence[Run | None]) -> str:
+    """Return how far runs are, in words; None is one that nobody has started."""
+    done = sum(run is not None and run.state is State.DONE for run in runs)
+    waiting = sum(run is not None and run.state is State.QUEUED for run in runs)
+    active = [f"{run.name}: {status(run)}" for run in runs if run is not None and run.state.is_active]
+    return "; ".join([f"{done} of {count(len(runs), 'run')} done, {waiting} waiting", *active])
+
+
+def is_moving(found: Found) -> bool:
+    """Return whether any of a plan's runs waits or trains."""
+    return any(not run.state.is_finished for runs in found.values() for run in runs.values())
+
+
+def groups(found: Found) -> list[Group]:
     """Return the groups of a plan's runs that have a test accuracy."""
     done = {title: [run for run in runs.values() if run.metrics.get("test")] for title, runs in found.items()}
     return [Group(title, tuple(sorted(runs, key=lambda run: run.seed))) for title, runs in done.items() if runs]
+
+
+def one_of_each(compared: Sequence[Group], baseline: str, most: int) -> tuple[list[str], str]:
+    """Return the id of a run of each group, of `most` of them, and that of the baseline (a title) among them.
+
+    Where the baseline is none of them, the first is.
+    """
+    firsts = {group.title: group.runs[0].id for group in compared[:most]}
+    return list(firsts.values()), firsts.get(baseline) or next(iter(firsts.values()))
 
 
 def estimate(missing: Sequence[Wanted], every: Sequence[Run], estimates: Estimates) -> Estimate | None:
@@ -98,8 +142,12 @@ def estimate(missing: Sequence[Wanted], every: Sequence[Run], estimates: Estimat
     None where nothing has run here yet. What frozen layers save by stored features is counted only where the same
     experiment is done.
     """
+    wanted = {(experiment.backbone, seed) for _, experiment, seed in missing}
     ready = {
-        (run.seed, beginning) for run in every if run.state is State.DONE for beginning in _beginnings(run.experiment)
+        (run.seed, beginning)
+        for run in every
+        if run.state is State.DONE and (run.experiment.backbone, run.seed) in wanted
+        for beginning in _beginnings(run.experiment)
     }
     ledgers = [run.seconds for run in every if run.state is State.DONE and run.seconds]
     beside = median(sum(ledger.get(entry, 0.0) for entry in _BESIDE_TRAINING) for ledger in ledgers) if ledgers else 0.0

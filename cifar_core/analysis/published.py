@@ -105,6 +105,25 @@ class Claim:
         within = min(self.accuracies) - margin <= self.accuracy <= max(self.accuracies) + margin
         return Badge.REPRODUCED if within else Badge.DIFFERS
 
+    @property
+    def time_here(self) -> str:
+        """Mean of the seconds, in words."""
+        return wording.duration(float(np.mean(self.seconds))) if self.runs else wording.MISSING
+
+    @property
+    def parameters(self) -> str:
+        """How many parameters train, of how many."""
+        network = self.recipe.experiment.networks[self.phase]
+        return f"{network.trainable:,} of {network.total:,}"
+
+    @property
+    def costs(self) -> str:
+        """What the phase takes, as published and here, in sentences."""
+        said = [f"Published time: {self.published.time}."] if self.published.time else []
+        if self.runs:
+            said.append(f"Time here: {self.time_here} ({'; '.join(self.hardware) or wording.MISSING}).")
+        return " ".join([*said, f"{self.parameters} parameters train."])
+
     def details(self) -> pd.DataFrame:
         """Return everything that was published in numbers beside ours: columns quantity, published, here.
 
@@ -148,6 +167,14 @@ class Claim:
         )
 
 
+def following(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that may count for a claim: of thousands, only their histories need to be read."""
+    firsts = [(recipe, min(recipe.published)) for recipe in (*RECIPES.values(), *_from_random_weights())]
+    once = {id(run.experiment): run for run in runs}  # seeds of one experiment share it
+    follow = {key: any(_does(run, recipe, phase) for recipe, phase in firsts) for key, run in once.items()}
+    return [run for run in runs if follow[id(run.experiment)]]
+
+
 def claims(runs: Sequence[Measured], lacking: Collection[str] = ()) -> list[Claim]:
     """Return everything published once, with the runs that came so far under the same conditions.
 
@@ -164,12 +191,21 @@ def claims(runs: Sequence[Measured], lacking: Collection[str] = ()) -> list[Clai
 
 def from_random_weights(runs: Sequence[Measured]) -> list[Claim]:
     """Return what ran as a recipe says but for the ImageNet weights, which it went without: comparable with nothing."""
-    found = []
-    for recipe in RECIPES.values():
-        if recipe.experiment.initial_weights.source == "imagenet":
-            random = replace(recipe, experiment=with_random_weights(recipe.experiment))
-            found += [_claim(random, phase, published, runs) for phase, published in recipe.published.items()]
+    found = [
+        _claim(recipe, phase, published, runs)
+        for recipe in _from_random_weights()
+        for phase, published in recipe.published.items()
+    ]
     return [claim for claim in found if claim.runs]
+
+
+def _from_random_weights() -> list[Recipe]:
+    """The recipes that start from ImageNet's weights, without them."""
+    return [
+        replace(recipe, experiment=with_random_weights(recipe.experiment))
+        for recipe in RECIPES.values()
+        if recipe.experiment.initial_weights.source == "imagenet"
+    ]
 
 
 def _claim(
@@ -179,8 +215,7 @@ def _claim(
     same = tuple(
         (run, histories[phase])
         for run, histories in runs
-        if run.experiment.backbone == recipe.experiment.backbone  # says no to most, at once
-        and reaches(run.experiment, recipe, phase)
+        if _does(run, recipe, phase)
         and len(histories) > phase
         and len(histories[phase].epochs) == planned
         and (not on_test or (run.state is State.DONE and "test" in run.metrics))
@@ -191,8 +226,12 @@ def _claim(
 def runs_of(recipe: Recipe, runs: Sequence[Run]) -> list[Run]:
     """Return the runs that do all that a recipe does, however far they came."""
     last = len(recipe.experiment.phases) - 1
-    same = (run for run in runs if run.experiment.backbone == recipe.experiment.backbone)
-    return [run for run in same if reaches(run.experiment, recipe, last)]
+    return [run for run in runs if _does(run, recipe, last)]
+
+
+def _does(run: Run, recipe: Recipe, phase: int) -> bool:
+    """Whether a run does what a recipe does up to a phase; the backbone says no to most, at once."""
+    return run.experiment.backbone == recipe.experiment.backbone and reaches(run.experiment, recipe, phase)
 
 
 def worth_running(recipes: Sequence[Recipe]) -> list[Recipe]:
@@ -207,24 +246,32 @@ def _begins_with(longer: Recipe, shorter: Recipe) -> bool:
 
 def table(found: Sequence[Claim]) -> pd.DataFrame:
     """Return the claims as a reader sees them: text with units, a row each."""
-    rows = []
-    for claim in found:
-        network = claim.recipe.experiment.networks[claim.phase]
-        seconds = claim.seconds
-        rows.append(
-            {
-                "recipe": claim.title,
-                "verdict": str(claim.badge),
-                "published": wording.percent(claim.accuracy),
-                "measured here": _mean(claim.accuracies),
-                "difference": wording.points(claim.difference),
-                "published time": claim.published.time or wording.MISSING,
-                "time here": wording.duration(float(np.mean(seconds))) if seconds else wording.MISSING,
-                "trainable parameters": f"{network.trainable:,} of {network.total:,}",
-                "hardware here": "; ".join(claim.hardware) or wording.MISSING,
-            }
-        )
+    rows = [
+        {
+            "recipe": claim.title,
+            "verdict": str(claim.badge),
+            "published": wording.percent(claim.accuracy),
+            "measured here": _mean(claim.accuracies),
+            "difference": wording.points(claim.difference),
+            "published time": claim.published.time or wording.MISSING,
+            "time here": claim.time_here,
+            "trainable parameters": claim.parameters,
+            "hardware here": "; ".join(claim.hardware) or wording.MISSING,
+        }
+        for claim in found
+    ]
     return pd.DataFrame(rows)
+
+
+def reached(run: Run, found: Sequence[Claim]) -> str:
+    """Return in words the accuracies that a run adds to claims, or how it ended where it adds none."""
+    added = [
+        wording.percent(accuracy)
+        for claim in found
+        for (one, _), accuracy in zip(claim.runs, claim.accuracies, strict=True)
+        if one.id == run.id
+    ]
+    return ", then ".join(added) or wording.status(run)
 
 
 def document(claim: Claim) -> dict[str, Any]:

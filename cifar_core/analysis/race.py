@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_core.analysis import colours
-from cifar_core.analysis.wording import percent
+from cifar_core.analysis.wording import duration, percent
 from cifar_core.experiment.measured import PhaseHistory, Run
 
 _LINE = 1.85  # height of a label, of its letters
@@ -59,6 +59,18 @@ def tuning_seconds(run: Run, histories: Sequence[PhaseHistory]) -> float:
     """Return the seconds that a run has trained on the target classes."""
     return max((epoch.at for history in histories for epoch in history.epochs), default=0.0) - tuning_starts(
         run, histories
+    )
+
+
+def about(racers: Racers) -> str:
+    """Return what the lines of the race are, and where its clock starts, in words."""
+    drawn = "Thick lines are means over seeds, thin ones single seeds."
+    before = max((tuning_starts(*each) for runs in racers.values() for each in runs), default=0.0)
+    if not before:
+        return drawn
+    return (
+        f"{drawn} The clock starts with the target classes; the training before, which all but “from scratch” share, "
+        f"took {duration(before)}."
     )
 
 

@@ -1,18 +1,21 @@
-"""A recorded race shown again: what its runs had measured after so many seconds, and how fast that is shown."""
+"""A recorded race or map shown again: what was measured after so many seconds, and how fast that is shown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from cifar_core.analysis.plan import Found
 from cifar_core.analysis.race import Racers, tuning_seconds, tuning_starts
 from cifar_core.analysis.wording import number
-from cifar_core.experiment.measured import PhaseHistory, Run
+from cifar_core.experiment.measured import PhaseHistory, Run, State
+from cifar_core.experiment.transfer_map import TransferMap
 
 SPEEDS = {"1": 1.0, "5": 5.0, "20": 20.0, "60": 60.0}
 """How many times as fast as it was recorded, by what stands in a link."""
 WHOLE = "30s"
 """Instead of a speed: half a minute for the recording, however long it was."""
 _WHOLE_SECONDS = 30.0
+_ROUNDING = 1e-6  # seconds
 
 
 def so_far(histories: Sequence[PhaseHistory], seconds: float) -> tuple[PhaseHistory, ...]:
@@ -46,6 +49,29 @@ def length(racers: Racers) -> float:
     return max((tuning_seconds(run, histories) for runs in racers.values() for run, histories in runs), default=0.0)
 
 
+def map_so_far(map: TransferMap, found: Found, seconds: float) -> Found:
+    """Return a map's runs at those depths that were done after so many `seconds`, the bases first.
+
+    Its clock counts the runs' own seconds one after the other, as if no two had worked at a time.
+    """
+    depths: dict[int, dict[str, Mapping[int, Run]]] = {}
+    for point in map.experiments:
+        depths.setdefault(point.depth, {})[point.title] = found.get(point.title, {})
+    shown: dict[str, Mapping[int, Run]] = {}
+    for runs in depths.values():
+        seconds -= map_length(runs)
+        if seconds < -_ROUNDING:
+            break
+        shown |= runs
+    return shown
+
+
+def map_length(found: Found) -> float:
+    """Return the seconds that runs took one after the other, without waiting in the queue."""
+    ledgers = [run.seconds for runs in found.values() for run in runs.values()]
+    return sum(sum(ledger.values()) - ledger.get("queue", 0.0) for ledger in ledgers)
+
+
 def speed(chosen: str, seconds: float) -> float:
     """Return how many times as fast a recording of so many seconds is shown, for a speed as links name it."""
     return SPEEDS[chosen] if chosen in SPEEDS else max(seconds, 0.1) / _WHOLE_SECONDS
@@ -58,13 +84,14 @@ def speed_in_words(times: float) -> str:
     return "shown as fast as it was" if text == "1" else f"shown {text} times as {word}"
 
 
-def recorded_on(runs: Iterable[Run]) -> str:
-    """Return "recorded on 21 November 2026", or between which days."""
-    days = sorted({(run.finished or run.created).date() for run in runs})
+def told(found: Found, times: float) -> str:
+    """Return "Recorded on 21 November 2026, shown 20 times as fast", or between which days."""
+    began = [run for runs in found.values() for run in runs.values() if run.state is not State.QUEUED]
+    days = sorted({(run.finished or run.created).date() for run in began})
     if not days:
-        return "not recorded yet"
+        return "Not recorded yet"
     first, last = _day(days[0]), _day(days[-1])
-    return f"recorded on {first}" if first == last else f"recorded between {first} and {last}"
+    return f"Recorded {f'on {first}' if first == last else f'between {first} and {last}'}, {speed_in_words(times)}"
 
 
 def _day(day: date) -> str:

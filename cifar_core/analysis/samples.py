@@ -3,7 +3,7 @@
 Images are named by their row in the predictions, so that tables, captions and pictures of them can be drawn from it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -207,6 +207,28 @@ def agreement_counts(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {"group": list(GROUPS), "images": images.to_numpy(), "share": (images / max(1, len(found))).to_numpy()}
     )
+
+
+def groups_in_words(one: str, other: str) -> dict[str, str]:
+    """Return GROUPS as they are called for two networks with these names."""
+    return dict(zip(GROUPS, ("both right", f"{one} alone", f"{other} alone", "both wrong"), strict=True))
+
+
+def what_each_says(predictions: Mapping[str, Predictions], known: Predictions, numbers: Rows) -> Callable[[int], str]:
+    """Return what stands below the image at a place among `numbers`: its class, and what each network takes it for.
+
+    Networks go by their short names; `known` are predictions on all of the images, for their classes.
+    """
+    classes = rows_of(known, numbers)
+    rows = {name: rows_of(each, numbers) for name, each in predictions.items()}
+
+    def said(place: int) -> str:
+        told = [
+            f"{name}: {top_classes(predictions[name], own[place], 1)}" for name, own in rows.items() if own[place] >= 0
+        ]
+        return "\n".join([true_class(known, classes[place]), *told])
+
+    return said
 
 
 def _names(predictions: Predictions) -> NDArray[np.object_]:

@@ -55,6 +55,11 @@ class Speedup:
         return pd.DataFrame(rows, columns=["last phase", "seconds"])
 
 
+def froze_layers(run: Run, history: PhaseHistory) -> bool:
+    """Whether a phase left layers with weights frozen."""
+    return any(layer.params and not layer.trainable for layer in run.experiment.networks[history.index].layers)
+
+
 def speedup(run: Run, history: PhaseHistory, costs: StepCosts) -> Speedup | None:
     """Take apart why a phase was faster than training every layer; None before its first epoch."""
     if not history.epochs:

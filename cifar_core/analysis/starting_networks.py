@@ -21,6 +21,7 @@ from cifar_core.analysis.comparison import same_test_images
 from cifar_core.analysis.figures import figure_of, name_above_bars
 from cifar_core.analysis.groups import in_tries
 from cifar_core.analysis.labels import SEPARATOR
+from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.beginning import fingerprint, source_phases
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Run, State
@@ -33,11 +34,14 @@ _SHUFFLES = 5000
 
 @dataclass(frozen=True)
 class Source:
-    """A starting network that runs have: what decides it, what it is called, and a run that has kept it."""
+    """A starting network: what decides it, what it is called, and where it is to be had.
+
+    That is ("run", the id of one that has kept it) or ("imagenet", the backbone).
+    """
 
     key: str
     title: str
-    run: str
+    start: tuple[str, str]
 
 
 def key_of(run: Run, runs: Mapping[str, Run]) -> str | None:
@@ -50,20 +54,22 @@ def key_of(run: Run, runs: Mapping[str, Run]) -> str | None:
         return f"{fingerprint(experiment, before)} {run.seed}"
     initial = experiment.initial_weights
     if initial.source == "imagenet":
-        return imagenet_key(experiment.backbone)
+        return _imagenet_key(experiment.backbone)
     other = runs.get(initial.run or "")
     if other is not None and source_phases(other.experiment) == len(other.experiment.phases):
         return key_of(other, runs)
     return None
 
 
-def imagenet_key(backbone: str) -> str:
-    """Return the key of a backbone with ImageNet's weights."""
+def _imagenet_key(backbone: str) -> str:
     return f"imagenet {backbone}"
 
 
-def sources(runs: Sequence[Run], base: Experiment) -> list[Source]:
-    """Return the starting networks of runs that are done, for images of the size of the base's, the newest first."""
+def sources(runs: Sequence[Run], base: Experiment, backbones: Sequence[str] = ()) -> dict[str, Source]:
+    """Return the starting networks by what decides them, for images of the size of the base's.
+
+    Those of runs that are done, the newest first, then ImageNet's of `backbones`.
+    """
     found: dict[str, Run] = {}
     for run in runs:
         before = source_phases(run.experiment)
@@ -75,10 +81,14 @@ def sources(runs: Sequence[Run], base: Experiment) -> list[Source]:
         key: SEPARATOR.join([own[0], *(part for part in own[1:] if part not in shared)]) for key, own in parts.items()
     }
     several = [name for name, times in Counter(names.values()).items() if times > 1]
-    return [
-        Source(key, f"{names[key]} ({run.id})" if names[key] in several else names[key], run.id)
+    of_runs = [
+        Source(key, f"{names[key]} ({run.id})" if names[key] in several else names[key], ("run", run.id))
         for key, run in found.items()
     ]
+    of_imagenet = [
+        Source(_imagenet_key(name), f"{BACKBONES[name].title}, ImageNet", ("imagenet", name)) for name in backbones
+    ]
+    return {source.key: source for source in (*of_runs, *of_imagenet)}
 
 
 def _parts(run: Run) -> list[str]:

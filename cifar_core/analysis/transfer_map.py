@@ -14,7 +14,7 @@ from cifar_core.analysis.figures import figure_of
 from cifar_core.analysis.groups import mean_and_spread, spread
 from cifar_core.analysis.plan import Plan
 from cifar_core.experiment.measured import Run
-from cifar_core.experiment.transfer_map import CURVES, Curve, Point, TransferMap
+from cifar_core.experiment.transfer_map import CURVES, Curve, TransferMap
 
 # place in the palette, dash, symbol: frozen dashed, fine-tuned solid, so that colour is not all that tells them apart
 _LOOKS: dict[Curve, tuple[int, str, str]] = {
@@ -23,7 +23,7 @@ _LOOKS: dict[Curve, tuple[int, str, str]] = {
     "AnB": (1, "dash", "diamond-open"),
     "AnB+": (4, "solid", "diamond"),
 }
-_HEIGHT = 460
+_HEIGHT, _FONT = 460, 13  # pixels
 
 
 def plan(map: TransferMap, seeds: int) -> Plan:
@@ -89,14 +89,17 @@ def _measured(mean: float, spread: float, seeds: int, waiting: int) -> str:
     return "waiting" if waiting else wording.MISSING
 
 
-def figure(map: TransferMap, rows: pd.DataFrame, *, dark: bool = False) -> go.Figure:
+def figure(
+    map: TransferMap, rows: pd.DataFrame, *, whole: pd.DataFrame | None = None, dark: bool = False, font: int = _FONT
+) -> go.Figure:
     """Draw a map's `table`: a line per curve with the spread over seeds as a band, the baseline as a level band.
 
-    The faint dotted line is what guessing gives.
-    Each marker carries its point's title, for a page to know which was clicked.
+    The faint dotted line is what guessing gives. Each marker carries its point's title, for a page to know which was
+    clicked. While the map fills in, `whole` is the table that it will have, for an axis that stands still. Letters are
+    about `font` pixels high.
     """
     palette, names = colours.palette(dark), ["none", *map.blocks]
-    drawn = figure_of(dark, height=_HEIGHT)
+    drawn = figure_of(dark, height=_HEIGHT + 8 * (font - _FONT))
     base = rows[rows["curve"] == "baseB"].iloc[0]
     if base["n"]:
         _baseline(drawn, base, len(map.blocks), colours.grey(dark))
@@ -108,12 +111,13 @@ def figure(map: TransferMap, rows: pd.DataFrame, *, dark: bool = False) -> go.Fi
     drawn.add_hline(chance, line={"dash": "dot", "width": 1, "color": colours.FAINT[dark]}, layer="below")
     drawn.update_layout(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": 12}},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": font - 1}},
+        font={"size": font},
         clickmode="event+select",
         dragmode=False,
     )
     drawn.update_xaxes(
-        title={"text": "blocks copied, from the image on", "font": {"size": 13}},
+        title={"text": "blocks copied, from the image on", "font": {"size": font}},
         tickvals=list(range(len(names))),
         ticktext=[f"{depth}<br>{name}" for depth, name in enumerate(names)],
         range=[-0.3, len(map.blocks) + 0.3],
@@ -122,8 +126,8 @@ def figure(map: TransferMap, rows: pd.DataFrame, *, dark: bool = False) -> go.Fi
         fixedrange=True,
     )
     drawn.update_yaxes(
-        title={"text": "test accuracy on B, %", "font": {"size": 13}},
-        range=_range(rows),
+        title={"text": "test accuracy on B, %", "font": {"size": font}},
+        range=_range(rows if whole is None else whole),
         gridcolor=colours.GRID[dark],
         zeroline=False,
         automargin=True,
@@ -199,31 +203,43 @@ def _curve(drawn: go.Figure, own: pd.DataFrame, name: str, colour: str, dash: st
     )
 
 
+def has_learned(map: TransferMap, rows: pd.DataFrame) -> bool | None:
+    """Return whether baseB is better than guessing, None before it is measured: else the map says nothing."""
+    base = rows.set_index("point").loc["baseB"]
+    return bool(base["mean"] - base["noise"] > 1 / len(map.target.split.target)) if base["n"] else None
+
+
+def below_base(rows: pd.DataFrame, curve: Curve) -> tuple[list[str], list[str]]:
+    """Return the points of a curve that are measured, by depth, and those of them below baseB by more than noise."""
+    base = rows.set_index("point").loc["baseB"]
+    own = rows[(rows["curve"] == curve) & rows["mean"].notna()].sort_values("depth")
+    worse = own[base["mean"] - own["mean"] > np.hypot(own["noise"], base["noise"])]
+    return list(own["point"]), list(worse["point"])
+
+
+_MEANINGS: tuple[tuple[Curve, str, str], ...] = (
+    ("AnB", "frozen features of A cost B something", "frozen features of A serve B as well as its own training"),
+    ("BnB", "B's own frozen features cost something, too", "B's own features can be frozen without loss"),
+    ("AnB+", "fine-tuned features of A stay behind", "fine-tuned features of A are no worse than random starts"),
+)
+
+
 def findings(map: TransferMap, rows: pd.DataFrame) -> list[str]:
     """Return what the map says so far, in sentences; nothing before the baseline and a curve have been measured."""
-    means, noises = rows.set_index("point")["mean"], rows.set_index("point")["noise"]
-    measured = {str(point) for point in means.index[means.notna()]}
-    if "baseB" not in measured:
+    learned = has_learned(map, rows)
+    if learned is None:
         return []
-    if means["baseB"] - noises["baseB"] <= 1 / len(map.target.split.target):
+    if not learned:
         return [
             "baseB is no better than guessing: the map says nothing before it has learned longer, or from more images."
         ]
-    found = []
-    for curve, loss, none in (
-        ("AnB", "frozen features of A cost B something", "frozen features of A serve B as well as its own training"),
-        ("BnB", "B's own frozen features cost something, too", "B's own features can be frozen without loss"),
-        ("AnB+", "fine-tuned features of A stay behind", "fine-tuned features of A are no worse than random starts"),
-    ):
-        points = [Point(curve, depth).title for depth in sorted(set(rows["depth"])) if depth]  # type: ignore[arg-type]
-        own = [point for point in points if point in measured]
+    means, found = rows.set_index("point")["mean"], []
+    for curve, loss, none in _MEANINGS:
+        own, worse = below_base(rows, curve)
         if not own:
             continue
-        noise = {point: float(np.hypot(noises[point], noises["baseB"])) for point in own}
-        worse = [point for point in own if means["baseB"] - means[point] > noise[point]]
         worst = min(own, key=lambda point: means[point])
-        difference = wording.points(means[worst] - means["baseB"])
-        upto = f"{worst}: {difference} against baseB"
+        upto = f"{worst}: {wording.points(means[worst] - means['baseB'])} against baseB"
         if worse:
             found.append(f"From {worse[0]} on, {loss} (at most {upto}).")
         else:

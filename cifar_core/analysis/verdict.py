@@ -115,7 +115,7 @@ def verdict(runs: Sequence[Run], baseline: str, predictions: Mapping[str, Predic
     sentence = f"{best.in_words}, {difference} {against}: {judgement}."
     if len(fair) > 1:
         sentence = f"Of {len(fair)} ways set against the baseline, the best: {sentence}"
-    return "\n".join([sentence, " ".join(_caveats([base, *fair], len(others) - len(fair)))]).strip()
+    return "\n".join([sentence, " ".join(caveats([base, *fair], len(others) - len(fair)))]).strip()
 
 
 def _judge(best: Group, base: Group, predictions: Mapping[str, Predictions]) -> tuple[str, str]:
@@ -160,7 +160,8 @@ def _judge_by_images(run: Run, base: Run, predictions: Mapping[str, Predictions]
     )
 
 
-def _caveats(compared: list[Group], left_out: int) -> list[str]:
+def caveats(compared: Sequence[Group], left_out: int = 0) -> list[str]:
+    """Return what limits a comparison of groups, in sentences; so many others were `left_out`."""
     found = []
     if any(len(group.runs) == 1 for group in compared):
         found.append("One seed each" if all(len(group.runs) == 1 for group in compared) else "One seed for some")

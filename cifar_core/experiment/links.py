@@ -97,10 +97,15 @@ def address(server: str, page: str, query: Query) -> str:
 def lecture_links(subject: Query) -> tuple[Query, Query]:
     """Return the parameters of a new lecture's two links: the presenter's, and the audience's.
 
-    The presenter's carries everything, and a key that nobody can guess; the audience's is short, for a code.
+    The presenter's carries everything, and a key; the audience's is short, for a code.
     """
-    key = secrets.token_urlsafe(12)
+    key = new_key()
     return presenter(subject, key), {"lecture": [lecture_of(key)]}
+
+
+def new_key() -> str:
+    """Return a key for a new lecture, which nobody can guess."""
+    return secrets.token_urlsafe(12)
 
 
 def presenter(subject: Query, key: str) -> Query:

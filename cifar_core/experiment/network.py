@@ -5,7 +5,7 @@ One pure description serves the form, the command line and the training itself.
 
 import itertools
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from cifar_core.experiment.applications import BaseLayer
@@ -14,7 +14,7 @@ from cifar_core.experiment.layers import IMAGE_LAYERS, Dense, Layer, Shape
 from cifar_core.experiment.record import choice
 
 if TYPE_CHECKING:
-    from cifar_core.experiment.experiment import Experiment, Freeze, Head
+    from cifar_core.experiment.experiment import Experiment, Freeze, Head, Phase
 
 
 RESERVED = frozenset({"output", "pixels", "resize", "rescale"})
@@ -111,18 +111,30 @@ def networks(experiment: "Experiment") -> tuple[Network, ...]:
     Raises:
         ValueError: naming the phase, where a head or freeze depth does not fit the network.
     """
-    layers: list[_Placed] = [(layer, block, 0) for layer, block in BACKBONES[experiment.backbone].layers()]
+    said = tuple((phase.head, phase.freeze, _outputs(experiment, phase)) for phase in experiment.phases)
+    return _networks(experiment.backbone, experiment.input_shape, said)
+
+
+def _outputs(experiment: "Experiment", phase: "Phase") -> int:
+    all_classes = phase.head is not None and phase.head.outputs == "data set"
+    return experiment.class_count if all_classes else len(experiment.classes_of(phase))
+
+
+@lru_cache(maxsize=256)  # thousands of stored experiments differ in what does not change their networks
+def _networks(
+    backbone: str, shape: Shape, said: tuple[tuple["Head | None", "Freeze", int], ...]
+) -> tuple[Network, ...]:
+    """`said`: of each phase its head, its freeze depth, and how many outputs a new output layer has."""
+    layers: list[_Placed] = [(layer, block, 0) for layer, block in BACKBONES[backbone].layers()]
     result: list[Network] = []
-    for index, phase in enumerate(experiment.phases):
+    for index, (head, freeze, outputs) in enumerate(said):
         try:
-            if phase.head is not None:
-                layers = _with_new_head(layers, phase.head, index)
-            if phase.head is not None or index == 0:
-                all_classes = phase.head is not None and phase.head.outputs == "data set"
-                count = experiment.class_count if all_classes else len(experiment.classes_of(phase))
-                output = Dense(name="output", units=count, activation="softmax")
+            if head is not None:
+                layers = _with_new_head(layers, head, index)
+            if head is not None or index == 0:
+                output = Dense(name="output", units=outputs, activation="softmax")
                 layers = [*(entry for entry in layers if entry[0].name != "output"), (output, "output", index)]
-            result.append(_freeze(_shaped(layers, experiment.input_shape), phase.freeze))
+            result.append(_freeze(_shaped(layers, shape), freeze))
         except ValueError as error:
             raise ValueError(f"phases.{index}.{error}") from None
     return tuple(result)

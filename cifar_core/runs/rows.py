@@ -2,7 +2,9 @@
 
 import logging
 import math
-from dataclasses import fields
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -13,7 +15,7 @@ from cifar_core.experiment.measured import Before, Epoch, LayerChange, PhaseHist
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.runs.tables import changes, epochs, phases, points
 
-_T = TypeVar("_T", Epoch, Point, LayerChange)
+_T = TypeVar("_T", Point, LayerChange)
 _LOG = logging.getLogger(__name__)
 
 
@@ -68,23 +70,40 @@ def read_run(row: Row[Any]) -> Run | None:
 
 def read_history(connection: Connection, run: str, most_points: int | None = None) -> tuple[PhaseHistory, ...]:
     """Return what each begun phase has measured, with at most `most_points` of the run (see `Store.history`)."""
-    begun = connection.execute(select(phases).where(phases.c.run == run).order_by(phases.c.phase)).all()
     chosen = {} if most_points is None else _thinned(connection, run, most_points)
     return tuple(
-        PhaseHistory(
-            row.phase,
-            row.name,
-            before=None if row.at is None else Before(row.val_loss, row.val_accuracy, row.at),
-            epochs=_measured(connection, epochs, Epoch, run, row.phase),
-            points=_measured(connection, points, Point, run, row.phase, *chosen.get(row.phase, ())),
-            changes=_measured(connection, changes, LayerChange, run, row.phase),
-            kept_epoch=row.kept_epoch,
-            reused_from=row.reused_from,
-            features=row.features,
-            features_seconds=row.features_seconds,
+        replace(
+            phase,
+            points=_measured(connection, points, Point, run, phase.index, *chosen.get(phase.index, ())),
+            changes=_measured(connection, changes, LayerChange, run, phase.index),
         )
-        for row in begun
+        for phase in read_epochs(connection, [run])[run]
     )
+
+
+def read_epochs(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[PhaseHistory, ...]]:
+    """Return, for each run, what its begun phases have measured by epoch: without points and changes."""
+    measured: dict[tuple[str, int], list[Epoch]] = defaultdict(list)
+    columns = [epochs.c[field.name] for field in fields(Epoch)]
+    every = select(epochs.c.run, epochs.c.phase, *columns).where(epochs.c.run.in_(ids)).order_by(*epochs.primary_key)
+    for run, phase, *values in connection.execute(every):
+        measured[run, phase].append(Epoch(*values))
+    found: dict[str, list[PhaseHistory]] = {run: [] for run in ids}
+    begun = select(phases).where(phases.c.run.in_(ids)).order_by(*phases.primary_key)
+    for row in connection.execute(begun):
+        found[row.run].append(
+            PhaseHistory(
+                row.phase,
+                row.name,
+                before=None if row.at is None else Before(row.val_loss, row.val_accuracy, row.at),
+                epochs=tuple(measured[row.run, row.phase]),
+                kept_epoch=row.kept_epoch,
+                reused_from=row.reused_from,
+                features=row.features,
+                features_seconds=row.features_seconds,
+            )
+        )
+    return {run: tuple(histories) for run, histories in found.items()}
 
 
 def _thinned(connection: Connection, run: str, most: int) -> dict[int, tuple[ColumnElement[bool]]]:

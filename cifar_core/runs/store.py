@@ -29,7 +29,7 @@ from cifar_core.experiment.measured import (
 )
 from cifar_core.runs.database import Database
 from cifar_core.runs.errors import ClaimLost, NotFinished, NotResumable, StoreUnusable, TooManyRuns, UnknownRun
-from cifar_core.runs.rows import read_history, read_run, unreadable
+from cifar_core.runs.rows import read_epochs, read_history, read_run, unreadable
 from cifar_core.runs.tables import changes, checkpoints, comparisons, epochs, phases, points, runs
 
 LEASE_SECONDS = 6.0
@@ -460,6 +460,11 @@ class Store:
         with self._database.reading() as connection:
             self._state(connection, run)
             return read_history(connection, run, points)
+
+    def epochs(self, ids: Sequence[str]) -> dict[str, tuple[PhaseHistory, ...]]:
+        """Return what `history` does of many runs at once, without points and changes; nothing of unknown ones."""
+        with self._database.reading() as connection:
+            return read_epochs(connection, ids)
 
     def artifacts(self, run: str) -> Path:
         """Return the folder of the run's files. It is there from the claim on."""

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from cifar_core.analysis.exports import images_file, tables, to_csv, to_parquet, write_archive
@@ -32,6 +33,14 @@ def as_svg(*words: str) -> dict[str, Any]:
         "modeBarButtons": [["toImage"]],
         "toImageButtonOptions": {"format": "svg", "filename": name},
     }
+
+
+def draw(figure: go.Figure, *name: str, key: str, alt: str, **options: Any) -> Any:
+    """Draw a figure that can be saved under a name, and return what is selected in it where `options` ask for that.
+
+    `alt` is what a screen reader says of it; `options` are those of `st.plotly_chart`.
+    """
+    return st.plotly_chart(figure, key=key, theme=None, config=as_svg(*name), alt=alt, **options)
 
 
 def downloads(run: Run) -> None:

@@ -7,13 +7,20 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import segno
 import streamlit as st
 
-from cifar_core.analysis.recording import SPEEDS, WHOLE, Playback
+from cifar_core.analysis import recording
+from cifar_core.analysis.history import Measured
+from cifar_core.analysis.linked import Subject, subject_of
+from cifar_core.analysis.plan import Found, is_moving
+from cifar_core.analysis.recording import SPEEDS, WHOLE, Playback, speed
 from cifar_core.experiment.links import Query, first, whole
+from cifar_core.experiment.measured import Run, State
+from cifar_core.ui import people, reads
 
 STEPS = {"question": "Question", "guess": "Guess", "curves": "Curves", "reveal": "Reveal"}
 PARTS = {
@@ -26,9 +33,6 @@ PARTS = {
 }
 """What a presenter may hide."""
 HIDDEN = ("navigation",)
-SUBJECT = ("start", "set", "strategies", "last", "block", "seeds", "runs")
-"""The parameters that say what is shown."""
-TITLE = "Which one wins?"
 TYPE, LEAST_TYPE, MOST_TYPE = 160, 100, 250
 SPEED = WHOLE
 _MOST_GUESSES = 5000
@@ -41,7 +45,10 @@ _VIEWERS_A_SECOND = 30.0  # looks that a server answers without effort
 
 @dataclass(frozen=True)
 class Look:
-    """How a lecture looks, as its link says: type in percent, what is hidden, and the speed of replays."""
+    """How a lecture looks, as its link says: type in percent, what is hidden, and the speed of replays.
+
+    Without a `title`, the question is the subject's own.
+    """
 
     title: str
     type: int
@@ -52,19 +59,19 @@ class Look:
     def of(cls, query: Query) -> "Look":
         """Return what a link says; what it leaves out or gets wrong is as usual."""
         hidden = query["hide"][0].split(",") if query.get("hide") else HIDDEN
-        speed = first(query, "speed", SPEED)
+        named = first(query, "speed", SPEED)
         return cls(
-            title=first(query, "title", TITLE)[:200],
+            title=first(query, "title")[:200],
             type=max(LEAST_TYPE, whole(first(query, "type"), TYPE, MOST_TYPE)),
             hidden=tuple(part for part in PARTS if part in hidden),
-            speed=speed if speed in SPEEDS else WHOLE,
+            speed=named if named in SPEEDS else WHOLE,
         )
 
     @property
     def query(self) -> Query:
         """The parameters that say so, without what is as usual."""
         found = {
-            "title": "" if self.title == TITLE else self.title,
+            "title": self.title,
             "type": "" if self.type == TYPE else str(self.type),
             "speed": "" if self.speed == SPEED else self.speed,
         }
@@ -75,11 +82,6 @@ class Look:
     def font(self) -> int:
         """The letters of charts, in pixels."""
         return round(14 * self.type / 100)
-
-    @property
-    def steps(self) -> list[str]:
-        """The steps of the lecture, in order."""
-        return [step for step in STEPS if step != "guess" or "guess" not in self.hidden]
 
     def apply(self) -> None:
         """Make everything on the page as large as is asked for, where the window has room, and hide what is hidden."""
@@ -99,6 +101,59 @@ class Standing:
     live: tuple[tuple[str, str], ...] = ()
     shows_live: bool = False
     changes: int = 0
+
+    @cached_property
+    def subject(self) -> Subject:
+        """What it is about."""
+        return Subject.of(self.query)
+
+    @cached_property
+    def look(self) -> Look:
+        """How it looks."""
+        return Look.of(self.query)
+
+    @property
+    def choices(self) -> list[str]:
+        """What can be guessed: nothing where one alone is shown."""
+        found = self.subject.choices(every_run())
+        return found if len(found) > 1 and "guess" not in self.look.hidden else []
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps of the lecture, in order."""
+        return [step for step in STEPS if step != "guess" or self.choices]
+
+    @property
+    def found(self) -> Found:
+        """The runs that are shown: the recorded ones, or those that train for it."""
+        if not self.shows_live:
+            return self.subject.recorded(every_run())
+        known = {run.id: run for run in every_run()}
+        return {
+            title: {known[id].seed: replace(known[id], name=title)} if id in known else {} for title, id in self.live
+        }
+
+    def length(self, found: Found) -> float:
+        """Return the seconds of the recording of the runs found."""
+        return recording.length(racers_of(found)) if self.subject.map is None else recording.map_length(found)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the runs that train for it still do."""
+        return self.shows_live and is_moving(self.found)
+
+
+def every_run() -> tuple[Run, ...]:
+    """Return all runs that a lecture may show."""
+    return reads.runs(archived=True)
+
+
+def racers_of(found: Found) -> dict[str, list[Measured]]:
+    """Return what the runs that have begun measured so far."""
+    return {
+        title: [(run, reads.history(run.id)) for run in runs.values() if run.state is not State.QUEUED]
+        for title, runs in found.items()
+    }
 
 
 class Lecture:
@@ -121,20 +176,54 @@ class Lecture:
         with self._lock:
             return dict(self._guesses)
 
-    def open(self, query: Query) -> Standing:
-        """Begin the lecture of a presenter's link, or go on with it where it stands."""
+    def open(self, query: Query) -> None:
+        """Begin the lecture of a presenter's link, or go on with it where it stands while it is about the same."""
         with self._lock:
-            if self._standing is None:
-                self._standing = Standing(query)
-            elif self._standing.query != query:
-                self._standing = replace(self._standing, query=query, changes=self._standing.changes + 1)
-            return self._standing
+            before = self._standing
+            if before is None or subject_of(before.query) != subject_of(query):
+                self._standing = Standing(query, changes=before.changes + 1 if before else 0)
+                self._guesses.clear()
+            elif before.query != query:
+                self._standing = replace(before, query=query, changes=before.changes + 1)
 
     def change(self, **fields: Any) -> None:
         """Bring all who watch to another standing."""
         with self._lock:
             if self._standing is not None:
                 self._standing = replace(self._standing, **fields, changes=self._standing.changes + 1)
+
+    def go(self, step: str) -> None:
+        """Bring all who watch to a step; curves wait for Start, unless one comes back to them."""
+        if (standing := self._standing) is not None:
+            waits = step == "curves" and standing.step != "reveal"
+            self.change(step=step, playback=Playback() if waits else standing.playback)
+
+    def play_or_pause(self, chosen: str, length: float) -> None:
+        """Start or pause a recording of so many seconds; `chosen` is its speed as links name it."""
+        if (standing := self._standing) is not None:
+            now, playback = time.monotonic(), standing.playback
+            plays = playback.plays(now, length)
+            self.change(playback=playback.pause(now) if plays else playback.play(now, length, speed(chosen, length)))
+
+    def play_at(self, chosen: str, length: float) -> None:
+        """Go on at another speed, where a recording plays."""
+        standing, now = self._standing, time.monotonic()
+        if standing is not None and standing.playback.plays(now, length):
+            self.change(playback=standing.playback.play(now, length, speed(chosen, length)))
+
+    def train(self) -> None:
+        """Queue every experiment once more, and show those runs; a second click finds them at work."""
+        if (standing := self._standing) is None:
+            return
+        ids = [id for _, id in standing.live]
+        if any(not run.state.is_finished for run in reads.store().runs(archived=True, ids=ids)):
+            return
+        subject, live = standing.subject, []
+        seeds = {title: min(runs, default=0) for title, runs in subject.recorded(every_run()).items()}
+        for title, experiment in subject.experiments(every_run()).items():
+            live.append((title, people.submit(experiment, seeds[title], f"{title} · live · seed {seeds[title]}")))
+        reads.runs.clear()
+        self.change(live=tuple(live), shows_live=True)
 
     def guess(self, viewer: str, title: str) -> None:
         """Take a viewer's guess, or another one instead; after the step of guessing nothing changes any more."""

@@ -63,9 +63,12 @@ def section(words: str, *, help: str | None = None) -> None:
     st.header(words, anchor=False, help=help)
 
 
-def unfolded(label: str, *, key: str) -> DeltaGenerator | None:
-    """Draw a fold, and return it when it is open: what nobody looks at is neither computed nor sent."""
-    fold = st.expander(label, key=key, on_change="rerun")
+def unfolded(label: str, *, key: str, in_link: bool = False) -> DeltaGenerator | None:
+    """Draw a fold, and return it when it is open: what nobody looks at is neither computed nor sent.
+
+    With `in_link`, the page's address says whether it is open.
+    """
+    fold = st.expander(label, key=key, on_change="rerun", bind="query-params" if in_link else None)
     return fold if fold.open else None
 
 

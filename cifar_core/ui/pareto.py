@@ -14,7 +14,7 @@ from cifar_core.ui.text import plain
 
 def show_pareto(runs: Sequence[Measured], baseline: str) -> None:
     """Draw the runs by accuracy and a chosen cost, folded, with the front and a table."""
-    if (inside := unfolded("Accuracy against what it costs", key="fold.pareto")) is None:
+    if (inside := unfolded("Accuracy against what it costs", key="fold.pareto", in_link=True)) is None:
         return
     with inside:
         found = pareto(runs, baseline)

@@ -3,6 +3,7 @@
 import secrets
 import shutil
 import time
+from collections.abc import Iterable
 
 import streamlit as st
 
@@ -18,6 +19,7 @@ from cifar_core.ui.text import plain
 SPARE_BYTES = 200e6
 KERAS_FILES = "storage.googleapis.com/tensorflow/keras-applications"
 SECONDS_OF_ONE_CLICK = 2.0
+NO_ROOM = "There is too little room on the disk: delete old runs on the Results page first."
 
 
 def bytes_needed(experiment: Experiment) -> float:
@@ -25,6 +27,21 @@ def bytes_needed(experiment: Experiment) -> float:
     network = experiment.networks[-1]
     images = experiment.dataset.test_size + experiment.dataset.train_size
     return 4.0 * (network.total + 2 * network.trainable) + 4.0 * network.outputs * images
+
+
+def free_bytes() -> int:
+    """Return the room on the disk that runs are kept on."""
+    return shutil.disk_usage(next(parent for parent in (home(), *home().parents) if parent.exists())).free
+
+
+def has_room(experiments: Iterable[Experiment]) -> bool:
+    """Whether the disk has room for what such runs keep, and some to spare."""
+    return free_bytes() > SPARE_BYTES + sum(map(bytes_needed, experiments))
+
+
+def has_images(data: Data) -> bool:
+    """Whether a run would find its images, or prepare them itself."""
+    return reads.images_of(data) is not None or reads.wait_for_a_run(data)
 
 
 def no_images(data: Data) -> str:
@@ -39,21 +56,17 @@ def no_images(data: Data) -> str:
 def start_panel(experiment: Experiment, seed: int) -> None:
     """Show what the run will take and a button that queues it; then show the run."""
     with st.container(border=True):
-        data = experiment.data
-        here = reads.images_of(data) is not None or reads.wait_for_a_run(data)
-        existing = next(parent for parent in (home(), *home().parents) if parent.exists())
-        needed, free = bytes_needed(experiment), shutil.disk_usage(existing).free
-        room = free > needed + SPARE_BYTES
+        here, room = has_images(experiment.data), has_room([experiment])
         st.markdown(f"**{plain(run_name(experiment, seed))}**")
         epochs = " + ".join(f"{phase.epochs}" for phase in experiment.phases)
         st.caption(
-            f"{epochs} epochs · keeps about {needed / 1e6:.0f} MB of {free / 1e9:.0f} GB that are free · "
-            "this page's address reopens these settings."
+            f"{epochs} epochs · keeps about {bytes_needed(experiment) / 1e6:.0f} MB of {free_bytes() / 1e9:.0f} GB "
+            "that are free · this page's address reopens these settings."
         )
         if not here:
-            st.warning(no_images(data))
+            st.warning(no_images(experiment.data))
         if not room:
-            st.warning("There is too little room on the disk: delete old runs on the Results page first.")
+            st.warning(NO_ROOM)
         reason = people.why_not_start()
         possible = _weights_can_be_had(experiment) and here and room and not reason
         with st.container(horizontal=True):

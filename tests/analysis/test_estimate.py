@@ -92,6 +92,23 @@ def test_quick_looks_other_hardware_and_stored_features_tell_nothing_about_the_p
     assert Estimates([elsewhere, here]).hardware == "2 cores"
 
 
+def test_of_several_the_estimate_is_their_sum_and_unknown_where_one_is_unknown() -> None:
+    took = Estimates([ran(A, started=BEGAN, finished=BEGAN + timedelta(minutes=7))])
+    whole = took.of_all([A, A])
+    assert whole == Estimate(840.0, measured=True)
+    other = RECIPES["a-ft1"].experiment
+    both, alone = took.of_all([A, other]), took.of(other)
+    assert both is not None and alone is not None
+    assert (both.seconds, both.measured) == (420.0 + alone.seconds, False)
+    assert Estimates([]).of_all([A]) is None
+
+
+def test_experiments_are_ordered_by_seconds_where_these_are_known_and_else_by_work() -> None:
+    took = Estimates([ran(A, started=BEGAN, finished=BEGAN + timedelta(minutes=7))])
+    assert took.size(A) == 420.0
+    assert Estimates([]).size(A) == work(A)
+
+
 def test_there_is_always_an_order_by_what_there_is_to_compute() -> None:
     assert work(A) < work(RECIPES["a-ft2"].experiment) < work(RECIPES["c2a"].experiment)
 

@@ -4,8 +4,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from plotly.io import templates
 
-from cifar_core.analysis import comparison
+from cifar_core.analysis import colours, comparison
 from cifar_core.analysis.figures import (
     CELLS,
     accuracy_figure,
@@ -15,6 +16,7 @@ from cifar_core.analysis.figures import (
     confusion_figure,
     confusion_figures,
     difference_figure,
+    figure_of,
     ledger_figure,
     ledger_table,
 )
@@ -159,3 +161,12 @@ def test_figures_are_transparent_legible_and_json(predictions: Predictions, dark
         assert plain["layout"]["paper_bgcolor"] == plain["layout"]["plot_bgcolor"] == "rgba(0,0,0,0)"
         del plain["layout"]["template"]
         assert min(fonts(plain)) >= 12
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_figure_has_of_plotlys_template_what_it_draws_with_and_no_more(dark: bool) -> None:
+    whole = templates["plotly_dark" if dark else "plotly_white"].to_plotly_json()
+    own = figure_of(dark, height=300).layout.template.to_plotly_json()
+    assert own["layout"] == {part: whole["layout"][part] for part in own["layout"]}
+    assert {part: len(styles) for part, styles in own["data"].items()} == {"bar": 1, "scatter": 1}
+    assert figure_of(dark, height=300, margin={"l": 8}).layout.xaxis.gridcolor == colours.GRID[dark]

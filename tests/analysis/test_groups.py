@@ -180,3 +180,8 @@ def test_of_two_runs_of_one_seed_the_newest_counts() -> None:
         for id, accuracy, day in (("old", 0.5, 1), ("new", 0.6, 2))
     )
     assert of_all_seeds([old], [new, old])["old"].mean == 0.6
+
+
+def test_the_baseline_can_be_called_otherwise() -> None:
+    rows = shown(table([HEAD, DEEP], "head"), "the first").set_index("")
+    assert rows.loc["head", "worth"] == "the first" and "against the first" in rows.columns

@@ -45,7 +45,7 @@ def test_similarity_is_drawn_and_said() -> None:
     figure = similarity_figure(similarity, 500)
     assert np.array(figure.data[0].z).tolist() == similarity.to_numpy().tolist()
     assert "500 test images" in figure.layout.title.text
-    json.dumps(figure.to_plotly_json())
+    json.loads(figure.to_json())
 
 
 def test_networks_without_a_common_block_are_said_so() -> None:
@@ -60,7 +60,7 @@ def test_a_projection_has_a_colour_and_a_symbol_for_each_class() -> None:
     looks = {(trace.marker.color, trace.marker.symbol) for trace in figure.data}
     assert len(looks) == 10
     assert "50 %" in figure.layout.xaxis.title.text
-    json.dumps(figure.to_plotly_json())
+    json.loads(figure.to_json())
 
 
 def test_where_classes_lie_is_said_in_numbers() -> None:

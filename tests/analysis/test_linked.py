@@ -1,9 +1,12 @@
-"""Plans out of links: the same that the Plan page shows."""
+"""Plans and subjects of lectures out of links: the same that the pages show."""
+
+from dataclasses import replace
 
 import pytest
 
-from cifar_core.analysis.linked import by_experiment, is_plan, plan_of
+from cifar_core.analysis.linked import Subject, by_experiment, is_plan, plan_of, subject_of
 from cifar_core.experiment.links import FIRST, taken_apart
+from cifar_core.experiment.measured import State
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import apply
 from cifar_core.experiment.strategies import STRATEGIES, Choices
@@ -59,3 +62,51 @@ def test_chosen_runs_that_differ_in_seeds_alone_are_one() -> None:
     ]
     found = by_experiment(runs)
     assert {title: sorted(own) for title, own in found.items()} == {"head only": [0, 1], "dense": [0]}
+
+
+def test_chosen_runs_of_one_name_that_train_otherwise_stay_apart() -> None:
+    runs = [
+        make_run("aaaaaaaa", name="small · head only · seed 0", seed=0)[0],
+        make_run("bbbbbbbb", (SCRATCH, DENSE), name="small · head only · seed 0", seed=0)[0],
+    ]
+    found = by_experiment(runs)
+    assert [[run.id for run in own.values()] for own in found.values()] == [["aaaaaaaa"], ["bbbbbbbb"]]
+
+
+def test_a_lecture_is_about_what_stays_of_a_visit() -> None:
+    visit = {"view": ["only", "map"], "seeds": ["2"], "key": ["x"], "title": ["Why?"], "seed": ["3"]}
+    assert subject_of(visit) == {"seeds": ["2"], "view": ["map"]}
+    assert subject_of({"view": ["only"], "runs": ["a,b"]}) == {"runs": ["a,b"]}
+
+
+RUNS = [make_run("a", name="head only", seed=0)[0], make_run("b", (SCRATCH, DENSE), name="dense", seed=0)[0]]
+
+
+def test_chosen_runs_compete_and_what_is_missing_is_named() -> None:
+    subject = Subject.of({"runs": ["b,a"]})
+    assert subject.choices(RUNS) == ["dense", "head only"] and subject.question == "Which one wins?"
+    assert subject.introduction(RUNS).startswith("Two-conv CNN on CIFAR-10: learned on ")
+    assert [card.sentence for card in subject.cards(RUNS)] == ["", ""]  # what a plan's strategy does, nobody knows here
+    assert "parameters train" in subject.cards(RUNS)[0].note
+    with pytest.raises(ExperimentError, match='There is no run "aa"; it may have been deleted'):
+        Subject.of({"runs": ["aa,b"]}).recorded(RUNS)
+
+
+def test_a_plan_competes_by_strategy_and_knows_what_is_not_done() -> None:
+    subject = Subject.of({"strategies": ["head,scratch"], "seeds": ["2"]})
+    assert subject.choices([]) == ["head only", "from scratch"]
+    assert all(card.sentence for card in subject.cards([]))
+    done = replace(RUNS[0], experiment=STRATEGIES["head"].experiment(FIRST))
+    beyond = replace(done, id="c", seed=7)
+    archived = replace(done, id="d", seed=1, archived=True)
+    waiting = replace(done, id="e", seed=1, state=State.QUEUED)
+    assert subject.unrecorded([done, beyond, archived, waiting]) == 3
+    assert Subject.of({"runs": ["a"]}).unrecorded(RUNS) == 0
+
+
+def test_a_map_asks_for_a_depth_and_shows_its_curves() -> None:
+    subject = Subject.of({"view": ["map"], "seeds": ["1"]})
+    assert subject.choices([])[0] == "A1B: up to conv_1" and len(subject.choices([])) == 5
+    assert subject.question.startswith("From which depth on")
+    assert [card.title for card in subject.cards([])] == ["baseB", "BnB", "BnB+", "AnB", "AnB+"]
+    assert "(A)" in subject.introduction([]) and subject.unrecorded([]) == 18

@@ -8,7 +8,7 @@ import pytest
 
 from cifar_core.analysis.estimate import Estimates
 from cifar_core.analysis.history import Measured
-from cifar_core.analysis.plan import Plan, Wanted, estimate, groups
+from cifar_core.analysis.plan import Plan, Wanted, estimate, groups, is_moving, one_of_each
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Epoch, PhaseHistory, Run, State
 from cifar_core.experiment.recipes import recipe
@@ -96,3 +96,34 @@ def test_what_begins_alike_is_trained_and_counted_once() -> None:
 
 def test_before_anything_has_run_the_time_is_unknown() -> None:
     assert estimate(list(PLAN), [], Estimates([])) is None
+
+
+def test_how_far_a_plan_is_stands_in_words_until_nothing_moves() -> None:
+    head, everything = (PLAN.experiments[name] for name in ("head", "everything"))
+    found = PLAN.runs([run(head), run(head, 1, State.TRAINING, step="epoch 2 of 3"), run(everything, 0, State.QUEUED)])
+    assert PLAN.standing(found).startswith("1 of 6 runs done, 1 waiting; head · seed 1: ")
+    assert is_moving(found)
+    ended = PLAN.runs([run(head), run(everything, 0, State.FAILED)])
+    assert (PLAN.standing(ended), is_moving(ended)) == ("1 of 6 runs done, 0 waiting", False)
+
+
+def test_what_is_left_is_told_with_its_time() -> None:
+    head = PLAN.experiments["head"]
+    took = run(head, started=BEGAN, finished=BEGAN + timedelta(minutes=7))
+    estimates = Estimates([(took, ())])
+    alone = Plan({"head": head}, seeds=3)
+    every = [run(head, seed) for seed in (0, 1)]
+    assert alone.outlook(alone.runs(every), every, estimates) == (
+        "2 of them are done or waiting already. Time for the others: about 7 min, as it took here. "
+        "What begins alike is trained once."
+    )
+    assert alone.outlook(alone.runs([]), [], Estimates([])).startswith("Time for all of them: how long it takes is un")
+    done = [*every, run(head, 2)]
+    assert "All of them are done" in alone.outlook(alone.runs(done), done, estimates)
+
+
+def test_a_run_of_each_group_is_compared_with_the_baselines() -> None:
+    runs = [run(PLAN.experiments[title], seed) for title in ("head", "everything", "lp-ft") for seed in (1, 0)]
+    compared = groups(PLAN.runs([replace(each, id=f"{place}") for place, each in enumerate(runs)]))
+    assert one_of_each(compared, "everything", most=8) == (["1", "3", "5"], "3")
+    assert one_of_each(compared, "lp-ft", most=2) == (["1", "3"], "1")

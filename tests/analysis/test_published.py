@@ -11,11 +11,14 @@ from cifar_core.analysis.published import (
     Claim,
     claims,
     document,
+    following,
     from_random_weights,
+    reached,
     runs_of,
     table,
     worth_running,
 )
+from cifar_core.analysis.wording import status
 from cifar_core.experiment.measured import Epoch, PhaseHistory, State
 from cifar_core.experiment.recipes import RECIPES, with_random_weights
 from cifar_core.experiment.settings import apply, smoke
@@ -136,6 +139,41 @@ def test_runs_from_random_weights_are_compared_with_nothing_and_listed_apart() -
     assert (found.recipe.id, found.accuracies) == ("d1", (0.55,))
     assert runs_of(found.recipe, [run]) == [run]
     assert runs_of(RECIPES["d1"], [run]) == []
+
+
+def test_the_histories_of_runs_that_follow_nothing_are_not_needed() -> None:
+    accuracies, test = (0.86, 0.61, 0.70), {"accuracy": 0.7}
+    follow = [run_of(name, *accuracies[: len(recipe.experiment.phases)], test=test) for name, recipe in RECIPES.items()]
+    random, histories = run_of("d1", 0.55)
+    follow.append((replace(random, experiment=with_random_weights(random.experiment)), histories))
+    others = [
+        run_of("a-ft2", *accuracies, changes=("data.name=sample",)),
+        run_of("e", 0.6, 0.7, changes=("phases.0.batch_size=7",)),
+        run_of("d1", 0.6, changes=("split.target=[0,1]",)),
+    ]
+    later_phases_differ = run_of("a-ft2", *accuracies, changes=("phases.2.batch_size=7",))
+    every = [*others, *follow, later_phases_differ]
+    needed = following([run for run, _ in every])
+    assert needed == [run for run, _ in (*follow, later_phases_differ)]
+    read = [(run, histories) for run, histories in every if run in needed]
+    assert table(claims(read)).equals(table(claims(every)))
+    assert table(from_random_weights(read)).equals(table(from_random_weights(every)))
+    assert all(found.runs for found in claims(read))
+
+
+def test_a_run_is_listed_with_the_accuracies_it_adds_or_with_how_it_ended() -> None:
+    run, histories = run_of("a-ft2", 0.86, 0.61, 0.70)
+    found = claims([(run, histories)])
+    assert reached(run, found) == "86.0 %, then 61.0 %, then 70.0 %"
+    assert reached(run, found[:1]) == "86.0 %"
+    stopped = replace(run, id="another", state=State.STOPPED)
+    assert reached(stopped, found) == status(stopped)
+
+
+def test_what_a_claim_costs_is_said_in_sentences() -> None:
+    without, having = (claim(runs, "initial training") for runs in ([], [run_of("a-initial", 0.86)]))
+    assert without.costs.endswith("949,029 of 949,029 parameters train.") and "Time here" not in without.costs
+    assert "Time here: 20.0 s (" in having.costs
 
 
 def test_a_quick_look_counts_for_nothing() -> None:

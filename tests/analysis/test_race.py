@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from cifar_core.analysis.history import Measured
-from cifar_core.analysis.race import chart, ends, lines, means, tuning_seconds, tuning_starts
+from cifar_core.analysis.race import about, chart, ends, lines, means, tuning_seconds, tuning_starts
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
 
@@ -26,6 +26,13 @@ def test_the_clock_starts_where_the_target_classes_do() -> None:
 def test_from_scratch_has_no_training_before() -> None:
     run, histories = make_run(phases=(DENSE.model_copy(update={"freeze": SCRATCH.freeze}),))
     assert tuning_starts(run, histories) == 0
+
+
+def test_what_was_trained_before_the_clock_starts_is_said_where_there_was_something() -> None:
+    assert about({"head": []}) == "Thick lines are means over seeds, thin ones single seeds."
+    scratch = make_run(phases=(DENSE.model_copy(update={"freeze": SCRATCH.freeze}),))
+    assert "clock" not in about({"scratch": [scratch]})
+    assert about({"head": [racer(0, 0.8)], "scratch": [scratch]}).endswith("share, took 12.0 s.")
 
 
 def test_a_strategys_line_is_the_mean_of_the_seeds_that_have_come_farthest() -> None:

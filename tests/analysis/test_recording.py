@@ -10,12 +10,16 @@ from cifar_core.analysis.race import Racers
 from cifar_core.analysis.recording import (
     Playback,
     length,
+    map_length,
+    map_so_far,
     race_so_far,
-    recorded_on,
     so_far,
     speed,
     speed_in_words,
+    told,
 )
+from cifar_core.experiment.measured import State
+from cifar_core.experiment.transfer_map import TransferMap
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
 RUN, HISTORIES = make_run(phases=(SCRATCH, HEAD_ONLY))  # three epochs of 4 s, then three of 4/3 s
@@ -67,11 +71,31 @@ def test_a_speed_is_a_factor_or_takes_half_a_minute() -> None:
     assert speed("30s", 90) == 3
 
 
-def test_a_recording_names_its_days() -> None:
-    runs = [replace(RUN, finished=datetime(2026, 11, day, 9, tzinfo=UTC)) for day in (3, 21)]
-    assert recorded_on(runs[:1]) == "recorded on 3 November 2026"
-    assert recorded_on(runs) == "recorded between 3 November 2026 and 21 November 2026"
-    assert recorded_on([]) == "not recorded yet"
+def test_a_recording_names_its_days_and_its_speed() -> None:
+    runs = {day: replace(RUN, finished=datetime(2026, 11, day, 9, tzinfo=UTC)) for day in (3, 21)}
+    waiting = replace(RUN, state=State.QUEUED)
+    assert told({"a": {0: runs[3], 1: waiting}}, 20.0) == "Recorded on 3 November 2026, shown 20 times as fast"
+    assert told({"a": runs}, 1.0) == "Recorded between 3 November 2026 and 21 November 2026, shown as fast as it was"
+    assert told({"a": {1: waiting}}, 1.0) == "Not recorded yet"
+
+
+MAP = TransferMap.of(RUN.experiment)
+MAPPED = {point.title: {0: replace(RUN, seconds={"queue": 90.0, "steps": 3.0})} for point in MAP.experiments}
+
+
+def test_a_map_takes_what_its_runs_took_without_waiting() -> None:
+    assert map_length(MAPPED) == 18 * 3
+    assert map_length({"baseB": {0: replace(RUN, seconds={})}}) == 0
+
+
+@pytest.mark.parametrize(("seconds", "points"), [(5.9, 0), (6.0, 2), (17.9, 2), (18.0, 6), (54.0, 18)])
+def test_a_map_fills_in_depth_by_depth_the_bases_first(seconds: float, points: int) -> None:
+    assert list(map_so_far(MAP, MAPPED, seconds)) == list(MAPPED)[:points]
+
+
+def test_at_its_end_a_replay_of_a_map_is_the_map() -> None:
+    uneven = {title: {0: replace(RUN, seconds={"steps": 0.1 * place})} for place, title in enumerate(MAPPED)}
+    assert map_so_far(MAP, uneven, map_length(uneven)) == uneven
 
 
 def test_a_playback_moves_pauses_and_begins_anew_at_its_end() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,12 +18,14 @@ from cifar_core.analysis.samples import (
     cell,
     confused_pairs,
     difference,
+    groups_in_words,
     hierarchy,
     rows_of,
     surprising,
     suspects,
     top_classes,
     true_class,
+    what_each_says,
     worst,
 )
 from tests.analysis.made_up import predicted
@@ -167,3 +171,18 @@ def test_only_one_of_two_networks_is_right() -> None:
 
 def test_images_with_other_labels_are_not_shared() -> None:
     assert agreement(given_to([[0.9, 0.1]], [0]), given_to([[0.9, 0.1]], [1])).empty
+
+
+def test_two_networks_are_named_where_they_agree_and_where_not() -> None:
+    assert list(groups_in_words("head", "deep").items()) == list(
+        zip(GROUPS, ("both right", "head alone", "deep alone", "both wrong"), strict=True)
+    )
+
+
+def test_below_an_image_stands_its_class_and_what_each_network_that_saw_it_says() -> None:
+    one, other = given_to([[0.9, 0.1], [0.2, 0.8]], [0, 0]), given_to([[0.4, 0.6], [0.9, 0.1]], [0, 0])
+    fewer = replace(other, probabilities=other.probabilities[:1], labels=other.labels[:1], images=other.images[:1])
+    said = what_each_says({"A": one, "B": fewer}, one, np.array([11, 10]))
+    first, second = one.class_names
+    assert said(0) == f"{first}\nA: {second} 80 %"
+    assert said(1) == f"{first}\nA: {first} 90 %\nB: {second} 60 %"

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from cifar_core.analysis.speedup import speedup
+from cifar_core.analysis.speedup import froze_layers, speedup
 from cifar_core.experiment.measured import StepCosts
 from tests.analysis.made_up import make_run
 
@@ -55,3 +55,8 @@ def test_noise_does_not_make_a_saving_negative() -> None:
 def test_before_the_first_epoch_there_is_nothing_to_take_apart() -> None:
     run, histories = make_run()
     assert speedup(run, replace(histories[-1], epochs=()), COSTS) is None
+
+
+def test_a_phase_froze_layers_where_some_with_weights_did_not_train() -> None:
+    run, (first, last) = make_run()
+    assert not froze_layers(run, first) and froze_layers(run, last)

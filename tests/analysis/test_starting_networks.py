@@ -19,6 +19,7 @@ from cifar_core.analysis.starting_networks import (
 )
 from cifar_core.experiment.experiment import InitialWeights
 from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.recipes import RECIPES
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
 SLOW = SCRATCH.model_copy(update={"learning_rate": 1e-5})
@@ -33,14 +34,22 @@ BASE = run("base").experiment
 
 def test_runs_that_begin_alike_have_one_starting_network() -> None:
     runs = [run("head"), run("deep", SCRATCH, DENSE), run("slow", SLOW, HEAD_ONLY), run("other", seed=4)]
-    found = sources(runs, BASE)
-    assert [each.run for each in found] == ["head", "slow", "other"]
+    found = list(sources(runs, BASE).values())
+    assert [each.start for each in found] == [("run", "head"), ("run", "slow"), ("run", "other")]
     assert found[0].title == "two-conv · 3 epochs of rmsprop at 0.001 · seed 3"
     assert len({each.title for each in found}) == len({each.key for each in found}) == 3
 
 
 def test_runs_that_are_not_done_or_learned_no_source_are_no_sources() -> None:
     assert not sources([run("fails", state=State.FAILED), run("alone", HEAD_ONLY)], BASE)
+
+
+def test_imagenets_weights_are_a_starting_network_that_runs_may_have() -> None:
+    found = sources([run("head")], BASE, ["inception-v3"])
+    assert [each.start for each in found.values()] == [("run", "head"), ("imagenet", "inception-v3")]
+    experiment = RECIPES["d1"].experiment
+    key = key_of(replace(run("tuned"), experiment=experiment), {})
+    assert key is not None and found[key].title == "InceptionV3, ImageNet"
 
 
 def test_a_run_on_anothers_weights_has_that_ones_starting_network() -> None:
@@ -66,7 +75,7 @@ def test_outcomes_are_by_way_of_tuning_and_starting_network() -> None:
     assert [way.split(",")[0] for way in found] == ["output only", "dense_1 to output"]
     head = next(iter(found.values()))
     assert [[each.id for each in members] for members in head.values()] == [["head"], ["slow"]]
-    assert list(head) == [each.key for each in sources(runs[:2], BASE)]
+    assert list(head) == list(sources(runs[:2], BASE))
 
 
 def guessed(logmes: list[float], accuracies: list[float | None]) -> pd.DataFrame:

@@ -74,6 +74,15 @@ def test_the_figure_draws_what_is_measured_each_curve_with_a_dash_of_its_own() -
     assert [shape.y0 for shape in drawn.layout.shapes] == pytest.approx([81 - 2**0.5, 20])
 
 
+def test_while_a_map_fills_in_its_axis_stands_still_and_letters_can_be_large() -> None:
+    few = transfer_map.table(MAP, PLAN.runs(runs(baseB=(0.80, 0.82))))
+    whole, filling = transfer_map.figure(MAP, ROWS), transfer_map.figure(MAP, few, whole=ROWS, font=22)
+    assert filling.layout.yaxis.range == whole.layout.yaxis.range
+    assert transfer_map.figure(MAP, few).layout.yaxis.range != whole.layout.yaxis.range
+    sizes = filling.layout.font.size, filling.layout.xaxis.title.font.size, filling.layout.legend.font.size
+    assert min(sizes) > 20 and filling.layout.height > whole.layout.height
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_an_empty_map_is_drawn(dark: bool) -> None:
     rows = transfer_map.table(MAP, PLAN.runs([]))

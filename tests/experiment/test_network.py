@@ -3,9 +3,11 @@ import math
 import pytest
 from hypothesis import given
 
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.experiment import ClassSplit, Experiment
+from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.network import Network
 from cifar_core.experiment.recipes import RECIPES
+from cifar_core.experiment.settings import apply, changed
 from tests.experiment.makers import PHASE, frozen, plain, refusal, with_layers, with_phase
 from tests.experiment.strategies import experiments
 
@@ -39,6 +41,24 @@ def test_the_layers_of_system_a_count_as_published() -> None:
     layers = RECIPES["a-initial"].experiment.networks[0].layers
     assert [layer.params for layer in layers if layer.params] == [896, 9248, 921_728, 16_512, 645]
     assert dict((layer.name, layer.output_shape) for layer in layers)["flatten"] == (7200,)
+
+
+@pytest.mark.parametrize("change", ["phases.1.learning_rate=0.5", "data.per_class=20", "phases.2.name=last"])
+def test_what_changes_no_layer_leaves_the_networks_as_they_are(change: str) -> None:
+    base = RECIPES["a-ft2"].experiment
+    assert apply(base, [change]).networks is base.networks
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("backbone=three-conv", "input_side=40", "split.source=[0,1]", "split.target=[0,1]"),
+        *("phases.1.train_on=source", "phases.1.head.outputs=data set", "phases.1.freeze.count=1"),
+    ],
+)
+def test_what_changes_a_layer_makes_networks_of_their_own(change: str) -> None:
+    base = changed(FIRST, split=ClassSplit(source=(0, 1, 2), target=(5, 6, 7, 8)))
+    assert apply(base, [change]).networks != base.networks
 
 
 @given(experiments())

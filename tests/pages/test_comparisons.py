@@ -2,6 +2,7 @@
 
 import pytest
 
+from cifar_core.experiment.links import taken_apart
 from cifar_core.runs.store import Store
 from tests.pages.app import App
 
@@ -76,3 +77,31 @@ def test_the_picker_offers_runs_with_the_chosen_tags_and_keeps_the_chosen_ones(
     app.open("Compare", runs=chosen, tags="odd")
     offered = " ".join(app.widget("compare.runs").options)
     assert all(runs[name] in offered for name in ("done", "head only", "stopped")) and runs["failed"] not in offered
+
+
+def test_what_is_compared_opens_as_a_lecture_on_its_presenters_side(
+    app: App, kept: str, runs: dict[str, str], store: Store
+) -> None:
+    link = app.open("Compare", comparison=kept).links()
+    for label in ("Show this in a lecture", "how deep in a lecture"):
+        _, page, query = taken_apart(link[label])
+        host = App().open(page, **query)
+        assert host.title == "Which one wins?" and host.widget("lecture.on").label == "Guess"
+        assert query["runs"] == [f"{runs['done']},{runs['head only']}"]
+    store.archive(runs["done"])
+    host = App().open(page, **query)
+    assert host.title == "Which one wins?"
+
+
+def test_seeds_of_one_experiment_alone_are_no_lecture(app: App, runs: dict[str, str]) -> None:
+    link = app.open("Compare", runs=f"{runs['done']},{runs['other seed']}").links()
+    assert "Show this in a lecture" not in link
+
+
+def test_a_link_opens_the_folds_that_were_open(runs: dict[str, str]) -> None:
+    app = App()
+    for fold in ("fold.pair", "fold.pareto", "fold.speedup", "fold.difference"):
+        del app.state[fold]
+    chosen = f"{runs['done']},{runs['other seed']}"
+    app.open("Compare", **{"runs": chosen, "fold.pair": "true"})
+    assert "The same images under every run" in app.text() and "front" not in app.text()

@@ -1,5 +1,6 @@
 """The lecture page, step by step, for the presenter and for the hall; and the links that it hands out."""
 
+import json
 import time
 
 import pytest
@@ -8,10 +9,11 @@ from cifar_core.analysis.recording import Playback
 from cifar_core.experiment.links import FIRST, lecture_of, taken_apart
 from cifar_core.experiment.measured import State
 from cifar_core.experiment.strategies import STRATEGIES
+from cifar_core.experiment.transfer_map import TransferMap
 from cifar_core.runs.store import Store
 from cifar_core.ui import lecture as lectures
 from cifar_core.ui.lecture import Look, pace
-from tests.filled_store import finished, queue
+from tests.filled_store import SECONDS, claim, finished, queue
 from tests.pages.app import App
 
 KEY = "not-to-be-guessed"
@@ -144,7 +146,7 @@ def test_training_on_the_spot_queues_each_once_more_and_shows_it_to_all(recorded
     on(host, "Curves").click("Train it now")
     waiting = store.queue()
     assert [run.experiment for run in waiting] == [STRATEGIES[name].experiment(FIRST) for name in recorded]
-    assert "Live" in guest.run().text() and "head only: queued" in guest.text()
+    assert "Live" in guest.run().text() and "0 of 2 runs done, 2 waiting" in guest.text()
     assert not host.has_button("Train it now")
     for run in waiting:
         store.request_stop(run.id)
@@ -174,7 +176,7 @@ def test_a_link_says_how_a_lecture_looks_and_what_it_gets_wrong_is_as_usual() ->
     assert Look.of({}).query == {}
     chosen = Look("Which?", 200, ("tally", "controls"), "20")
     assert Look.of(chosen.query) == chosen
-    assert Look.of({"type": ["9"], "speed": ["fast"], "hide": ["nonsense"]}) == Look("Which one wins?", 100, (), "30s")
+    assert Look.of({"type": ["9"], "speed": ["fast"], "hide": ["nonsense"]}) == Look("", 100, (), "30s")
     assert Look.of(Look("Which?", 160, (), "30s").query).hidden == ()
 
 
@@ -195,3 +197,107 @@ def test_a_plan_leads_to_its_lecture(app: App, recorded: dict[str, str]) -> None
     app.open(page, **query)
     assert "head only · everything" in app.text().replace("**", "")
     assert "All of it is recorded on this server." in app.text()
+
+
+def test_another_subject_begins_the_lecture_anew_and_another_look_does_not() -> None:
+    lecture = lectures.Lecture()
+    lecture.open({"seeds": ["1"]})
+    lecture.go("guess")
+    lecture.guess("a", "head only")
+    for query, step, guessed in (({"seeds": ["1"], "type": ["200"]}, "guess", 1), ({"seeds": ["2"]}, "question", 0)):
+        lecture.open(query)
+        assert lecture.standing is not None
+        assert (lecture.standing.query, lecture.standing.step, len(lecture.guesses)) == (query, step, guessed)
+    assert lecture.standing is not None and lecture.standing.changes == 3
+
+
+def test_a_presenter_can_go_back_to_what_is_shown(recorded: dict[str, str]) -> None:
+    host = presenter(type="200").click("Change what is shown")
+    assert host.widget("lecture.type").value == 200
+    host.click("Present now")
+    assert (host.query["key"], host.query["strategies"]) == (KEY, SUBJECT["strategies"])
+
+
+def test_a_race_of_runs_from_different_machines_comes_with_a_warning(recorded: dict[str, str], store: Store) -> None:
+    writer = claim(store, STRATEGIES["scratch"].experiment(FIRST))
+    store.set_environment(writer.run, writer.owner, {**store.run(writer.run).environment, "hardware": "a GPU"})
+    writer.trains()
+    writer.ends(State.DONE, metrics=writer.predicts(0.7))
+    host = App().open("Lecture", strategies="head,scratch", seeds="1", role="presenter", key=KEY)
+    for step in ("Curves", "Reveal"):
+        assert "computed on different machines (2 cores; a GPU)" in on(host, step).text()
+    assert "different machines" not in on(presenter(), "Curves").text()
+
+
+MAP = {"view": "map", "seeds": "1"}
+DROP = {"A3B": 0.5, "A4B": 0.4}
+"""Where frozen layers of A begin to cost accuracy."""
+
+
+@pytest.fixture
+def mapped(store: Store) -> None:
+    """A transfer map, recorded: of 18 runs, each of which took the same."""
+    for point, experiment in TransferMap.of(FIRST).experiments.items():
+        finished(store, experiment, right=DROP.get(point.title, 0.8))
+
+
+def test_a_map_asks_from_which_depth_on_and_shows_no_result(mapped: None) -> None:
+    host, guest = App().open("Lecture", **MAP, role="presenter", key=KEY), viewer()
+    assert host.title == guest.title == "From which depth on does freezing A cost?"
+    assert "The first n blocks copied from A, frozen." in guest.text()
+    assert not host.test.get("plotly_chart") and not host.test.table
+    on(host, "Guess")
+    guesses = [button.label for button in guest.run().test.button]
+    assert [label.replace("\\", "") for label in guesses] == [
+        "A1B: up to conv_1",
+        "A2B: up to conv_2",
+        "A3B: up to dense_1",
+        "A4B: up to dense_2",
+        "at no depth",
+    ]
+
+
+def points_drawn(app: App) -> set[str]:
+    (chart,) = app.test.get("plotly_chart")
+    return {each[0] for trace in json.loads(chart.proto.spec)["data"] for each in trace.get("customdata") or []}
+
+
+def test_a_map_is_replayed_depth_by_depth(mapped: None) -> None:
+    host = App().open("Lecture", **MAP, role="presenter", key=KEY)
+    on(host, "Curves")
+    assert points_drawn(host) == set()
+    lecture = lectures.lecture(lecture_of(KEY))
+    length = 18 * sum(seconds for entry, seconds in SECONDS.items() if entry != "queue")
+    lecture.change(playback=Playback(0.4 * length))  # of the bases and four depths, 2 + 4 + 1.2 runs
+    assert points_drawn(host.run()) == {"baseB", "B1B", "B1B+", "A1B", "A1B+"}
+    lecture.change(playback=Playback(length))
+    assert len(points_drawn(host.run())) == 17  # all but baseA, whose classes are others
+
+
+def test_the_reveal_of_a_map_says_from_which_depth_on_and_how_many_knew(mapped: None) -> None:
+    host, guest = App().open("Lecture", **MAP, role="presenter", key=KEY), viewer()
+    on(host, "Guess")
+    guest.run().click("A3B: up to dense_1")
+    on(host, "Reveal")
+    for each in (host, guest.run()):
+        said = each.text()
+        assert [header.value.replace("\\", "") for header in each.test.header] == ["A3B: up to dense_1"]
+        assert "From A3B on, frozen features of A cost B something" in said
+        assert "1 of 1 viewer guessed it (100 %)." in said
+        assert "One seed each" in said and "Synthetic images" in said
+        assert len(each.test.table[0].value) == 18
+
+
+def test_a_map_that_is_not_recorded_has_no_verdict(home: object) -> None:
+    host = App().open("Lecture", **MAP, role="presenter", key=KEY)
+    assert "Nothing is recorded yet." in on(host, "Curves").text()
+    assert "No run is done yet: the verdict follows." in on(host, "Reveal").text()
+
+
+def test_a_plans_map_leads_to_its_lecture(app: App) -> None:
+    link = app.open("Plan", view="map", seeds="1", **{"set": "phases.0.epochs=2"}).links()["Show this in a lecture"]
+    _, page, query = taken_apart(link)
+    said = app.open(page, **query).text()
+    assert "baseB · BnB · BnB+ · AnB · AnB+" in said.replace("**", "")
+    assert "18 runs of 18 not recorded yet" in said
+    assert app.click("Present now").query["view"] == "map"

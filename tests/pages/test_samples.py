@@ -1,10 +1,12 @@
 """Single images on Results, Compare and Try: cells, mistakes, agreement, and what a worker answers about networks."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cifar_core.analysis.predictions import load
 from cifar_core.experiment.measured import State
@@ -154,6 +156,54 @@ def test_try_shows_a_test_image_to_several_runs(
     assert [table["class"].tolist() for table in tables] == [["key", "mug"]] * 2
     app.widget("try.number").set_value(3)
     assert "key, 90.0 %" not in app.run().text()  # it was said of another image
+
+
+def test_a_link_reopens_what_was_tried(
+    app: App, runs: dict[str, str], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(what: str, *rest: Any) -> dict[str, Any]:
+        asked.append(what)
+        return answered(what, *rest)
+
+    keep_model(store, runs["done"])
+    monkeypatch.setattr(inspect, "_ask", ask)
+    choice = f"try.class.{runs['done']}"
+    app.open("Try", **{"runs": runs["done"], "try.number": "3"}).click("Classify")
+    other = App().open("Try", **(app.query | {choice: "mug"}))  # the browser writes choices into the address
+    assert "key, 90.0 %" in other.text() and asked == ["look"]  # asked once for all who look
+    assert (other.widget("try.number").value, other.widget(choice).value) == (3, "mug")
+    for number, is_shown in ((4, False), (3, True)):
+        other.widget("try.number").set_value(number)
+        assert ("key, 90.0 %" in other.run().text()) == is_shown
+
+
+def test_a_link_to_what_cannot_be_tried_any_more_says_why_once(
+    app: App, runs: dict[str, str], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise inspect.InspectionFailed("The model of this run cannot be read.")
+
+    keep_model(store, runs["done"])
+    monkeypatch.setattr(inspect, "_ask", fail)
+    said = app.open("Try", runs=runs["done"]).click("Classify").text()
+    assert "The model of this run cannot be read." in said and "classified" not in app.query
+    assert "cannot be read" not in app.run().text()
+
+
+def test_a_link_names_where_the_image_comes_from_but_not_an_upload(
+    app: App, runs: dict[str, str], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_model(store, runs["done"])
+    monkeypatch.setattr(inspect, "_ask", answered)
+    app.open("Try", **{"runs": runs["done"], "try.source": "upload"})
+    with BytesIO() as file:
+        Image.new("RGB", (32, 32)).save(file, "PNG")
+        app.test.file_uploader[0].set_value(("square.png", file.getvalue(), "image/png"))
+    assert "key, 90.0 %" in app.run().click("Classify").text()
+    other = App().open("Try", **app.query)
+    assert len(other.test.file_uploader) == 1 and "key, 90.0 %" not in other.text()
 
 
 @pytest.mark.parametrize("content", [b"no image at all", b"\x89PNG\r\n\x1a\n cut off"])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -119,6 +120,24 @@ def test_phases_keep_apart_what_they_measured(store: Store) -> None:
         store.begin_phase(run, "owner", index, name)
         store.add_epoch(run, "owner", index, epoch(1, loss=index))
     assert [(phase.name, phase.epochs[0].loss) for phase in store.history(run)] == [("base", 0), ("fine-tune", 1)]
+
+
+def test_the_epochs_of_many_runs_are_those_of_their_histories_without_points_and_changes(store: Store) -> None:
+    runs = [claimed(store) for _ in range(3)]
+    for run in runs[:2]:
+        for index, name in enumerate(["base", "fine-tune"]):
+            store.begin_phase(run, "owner", index, name)
+            for number in (1, 2):
+                store.add_epoch(run, "owner", index, epoch(number, loss=index + number / 10))
+            store.add_points(run, "owner", index, [Point(1.0, 1.0, 0.5, 1.0)])
+        store.record_before(run, "owner", 1, Before(1.5, 0.2, 3.0))
+        store.record_kept(run, "owner", 1, 1)
+        store.record_features(run, "owner", 1, "Stored: it pays.", 2.5)
+        store.record_changes(run, "owner", 1, [LayerChange("conv_1", True, 0.0, 1.0)])
+    found = store.epochs([*runs, "nothing"])
+    for run in runs:
+        assert found[run] == tuple(replace(phase, points=(), changes=()) for phase in store.history(run))
+    assert [len(found[run]) for run in (*runs, "nothing")] == [2, 2, 0, 0]
 
 
 @pytest.mark.parametrize("counts", [[4], [100], [1, 250], [99, 0, 2, 1]])
