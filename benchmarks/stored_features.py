@@ -43,7 +43,7 @@ from cifar_core.experiment.measured import Before, Epoch, LayerChange, Moment, P
 from cifar_core.experiment.recipes import RECIPES, with_random_weights
 from cifar_core.experiment.settings import apply
 from cifar_core.home import home
-from cifar_core.training import callbacks, trainer
+from cifar_core.training import callbacks, executions, trainer
 from cifar_core.training.applications import base
 from cifar_core.training.checkpoint import Position, end_of_phase, save
 from cifar_core.training.cost import operations
@@ -217,7 +217,8 @@ class Bare:
         for layer in network.layers:
             model.get_layer(layer.name).trainable = layer.trainable
             model.get_layer(layer.name).set_weights(self._like.get_layer(layer.name).get_weights())
-        compile_for(phase, network, model, together)
+        compile_for(phase, network, model)
+        model.steps_per_execution = together
         watch = Moments(moments)
         model.fit(
             *self._train,
@@ -272,6 +273,7 @@ def differences(
 ) -> dict[str, float]:
     short = apply(experiment, [f"phases.{index}.epochs=3"])
     callbacks.SECONDS_BETWEEN_POINTS = 0
+    executions.SECONDS_TO_COMPILE = -1  # as ten epochs are trained
     setattr(trainer, "steps_per_execution", lambda *_, **__: 1)  # noqa: B010 - every step by itself
     stored, ordinary = (_ours(short, index, images, first, folder, each)[1] for each in (store, None))
     assert stored.why.startswith("Stored") and not ordinary.why.startswith("Stored")

@@ -67,8 +67,8 @@ class TrainingDivergedError(RuntimeError):
 class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Measures one phase while Keras fits the whole of `network`, or what is behind its frozen layers.
 
-    `clock` is `time.perf_counter()` when the first phase began. Keras may execute several batches at once: what is
-    said of a batch then is true of the last of them.
+    `clock` is `time.perf_counter()` when the first phase began. What Keras calls a batch are as many as are executed
+    `together`, and what is said of it is true of the last of them.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         phase: int,
         seed: int,
         batches: Shuffled,
+        together: int,
         network: keras.Model,
         clock: float,
     ):
@@ -87,6 +88,7 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         self._settings, self._phase, self._seed, self._clock = experiment.phases[phase], phase, seed, clock
         self._epochs_before = sum(each.epochs for each in experiment.phases[:phase])
         self._epochs_in_all = sum(each.epochs for each in experiment.phases)
+        self._images_at_once = together * self._settings.batch_size
         self._fit_began = self._epoch_began = self._training_ended = self._reported = -math.inf
         self._epoch = self._seen = 0
         self._sums_at_point = (0, 0.0, 0.0)
@@ -108,7 +110,7 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         assert logs is not None
         if not self._seen:
             self._ledger.switch("steps")
-        self._seen = min((batch + 1) * self._settings.batch_size, self._batches.images)
+        self._seen = min((batch + 1) * self._images_at_once, self._batches.images)
         self._refuse_divergence(logs["loss"])
         if self._reporter.should_stop():
             raise StopRequested

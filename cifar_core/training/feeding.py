@@ -1,10 +1,9 @@
-"""Images in memory as uint8, or stored features of them, gathered batch by batch: what Keras's fit is fed with.
+"""Images in memory as uint8, or stored features of them, gathered batch by batch: what a network is fed with.
 
 Bytes are a quarter of float32 and are scaled inside the model; gathering by a given order makes the order of the
 images a stream of its own.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -49,13 +48,21 @@ class Examples:
 
         Labels are int32 (n,), or float32 (n, one_hot) for a loss that wants so many probabilities.
         """
-        return _batches(
-            self,
-            tf.constant(self.rows),
-            tf.range(len(self)),
-            batch_size,
-            lambda step, images, labels: (images, labels if one_hot is None else tf.one_hot(labels, one_hot)),
-        )
+        rows = tf.constant(self.rows)
+
+        def batch(step: tf.Tensor) -> tuple[Any, tf.Tensor]:
+            values, labels = self.gather(rows, tf.range(len(self))[step * batch_size : (step + 1) * batch_size])
+            return values, labels if one_hot is None else tf.one_hot(labels, one_hot)
+
+        return tf.data.Dataset.range(-(-len(self) // batch_size)).map(batch)
+
+    def gather(self, rows: tf.Tensor | tf.Variable, chosen: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        """Return the values and labels of the chosen examples, where `rows` (n,) says in which row each one's are."""
+        places = tf.gather(rows, chosen)
+        found = (tf.gather(values, places) for values in self.values)
+        # Values that are kept in half the size are used in full.
+        given = tuple(tf.cast(each, tf.float32) if each.dtype == tf.float16 else each for each in found)
+        return given if len(given) > 1 else given[0], tf.gather(self.labels, chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +87,25 @@ class Shuffled:
         self._order = tf.Variable(np.arange(len(examples)), trainable=False)
         self._augmenting = tf.Variable(np.int64(0), trainable=False)
         self._examples, self._rows = examples, tf.Variable(examples.rows, trainable=False)
-        weights = _balanced(examples.labels.numpy(), outputs) if phase.class_weights == "balanced" else None
+        self._phase, self._outputs = phase, outputs
+        self._weights = _balanced(examples.labels.numpy(), outputs) if phase.class_weights == "balanced" else None
+        self.images, self.steps = len(examples), -(-len(examples) // phase.batch_size)
 
-        def prepared(step: tf.Tensor, images: Any, labels: tf.Tensor) -> tuple[Any, ...]:
+    def batch(self, step: tf.Tensor) -> tuple[Any, ...]:
+        """Return the values and labels of the epoch's step of that number, int64, and weights where there are any."""
+        phase, size = self._phase, self._phase.batch_size
+        with tf.device("CPU"):  # whatever trains: the images stay where they are
+            chosen = self._order[step * size : (step + 1) * size]
+            values, labels = self._examples.gather(self._rows, chosen)
             if phase.learns_one_hot:
-                labels = tf.one_hot(labels, outputs)
+                labels = tf.one_hot(labels, self._outputs)
             if phase.augmentation and phase.augmented_copies is None:
-                images, labels = augment(images, labels, phase.augmentation, tf.stack([self._augmenting, step]))
-            if weights is None:
-                return images, labels
+                values, labels = augment(values, labels, phase.augmentation, tf.stack([self._augmenting, step]))
+            if self._weights is None:
+                return values, labels
+            weights = self._weights
             by_label = tf.linalg.matvec(labels, weights) if phase.learns_one_hot else tf.gather(weights, labels)
-            return images, labels, by_label
-
-        self.batches = _batches(examples, self._rows, self._order, phase.batch_size, prepared)
-        self.images = len(examples)
+            return values, labels, by_label
 
     def shuffle(self, seed: int, phase: int, epoch: int) -> None:
         """Draw the order and the copies of an epoch from its streams (seed, phase, epoch); begin its augmentation's."""
@@ -162,24 +174,3 @@ def _balanced(labels: NDArray[np.int32], outputs: int) -> NDArray[np.float32]:
     """Return a weight for each output, (outputs,): n / (classes * n of the class), as scikit-learn's "balanced"."""
     counts = np.bincount(labels, minlength=outputs)
     return (len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)
-
-
-def _batches(
-    examples: Examples,
-    rows: tf.Tensor | tf.Variable,
-    order: tf.Tensor | tf.Variable,
-    size: int,
-    prepared: Callable[[tf.Tensor, Any, tf.Tensor], tuple[Any, ...]],
-) -> tf.data.Dataset:
-    def batch(step: tf.Tensor) -> tuple[Any, ...]:
-        chosen = order[step * size : (step + 1) * size]
-        given = tuple(_gathered(values, tf.gather(rows, chosen)) for values in examples.values)
-        return prepared(step, given if len(given) > 1 else given[0], tf.gather(examples.labels, chosen))
-
-    steps = -(-len(examples) // size)
-    return tf.data.Dataset.range(steps).map(batch)
-
-
-def _gathered(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    found = tf.gather(values, rows)
-    return tf.cast(found, tf.float32) if found.dtype == tf.float16 else found  # kept in half the size

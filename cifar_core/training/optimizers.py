@@ -1,9 +1,11 @@
 """How a phase learns: its loss, its optimizer, and the learning rate over its epochs."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from cifar_core.experiment.experiment import Phase
@@ -11,13 +13,15 @@ from cifar_core.experiment.network import Network
 from cifar_core.experiment.schedules import Plateau
 
 
-def compile_for(phase: Phase, network: Network, model: keras.Model, steps_per_execution: int = 1) -> None:
-    """Give a model, or a part of it that ends in its outputs, the phase's loss and a new optimizer."""
+def compile_for(phase: Phase, network: Network, model: keras.Model, *, one_kernel: bool = False) -> None:
+    """Give a model, or a part of it that ends in its outputs, the phase's loss and a new optimizer.
+
+    With `one_kernel` an update is compiled into one, where TensorFlow can do so: equal up to rounding.
+    """
     model.compile(
-        optimizer=optimizer(phase, network, model),
+        optimizer=optimizer(phase, network, model, one_kernel=one_kernel),
         loss=loss(phase),
         metrics=["accuracy"],
-        steps_per_execution=steps_per_execution,
     )
 
 
@@ -31,7 +35,9 @@ def loss(phase: Phase) -> keras.losses.Loss:
     return keras.losses.SparseCategoricalCrossentropy()
 
 
-def optimizer(phase: Phase, network: Network, model: keras.Model) -> keras.optimizers.Optimizer:
+def optimizer(
+    phase: Phase, network: Network, model: keras.Model, *, one_kernel: bool = False
+) -> keras.optimizers.Optimizer:
     """Return the phase's optimizer for the trainable variables of `model`, all of whose layers are the network's.
 
     With a `block_rate_factor` below 1, the k-th block before the output layer's has factor**k of the learning rate,
@@ -50,9 +56,11 @@ def optimizer(phase: Phase, network: Network, model: keras.Model) -> keras.optim
     if phase.block_rate_factor < 1:
         if phase.optimizer == "adamw":
             kind = keras.optimizers.Adam  # AdamW is Adam with the decay, which moves into the step
-        return _with_factors(kind, _factors(phase, network, model), phase.weight_decay)(**options)
-    if phase.optimizer == "adamw":
+        kind = _with_factors(kind, _factors(phase, network, model), phase.weight_decay)
+    elif phase.optimizer == "adamw":
         options["weight_decay"] = phase.weight_decay
+    if one_kernel and _can_compile():
+        kind = _in_one_kernel(kind)
     return kind(**options)
 
 
@@ -80,6 +88,33 @@ def _with_factors(
             super().update_step(gradient, variable, rate)
 
     return WithFactors
+
+
+def _in_one_kernel(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
+    """Return the optimizer's class, its update of all variables compiled into one kernel by XLA.
+
+    Keras makes a dozen kernels for each variable, each of which reads and writes all of it. XLA rounds once where a
+    product is added to something.
+    """
+
+    class InOneKernel(kind):  # type: ignore[misc]  # Keras ships no types
+        def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+            if not self.built:
+                self.build(trainable_variables)  # what is compiled may not make variables
+            update = super().apply
+            tf.function(lambda: update(grads, trainable_variables), jit_compile=True, autograph=False)()
+
+    return InOneKernel
+
+
+@cache
+def _can_compile() -> bool:
+    """Whether this TensorFlow was built with XLA."""
+    try:
+        tf.function(lambda: tf.zeros(()), jit_compile=True)()
+    except tf.errors.OpError:
+        return False
+    return True
 
 
 def schedule(phase: Phase, steps: int) -> list[keras.callbacks.Callback]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import StepCosts
-from cifar_core.training.executions import steps_per_execution
+from cifar_core.training.executions import executions, steps_per_execution
 from cifar_core.training.feeding import EVALUATION_BATCH, Feed, Shuffled
 from cifar_core.training.hardware import hardware
 from cifar_core.training.optimizers import compile_for
@@ -24,17 +24,18 @@ def step_costs(model: keras.Model, experiment: Experiment, phase: int, feed: Fee
     The model's weights are changed.
     """
     settings, network = experiment.phases[phase], experiment.networks[phase]
-    batches = Shuffled(feed.train, settings, network.outputs).batches
-    together = steps_per_execution(model, settings.batch_size, len(batches))
-    several = batches.take(together).cache()
+    batches = Shuffled(feed.train, settings, network.outputs)
+    together = steps_per_execution(model, settings.batch_size, batches.steps)
     one_hot = network.outputs if settings.learns_one_hot else None
     judged = feed.validation.in_order(one_hot=one_hot).take(1)
 
     def measured(every_layer_trains: bool) -> tuple[float, float, int]:
         for layer in network.layers:
             model.get_layer(layer.name).trainable = every_layer_trains or layer.trainable
-        compile_for(settings, network, model, together)
-        steps, count = _seconds(lambda: model.fit(several, shuffle=False, verbose=0))
+        compile_for(settings, network, model)
+        with executions(model, batches, together) as elements:
+            one = elements.take(1)
+            steps, count = _seconds(lambda: model.fit(one, shuffle=False, verbose=0))
         return steps / together, _seconds(_updates(model))[0], count * together
 
     step, update, count = measured(every_layer_trains=False)

@@ -26,8 +26,8 @@ from cifar_core.training.checkpoint import (
     save,
     standing,
 )
-from cifar_core.training.executions import steps_per_execution
-from cifar_core.training.feeding import EVALUATION_BATCH, Examples, Feed, Shuffled, feed, in_copies
+from cifar_core.training.executions import executions, steps_per_execution, worth_compiling
+from cifar_core.training.feeding import Examples, Feed, Shuffled, feed, in_copies
 from cifar_core.training.followed import Follow
 from cifar_core.training.initial_weights import initialize
 from cifar_core.training.ledger import Ledger
@@ -138,15 +138,15 @@ def _train_phase(
     """Train `fitted`, the model or what of it is behind its frozen layers, on examples made for it."""
     phase, network = experiment.phases[index], experiment.networks[index]
     batches = Shuffled(train, phase, network.outputs)
-    steps = len(batches.batches)
-    together = steps_per_execution(fitted, phase.batch_size, steps, by_step=phase.schedule.changes_by == "step")
-    compile_for(phase, network, fitted, together)
+    together = steps_per_execution(fitted, phase.batch_size, batches.steps, by_step=phase.schedule.changes_by == "step")
+    # What is trained on the images themselves stays equal to Keras's own fit; stored features agree up to rounding.
+    one_kernel = fitted is not model and worth_compiling(fitted, batches.steps * phase.epochs)
+    compile_for(phase, network, fitted, one_kernel=one_kernel)
     checkpoint = load(folder / CHECKPOINT) if folder is not None and begun else None
     if checkpoint is not None and not checkpoint.is_of(fitted):
         checkpoint, begun = None, 0  # it was on stored features then, or is now: the phase begins again
     one_hot = network.outputs if phase.learns_one_hot else None
-    size = min(EVALUATION_BATCH, max(phase.batch_size, EVALUATION_BATCH // together))  # as many come at once
-    judged = validation.in_order(one_hot=one_hot, batch_size=size)
+    judged = validation.in_order(one_hot=one_hot)
     follow = Follow(reporter, index, validation, fitted)
     if not begun:
         ledger.switch("validation")
@@ -154,8 +154,8 @@ def _train_phase(
         reporter.before(index, Before(loss, accuracy, time.perf_counter() - clock))
     before = snapshot(model)
     stopping = early_stopping(phase)
-    watching = [Measure(reporter, ledger, experiment, index, seed, batches, model, clock), follow]
-    remembering = schedule(phase, steps) + ([stopping] if stopping else [])
+    watching = [Measure(reporter, ledger, experiment, index, seed, batches, together, model, clock), follow]
+    remembering = schedule(phase, batches.steps) + ([stopping] if stopping else [])
     watching += remembering
     if folder is not None:
         layers = [model.get_layer(layer.name) for layer in network.layers if layer.trainable]
@@ -164,15 +164,16 @@ def _train_phase(
             restore_weights(checkpoint, model)
             watching.append(GoOn(checkpoint, remembering))
     try:
-        fitted.fit(
-            batches.batches,
-            initial_epoch=begun,
-            epochs=phase.epochs,
-            validation_data=judged,
-            callbacks=watching,
-            shuffle=False,  # the batches have an order of their own
-            verbose=0,
-        )
+        with executions(fitted, batches, together) as elements:
+            fitted.fit(
+                elements,
+                initial_epoch=begun,
+                epochs=phase.epochs,
+                validation_data=judged,
+                callbacks=watching,
+                shuffle=False,  # the batches have an order of their own
+                verbose=0,
+            )
     finally:  # a phase that was stopped is to show the proof of its freezing too
         follow.leave()
         reporter.changes(index, changes(network, before, snapshot(model)))

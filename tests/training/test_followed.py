@@ -1,6 +1,7 @@
 """The images that are followed through the epochs: which, that they are right, and that nothing else changes."""
 
 import time
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import State
 from cifar_core.runs.store import Store
 from cifar_core.training import features, followed, trainer
+from cifar_core.training.feeding import Examples
 from cifar_core.training.followed import evenly
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.trainer import train
@@ -45,9 +47,8 @@ def test_every_epoch_of_every_phase_is_followed_on_the_same_images() -> None:
 
 
 def test_what_is_followed_is_what_the_network_makes_of_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nine images, two in a batch, two batches at once: neither goes up evenly."""
-    monkeypatch.setattr(trainer, "EVALUATION_BATCH", 2)
-    monkeypatch.setattr(trainer, "steps_per_execution", lambda *_, **__: 2)
+    """Nine images, two in a batch: they do not go up evenly."""
+    monkeypatch.setattr(Examples, "in_order", partialmethod(Examples.in_order, batch_size=2))
     monkeypatch.setattr(followed, "evenly", lambda labels: evenly(labels, 7))
     trained, notes = run(experiment(phase(batch_size=2, epochs=2)))
     numbers, labels, probabilities = notes.answers[0, 2]

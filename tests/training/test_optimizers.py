@@ -6,12 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cifar_core.experiment.experiment import EarlyStopping, Freeze, Phase
 from cifar_core.experiment.schedules import Cosine, Exponential, Milestone, Plateau, Schedule, Steps
+from cifar_core.training import optimizers
 from cifar_core.training.feeding import feed
 from cifar_core.training.networks import build
-from cifar_core.training.optimizers import loss, schedule
+from cifar_core.training.optimizers import compile_for, loss, schedule
 from tests.training.makers import WITHOUT_DROPOUT, Notes, done, experiment, images, phase, run, tuning
 
 OUTPUT_ONLY = Freeze(rule="all_but_block", block="output")
@@ -51,6 +53,45 @@ def test_frozen_blocks_count_among_the_blocks() -> None:
     whole, scaled = moved(**options), moved(block_rate_factor=0.5, **options)
     assert scaled["conv_1"] == pytest.approx(0.25 * whole["conv_1"], rel=1e-3, abs=1e-7)
     assert not scaled["output"].any()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "sgd", "momentum": 0.9, "block_rate_factor": 0.5},
+        {"optimizer": "rmsprop", "momentum": 0.5},
+        {"optimizer": "adam", "clip_norm": 0.1},
+        {"optimizer": "adamw", "weight_decay": 0.9},
+        {"optimizer": "adamw", "weight_decay": 0.9, "block_rate_factor": 0.5},
+    ],
+    ids=str,
+)
+def test_an_update_in_one_kernel_is_the_same_up_to_rounding(options: dict[str, Any]) -> None:
+    described = experiment(phase(layers=WITHOUT_DROPOUT, **options))
+    chosen = feed(described, 0, images(), seed=0).train
+    weights, states = [], []
+    for one_kernel in (False, True):
+        model = build(described, 0, seed=0)
+        compile_for(described.phases[0], described.networks[0], model, one_kernel=one_kernel)
+        for rate in (0.01, 0.001):
+            model.optimizer.learning_rate = rate
+            model.fit(chosen.values[0], chosen.labels, shuffle=False, verbose=0)
+        weights.append(np.concatenate([weight.ravel() for weight in model.get_weights()]))
+        states.append([(state.name, state.shape) for state in model.optimizer.variables])
+    assert weights[1] == pytest.approx(weights[0], rel=1e-4, abs=1e-6)
+    assert states[1] == states[0]  # a checkpoint is the same
+
+
+@pytest.mark.parametrize("has_compiler", [True, False])
+def test_an_update_is_compiled_where_there_is_a_compiler(has_compiler: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = experiment()
+    model = build(described, 0, seed=0)
+    monkeypatch.setattr(optimizers, "_can_compile", lambda: has_compiler)
+    compile_for(described.phases[0], described.networks[0], model, one_kernel=True)
+    gradients = [tf.zeros(variable.shape) for variable in model.trainable_variables]
+    step = tf.function(lambda: model.optimizer.apply(gradients, model.trainable_variables)).get_concrete_function()
+    compiled = ("_XlaMustCompile" in function.attr for function in step.graph.as_graph_def().library.function)
+    assert any(compiled) is has_compiler
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
