@@ -4,14 +4,18 @@ The server listens before it imports the rest of Transfer Lab: a browser needs a
 """
 
 import asyncio
+import importlib
 import logging
 import os
 import shutil
+import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import psutil
 import streamlit as st
 
 if __name__ == "__main__":  # as a page; the server imports this file, too
@@ -29,11 +33,16 @@ if __name__ == "__main__":  # as a page; the server imports this file, too
 # Set in the environment to how often an interrupted run goes on without being asked; 0 without. (A comment: Streamlit
 # would draw a string that stands alone.)
 RESUMES = "TRANSFER_LAB_RESUMES"
+SECONDS_FOR_A_FIRST_PAGE = 3
+# A tenth of Python's own: while one thread imports or draws, others have files and messages to send.
+SECONDS_TO_WAIT_FOR_A_THREAD = 0.0005
 
 
 @asynccontextmanager
 async def supervising(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Run the supervisor, and send news to who watches, as long as the server lives, visitors or none."""
+    send_at_once()
+    sys.setswitchinterval(SECONDS_TO_WAIT_FOR_A_THREAD)
     starting = asyncio.create_task(asyncio.to_thread(supervise))
     sending = asyncio.create_task(send_news(starting))
     try:
@@ -43,9 +52,23 @@ async def supervising(_: st.App) -> AsyncIterator[dict[str, Any]]:
         await asyncio.to_thread(await starting)
 
 
+def send_at_once() -> None:
+    """Let this process send what it writes at once, however little: a page comes as dozens of files and messages.
+
+    Streamlit's socket is not marked as one of TCP, so that asyncio leaves Nagle's algorithm on: the second part of each
+    answer waits for the browser's acknowledgement, which takes 40 ms on Linux. Connections inherit what is set here.
+    """
+    for connection in psutil.Process().net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.fd >= 0:  # Windows gives no number
+            with socket.socket(fileno=os.dup(connection.fd)) as listening:
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 async def send_news(started: asyncio.Task[Callable[[], None]]) -> None:
-    """Send news as soon as what that needs is imported."""
+    """Send news, once what that needs is imported: not before somebody's first page."""
     await asyncio.shield(started)
+    await asyncio.sleep(SECONDS_FOR_A_FIRST_PAGE)
+    await asyncio.to_thread(importlib.import_module, "cifar_core.ui.live")
     from cifar_core.ui import live
 
     await live.send_news()
@@ -56,7 +79,7 @@ def supervise() -> Callable[[], None]:
     from cifar_core.home import cluster_address, home
     from cifar_core.runs.errors import StoreError
     from cifar_core.runs.supervisor import Policy, Supervisor
-    from cifar_core.ui import live, reads, start  # noqa: F401
+    from cifar_core.ui import reads, start  # noqa: F401
 
     log, resumes = logging.getLogger(__name__), os.environ.get(RESUMES, "0")
     if not resumes.isdecimal():

@@ -37,7 +37,7 @@ import numpy as np
 import tensorflow as tf
 
 from cifar_core import events
-from cifar_core.analysis import replay
+from cifar_core.analysis import moments
 from cifar_core.analysis.metrics import measure
 from cifar_core.analysis.predictions import Predictions, PredictionsError
 from cifar_core.analysis.transferability import leep, logme
@@ -174,7 +174,7 @@ class Job:
             if self.run.resumed:
                 position = standing(self.folder)
                 self.store.rewind(self.id, self.owner, position.phase, position.epoch)
-                replay.cut(self.folder / replay.FILE, position.phase, position.epoch)
+                moments.cut(self.folder / moments.FILE, position.phase, position.epoch)
             elif reused := self._reuse():
                 environment["reused"] = reused
             self.store.set_environment(self.id, self.owner, environment)
@@ -253,9 +253,9 @@ class Job:
             if their_phase == phase and all(end.exists() for end in ends):
                 for end in ends:
                     shutil.copyfile(end, self.folder / end.name)
-                if (answers := self.store.artifacts(source) / replay.FILE).exists():
-                    shutil.copyfile(answers, self.folder / replay.FILE)
-                    replay.cut(self.folder / replay.FILE, phase + 1, 0)
+                if (answers := self.store.artifacts(source) / moments.FILE).exists():
+                    shutil.copyfile(answers, self.folder / moments.FILE)
+                    moments.cut(self.folder / moments.FILE, phase + 1, 0)
                 self.store.reuse(self.id, self.owner, source, phase)
                 return {"run": source, "phases": phase + 1}
         return None
@@ -362,7 +362,7 @@ class Job:
 
     def followed(self, moment: Moment) -> None:
         """What the network makes of a few validation images, after an epoch or before the first."""
-        replay.append(self.folder / replay.FILE, moment)
+        moments.append(self.folder / moments.FILE, moment)
 
     def changes(self, phase: int, changes: list[LayerChange]) -> None:
         """How far a finished phase moved each layer."""

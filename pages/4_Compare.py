@@ -12,7 +12,6 @@ from cifar_core.analysis.comparison import last_seconds, other_machines, setting
 from cifar_core.analysis.curves import Measure, X
 from cifar_core.analysis.figures import CELLS, accuracy_figure, confusion_figures, difference_figure, ledger_figure
 from cifar_core.analysis.groups import of_all_seeds
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.labels import titles
 from cifar_core.analysis.linked import by_experiment
 from cifar_core.analysis.metrics import confusion
@@ -28,7 +27,7 @@ from cifar_core.analysis.speedup import froze_layers, speedup
 from cifar_core.analysis.verdict import verdict
 from cifar_core.analysis.wording import count
 from cifar_core.experiment import links
-from cifar_core.experiment.measured import Run
+from cifar_core.experiment.measured import Measured, Run
 from cifar_core.home import home
 from cifar_core.runs import inspect
 from cifar_core.ui import people, reads

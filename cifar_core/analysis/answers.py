@@ -6,10 +6,10 @@ A case is one phase of one run. Nothing is said that was not measured; what the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cifar_core.analysis.history import Measured, training_seconds
+from cifar_core.analysis.history import training_seconds
 from cifar_core.analysis.labels import titles
 from cifar_core.analysis.wording import count, duration, listing, number, percent, points, ratio, small_share
-from cifar_core.experiment.measured import PhaseHistory, Run
+from cifar_core.experiment.measured import Measured, PhaseHistory, Run
 from cifar_core.experiment.network import Network
 
 QUESTIONS = (

@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 from cifar_core.analysis import colours
 from cifar_core.analysis.curves import X_TITLES, Measure, X
 from cifar_core.analysis.figures import figure_of
-from cifar_core.analysis.history import Measured, epoch_rows
+from cifar_core.analysis.history import epoch_rows
+from cifar_core.experiment.measured import Measured
 
 _SEEN_THROUGH = (0.16, 0.22)  # bands, on light and on dark
 

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from cifar_core.analysis import wording
-from cifar_core.analysis.history import Measured, images_seen, training_seconds
+from cifar_core.analysis.history import images_seen, training_seconds
 from cifar_core.analysis.labels import labels, titles
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.measured import PhaseHistory, Run
+from cifar_core.experiment.measured import Measured, PhaseHistory, Run
 
 _NAMES = {
     "data": "data",

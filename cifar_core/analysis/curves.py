@@ -15,9 +15,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from cifar_core.analysis import colours
-from cifar_core.analysis.history import Measured, epoch_rows, point_rows, starts
+from cifar_core.analysis.history import epoch_rows, point_rows, starts
 from cifar_core.analysis.labels import chance, guessing_loss, titles
 from cifar_core.analysis.wording import loss, percent
+from cifar_core.experiment.measured import Measured
 
 Measure = Literal["accuracy", "loss"]
 X = Literal["epoch", "seconds", "images"]

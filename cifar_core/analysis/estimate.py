@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from cifar_core.analysis.history import Measured
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.measured import PhaseHistory, Run, State
+from cifar_core.experiment.measured import Measured, PhaseHistory, Run, State
 from cifar_core.experiment.network import Network
 
 _FEWEST_IMAGES = 1000

@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 
 from cifar_core.analysis import history
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.keras_script import ScriptError, keras_notebook, keras_script
 from cifar_core.analysis.metrics import per_class
 from cifar_core.analysis.predictions import Predictions, load
 from cifar_core.analysis.report import report
 from cifar_core.analysis.trackers import event_files
 from cifar_core.data.arrays import Images
-from cifar_core.experiment.measured import MODEL, Run
+from cifar_core.experiment.measured import MODEL, Measured, Run
 
 SPLITS = "test", "validation"
 ENDINGS = {

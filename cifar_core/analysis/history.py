@@ -9,11 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from cifar_core.experiment.measured import PhaseHistory, Run
-
-Measured = tuple[Run, tuple[PhaseHistory, ...]]
-"""A run with what its phases measured."""
-
+from cifar_core.experiment.measured import PhaseHistory
 
 NAN = float("nan")
 

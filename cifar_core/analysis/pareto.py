@@ -9,8 +9,9 @@ import plotly.graph_objects as go
 from cifar_core.analysis import colours, wording
 from cifar_core.analysis.comparison import same_test_images
 from cifar_core.analysis.figures import figure_of
-from cifar_core.analysis.history import Measured, images_seen, training_seconds
+from cifar_core.analysis.history import images_seen, training_seconds
 from cifar_core.analysis.labels import titles
+from cifar_core.experiment.measured import Measured
 
 Cost = Literal["seconds", "parameters", "images"]
 COSTS: dict[Cost, str] = {

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from cifar_core.analysis import wording
-from cifar_core.analysis.history import Measured, training_seconds
-from cifar_core.experiment.measured import Epoch, PhaseHistory, Run, State
+from cifar_core.analysis.history import training_seconds
+from cifar_core.experiment.measured import Epoch, Measured, PhaseHistory, Run, State
 from cifar_core.experiment.recipes import RECIPES, Published, Recipe, reaches, with_random_weights
 
 Z_95 = 1.959964

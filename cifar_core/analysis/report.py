@@ -13,12 +13,12 @@ from cifar_core.analysis import colours, wording
 from cifar_core.analysis.comparison import settings, settings_that_differ, shown, table
 from cifar_core.analysis.curves import Measure, boundaries, guessing, lines
 from cifar_core.analysis.figures import change_sentence, ledger_table
-from cifar_core.analysis.history import Measured, epochs
+from cifar_core.analysis.history import epochs
 from cifar_core.analysis.labels import labels, titles
 from cifar_core.analysis.metrics import METRICS, confusion, measure, per_class, shares
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.verdict import verdict
-from cifar_core.experiment.measured import Run
+from cifar_core.experiment.measured import Measured, Run
 from cifar_core.experiment.wording import how_it_trains, initial_weights, network_input, trained_share
 
 _STYLE = """

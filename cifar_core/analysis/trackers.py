@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cifar_core.analysis.comparison import settings
-from cifar_core.analysis.history import Measured, epochs
-from cifar_core.experiment.measured import MODEL, State
+from cifar_core.analysis.history import epochs
+from cifar_core.experiment.measured import MODEL, Measured, State
 
 TRACKING = "MLFLOW_TRACKING_URI"
 """MLflow's own variable: set in the environment to the address of a tracking server."""

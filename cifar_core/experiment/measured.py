@@ -229,3 +229,7 @@ class StepCosts:
     validation_images: int
     measured_steps: int
     hardware: str
+
+
+Measured = tuple[Run, tuple[PhaseHistory, ...]]
+"""A run with what its phases measured."""

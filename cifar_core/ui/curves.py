@@ -11,8 +11,7 @@ import streamlit as st
 
 from cifar_core.analysis.comparison import other_machines
 from cifar_core.analysis.curves import ZOOM, ZOOM_HINT, Measure, X, live_chart
-from cifar_core.analysis.history import Measured
-from cifar_core.experiment.measured import PhaseHistory
+from cifar_core.experiment.measured import Measured, PhaseHistory
 from cifar_core.ui.page import is_dark
 from cifar_core.ui.text import plain
 

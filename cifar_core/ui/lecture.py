@@ -14,12 +14,11 @@ import segno
 import streamlit as st
 
 from cifar_core.analysis import recording
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.linked import Subject, subject_of
 from cifar_core.analysis.plan import Found, is_moving
 from cifar_core.analysis.recording import SPEEDS, WHOLE, Playback, speed
 from cifar_core.experiment.links import Query, first, whole
-from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.measured import Measured, Run, State
 from cifar_core.ui import people, reads
 
 STEPS = {"question": "Question", "guess": "Guess", "curves": "Curves", "reveal": "Reveal"}

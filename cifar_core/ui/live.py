@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.labels import labels
-from cifar_core.experiment.measured import Run
+from cifar_core.experiment.measured import Measured, Run
 from cifar_core.runs import places
 from cifar_core.runs.errors import StoreError
 from cifar_core.ui import reads

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from cifar_core.analysis.comparison import other_machines
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.pareto import COSTS, Cost, pareto, pareto_figure, pareto_table
+from cifar_core.experiment.measured import Measured
 from cifar_core.ui.export import as_svg
 from cifar_core.ui.page import is_dark, unfolded
 from cifar_core.ui.text import plain

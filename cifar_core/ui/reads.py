@@ -18,15 +18,14 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from cifar_core.analysis.estimate import Estimates
-from cifar_core.analysis.history import Measured
+from cifar_core.analysis.moments import FILE, read
 from cifar_core.analysis.predictions import Predictions, load
-from cifar_core.analysis.replay import FILE, read
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import find_images, open_images, path_of
 from cifar_core.data.errors import DataError
 from cifar_core.data.folders import FolderContents, look
 from cifar_core.experiment.experiment import Data, Experiment
-from cifar_core.experiment.measured import MODEL, Moment, PhaseHistory, Run, State
+from cifar_core.experiment.measured import MODEL, Measured, Moment, PhaseHistory, Run, State
 from cifar_core.home import home
 from cifar_core.runs import inspect
 from cifar_core.runs.store import Store

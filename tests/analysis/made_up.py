@@ -5,10 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.experiment.experiment import Data, Experiment, Freeze, Phase, Validation
-from cifar_core.experiment.measured import Before, Epoch, LayerChange, PhaseHistory, Point, Progress, Run, State
+from cifar_core.experiment.measured import (
+    Before,
+    Epoch,
+    LayerChange,
+    Measured,
+    PhaseHistory,
+    Point,
+    Progress,
+    Run,
+    State,
+)
 
 SCRATCH = Phase(name="initial", train_on="source", epochs=3)
 HEAD_ONLY = Phase(name="head only", train_on="target", epochs=3, freeze=Freeze(rule="all_but_last_layers", count=1))

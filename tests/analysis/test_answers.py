@@ -1,6 +1,6 @@
 from cifar_core.analysis.answers import QUESTIONS, cases, three_answers
-from cifar_core.analysis.history import Measured
 from cifar_core.experiment.experiment import Freeze
+from cifar_core.experiment.measured import Measured
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cifar_core.analysis.bands import figure, lines, means
-from cifar_core.analysis.history import Measured
+from cifar_core.experiment.measured import Measured
 from tests.analysis.made_up import DENSE, SCRATCH, make_run
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from cifar_core.analysis.estimate import Estimate, Estimates, in_words, multiply_adds, work
-from cifar_core.analysis.history import Measured
 from cifar_core.experiment.experiment import Data, Experiment
-from cifar_core.experiment.measured import Epoch, PhaseHistory
+from cifar_core.experiment.measured import Epoch, Measured, PhaseHistory
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply, smoke
 from tests.analysis.made_up import make_run

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from cifar_core.analysis.estimate import Estimates
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.plan import Plan, Wanted, estimate, groups, is_moving, one_of_each
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.measured import Epoch, PhaseHistory, Run, State
+from cifar_core.experiment.measured import Epoch, Measured, PhaseHistory, Run, State
 from cifar_core.experiment.recipes import recipe
 from cifar_core.experiment.settings import apply
 from cifar_core.experiment.strategies import STRATEGIES

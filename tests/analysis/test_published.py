@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.metrics import METRICS
 from cifar_core.analysis.published import (
     Badge,
@@ -19,7 +18,7 @@ from cifar_core.analysis.published import (
     worth_running,
 )
 from cifar_core.analysis.wording import status
-from cifar_core.experiment.measured import Epoch, PhaseHistory, State
+from cifar_core.experiment.measured import Epoch, Measured, PhaseHistory, State
 from cifar_core.experiment.recipes import RECIPES, with_random_weights
 from cifar_core.experiment.settings import apply, smoke
 from tests.analysis.made_up import make_run

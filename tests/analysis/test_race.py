@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.race import about, chart, ends, lines, means, tuning_seconds, tuning_starts
+from cifar_core.experiment.measured import Measured
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.race import Racers
 from cifar_core.analysis.recording import (
     Playback,
@@ -18,7 +17,7 @@ from cifar_core.analysis.recording import (
     speed_in_words,
     told,
 )
-from cifar_core.experiment.measured import State
+from cifar_core.experiment.measured import Measured, State
 from cifar_core.experiment.transfer_map import TransferMap
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 

@@ -4,10 +4,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cifar_core.analysis.history import Measured
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.report import report
 from cifar_core.experiment.experiment import Data
+from cifar_core.experiment.measured import Measured
 from tests.analysis.made_up import DENSE, SCRATCH, make_run
 
 NASTY = '<script>alert(1)</script> & "x"'

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cifar_core.analysis import replay
+from cifar_core.analysis import moments
 from cifar_core.experiment.measured import Moment, State
 from cifar_core.runs.store import Store
 from tests.filled_store import claim
@@ -13,14 +13,16 @@ def followed(store: Store, *, first_phase: int = 0) -> str:
     """Add a run that is done, with answers by epoch: each epoch is right on one more of ten images."""
     writer = claim(store)
     writer.trains()
-    path, right = store.artifacts(writer.run) / replay.FILE, 0
+    path, right = store.artifacts(writer.run) / moments.FILE, 0
     for phase, settings in enumerate(writer.experiment.phases):
         outputs = writer.experiment.networks[phase].outputs
         for epoch in range(settings.epochs + 1):
             labels = np.arange(10) % 2
             told = np.where(np.arange(10) < right, labels, labels + 1) % 3
             if phase >= first_phase:
-                replay.append(path, Moment(phase, epoch, np.arange(10), labels.astype(np.int32), np.eye(outputs)[told]))
+                moments.append(
+                    path, Moment(phase, epoch, np.arange(10), labels.astype(np.int32), np.eye(outputs)[told])
+                )
             right += 1
     writer.ends(State.DONE, metrics=writer.predicts(0.8))
     return writer.run
