@@ -1,16 +1,16 @@
 """What the app costs and how soon it answers, in a real server and a real browser. Prints JSON; takes minutes.
 
-    python -m benchmarks.app [--json] [--seconds 30] [--changes 40] [--starts 3]
+    python -m benchmarks.app [--json] [--openings 7] [--seconds 30] [--changes 40] [--starts 3]
 
 The server starts with a temporary home in which the sample is drawn already, and Chromium drives it on the same
 machine: where a figure contains the browser's work, the server's part stands beside it. Seconds unless named ms.
 
-- `usable`: from the server's start until its health answers, and until Home's main button is visible. `cold`: a
-  browser without cache; `warm`: a second server, the same browser.
+- `usable`: from the server's start until its health answers, and until Home's main button is visible, in a browser
+  without cache; each time by a server of its own.
 - `start`: from the click on Start, with a spare worker ready, until something measured is in the store, and until
   the chart shows a mark.
-- `tick_ms`: CPU of the server process per second for one Live page at an active run: that of a time with the page
-  open, minus as much time without. The training itself has processes of its own.
+- `tick_ms`: CPU of the server process per look of one Live page at an active run: that of a time with the page open,
+  minus as much time without. A look is what the browser hears of at once. Training has processes of its own.
 - `pages_ms`: from a click in the navigation until the new page's title and main element are visible, at rest and
   during that training. `answered`: until the server said that its script has ended, as the browser heard it.
 - `memory_mb`: the server process alone, after all that and at its highest.
@@ -36,7 +36,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import psutil
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from cifar_core.data.catalogue import open_images
@@ -97,6 +97,7 @@ CHANGE = """
     requestAnimationFrame(look);
 })
 """
+LOOKS = "window.frames_seen.filter(({at}, n, all) => n === 0 || at - all[n - 1].at > 100).length"
 SEEN = """
 selector => new Promise(resolve => {
     const look = () => {
@@ -131,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30.0, help="of watching, and of not watching")
     parser.add_argument("--changes", type=int, default=40, help="of the page")
+    parser.add_argument("--openings", type=int, default=7, help="of the first page, each by a server of its own")
     parser.add_argument("--starts", type=int, default=3, help="at least 2, since Compare needs two runs")
     parser.add_argument("--json", action="store_true", help="accepted for likeness: the output always is JSON")
     chosen = parser.parse_args()
@@ -143,12 +145,9 @@ def main() -> None:
         context = browser.new_context(viewport={"width": 1400, "height": 900})
         context.add_init_script(LISTEN)
         load_before = psutil.getloadavg()[0]
-        usable = {}
-        with Server(home) as server, closing(context.new_page()) as page:
-            usable["cold"] = _usable(server, page)
+        usable = [_first_page(home, browser) for _ in range(chosen.openings)]
         with Server(home) as server:
             with closing(context.new_page()) as page:
-                usable["warm"] = _usable(server, page)
                 starts = [_start(server, page, finish=number < 2) for number in range(chosen.starts)]
                 pages = {"at_rest": _pages(server, page, chosen.changes)}
                 run = _train_long(server, page)
@@ -162,7 +161,7 @@ def main() -> None:
         "machine": machine,
         "load_before": round(load_before, 1),
         "settings": vars(chosen),
-        "usable": usable,
+        "usable": {name: _spread([each[name] for each in usable]) for name in usable[0]},
         "start": {name: _spread([start[name] for start in starts]) for name in starts[0]},
         "tick_ms": tick,
         "pages_ms": pages,
@@ -280,15 +279,17 @@ def _cpu(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _usable(server: Server, page: Page) -> dict[str, float]:
-    server.wait_for_health()
-    healthy = time.time()
-    page.goto(server.url(), wait_until="commit")
-    visible = page.evaluate(SEEN, START_BUTTON)  # Playwright itself looks only every half second
+def _first_page(home: Path, browser: Browser) -> dict[str, float]:
+    """Start a server, and come to it with an empty cache."""
+    with Server(home) as server, closing(browser.new_page()) as page:
+        server.wait_for_health()
+        healthy = time.time()
+        page.goto(server.url(), wait_until="commit")
+        visible = page.evaluate(SEEN, START_BUTTON)  # Playwright itself looks only every half second
     return {
-        "health": round(healthy - server.started, 2),
-        "browser": round(visible - healthy, 2),
-        "main_button": round(visible - server.started, 2),
+        "health": healthy - server.started,
+        "browser": visible - healthy,
+        "main_button": visible - server.started,
     }
 
 
@@ -331,7 +332,7 @@ def _train_long(server: Server, page: Page) -> Run:
 
 def _tick(server: Server, new_page: Callable[[], Page], run: Run, seconds: float) -> dict[str, float]:
     """Twice half of the time without and with a Live page, in turns."""
-    cpu = {"idle": 0.0, "live": 0.0}
+    cpu, looks = {"idle": 0.0, "live": 0.0}, 0
     for _ in range(2):
         time.sleep(2)
         cpu["idle"] += _used(server, seconds / 2)
@@ -339,10 +340,13 @@ def _tick(server: Server, new_page: Callable[[], Page], run: Run, seconds: float
             page.goto(server.url("Live", run=run.id))
             page.wait_for_selector(PAGES["Live"][1])
             time.sleep(4)
+            page.evaluate("window.frames_seen = []")
             cpu["live"] += _used(server, seconds / 2)
+            looks += page.evaluate(LOOKS)
     histories = server.store.history(run.id)
     return {
-        "cpu": round(1000 * (cpu["live"] - cpu["idle"]) / seconds, 1),
+        "cpu": round(1000 * (cpu["live"] - cpu["idle"]) / looks, 1),
+        "looks_per_second": round(looks / seconds, 2),
         "idle_cpu_per_second": round(1000 * cpu["idle"] / seconds, 1),
         "epochs_drawn": sum(len(phase.epochs) for phase in histories),
         "points_drawn": sum(len(phase.points) for phase in histories),
