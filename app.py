@@ -68,9 +68,7 @@ async def send_news(started: asyncio.Task[Callable[[], None]]) -> None:
     """Send news, once what that needs is imported: not before somebody's first page."""
     await asyncio.shield(started)
     await asyncio.sleep(SECONDS_FOR_A_FIRST_PAGE)
-    await asyncio.to_thread(importlib.import_module, "cifar_core.ui.live")
-    from cifar_core.ui import live
-
+    live = await asyncio.to_thread(importlib.import_module, "cifar_core.ui.live")
     await live.send_news()
 
 

@@ -63,8 +63,7 @@ def patterns(backbone: str, *, by_layers: bool) -> Iterator[dict[str, Any]]:
     network = experiment(backbone, {}).networks[0]
     for count, block in enumerate(network.blocks):
         yield {"rule": "first_blocks", "count": count} if count else {"rule": "nothing"}
-        if block.params:
-            yield {"rule": "all_but_block", "block": block.name}
+        yield {"rule": "all_but_block", "block": block.name}
     if by_layers:
         for count in range(1, len(network.layers), 1 + len(network.layers) // 12):
             yield {"rule": "first_layers", "count": count}

@@ -7,7 +7,7 @@ import streamlit as st
 from cifar_core.analysis.comparison import other_machines
 from cifar_core.analysis.pareto import COSTS, Cost, pareto, pareto_figure, pareto_table
 from cifar_core.experiment.measured import Measured
-from cifar_core.ui.export import as_svg
+from cifar_core.ui.export import draw
 from cifar_core.ui.page import is_dark, unfolded
 from cifar_core.ui.text import plain
 
@@ -32,11 +32,11 @@ def show_pareto(runs: Sequence[Measured], baseline: str) -> None:
         )
         if cost == "seconds" and (warning := other_machines(run for run, _ in runs if run.id in found.index)):
             st.warning(plain(warning), icon=":material/flag:")
-        st.plotly_chart(
+        draw(
             pareto_figure(found, cost, baseline=baseline, dark=is_dark()),
+            "accuracy-against",
+            cost,
             key=f"pareto.{cost}",
-            theme=None,
-            config=as_svg("accuracy-against", cost),
             alt=f"Test accuracy against {COSTS[cost]}; numbered as in the table below",
         )
         st.dataframe(pareto_table(found, cost), hide_index=True, height="content", alt="The runs, the cheapest first")

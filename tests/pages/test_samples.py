@@ -114,14 +114,20 @@ def test_inside_is_asked_for_and_kept_with_the_run(
     assert inspect.kept_inside(store.home, runs["done"]) is None
 
 
-def test_why_there_is_nothing_to_see_inside_is_said(
-    app: App, runs: dict[str, str], store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def cannot_be_read(store: Store, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever asks about a run's network hear that it cannot be read."""
+
     def fail(*_: Any) -> None:
         raise inspect.InspectionFailed("The model of this run cannot be read.")
 
-    keep_model(store, runs["done"])
+    keep_model(store, run)
     monkeypatch.setattr(inspect, "_ask", fail)
+
+
+def test_why_there_is_nothing_to_see_inside_is_said(
+    app: App, runs: dict[str, str], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cannot_be_read(store, runs["done"], monkeypatch)
     assert "The model of this run cannot be read." in app.open("Results", run=runs["done"]).click("Look inside").text()
 
 
@@ -182,11 +188,7 @@ def test_a_link_reopens_what_was_tried(
 def test_a_link_to_what_cannot_be_tried_any_more_says_why_once(
     app: App, runs: dict[str, str], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> None:
-        raise inspect.InspectionFailed("The model of this run cannot be read.")
-
-    keep_model(store, runs["done"])
-    monkeypatch.setattr(inspect, "_ask", fail)
+    cannot_be_read(store, runs["done"], monkeypatch)
     said = app.open("Try", runs=runs["done"]).click("Classify").text()
     assert "The model of this run cannot be read." in said and "classified" not in app.query
     assert "cannot be read" not in app.run().text()

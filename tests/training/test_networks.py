@@ -1,6 +1,5 @@
 """The pure tables against Keras, and what a phase's model takes over from the one before."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks.freeze_grid import patterns
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Experiment, Head, Phase
 from cifar_core.experiment.layers import BatchNorm, Conv, Dense, Dropout, GlobalAveragePool, MaxPool, Relu
@@ -16,17 +16,6 @@ from cifar_core.experiment.recipes import RECIPES
 from cifar_core.training.networks import build, reset_random_layers
 from tests.training.makers import TINY, experiment, images, phase, small
 from tests.training.makers import run as train
-
-
-def freeze_depths(backbone: str) -> Iterator[dict[str, Any]]:
-    """Freeze depths that leave something to train; of many layers, some."""
-    network = frozen(backbone, {}).networks[0]
-    for count in range(1, len(network.layers), 1 + len(network.layers) // 12):
-        yield {"rule": "first_layers", "count": count}
-        yield {"rule": "all_but_last_layers", "count": count}
-    for count, block in enumerate(network.blocks):
-        yield {"rule": "first_blocks", "count": count} if count else {}
-        yield {"rule": "all_but_block", "block": block.name}
 
 
 def frozen(backbone: str, freeze: dict[str, Any]) -> Experiment:
@@ -63,7 +52,7 @@ def assert_tables_are_those_of(model: keras.Model, described: Experiment, index:
 
 def test_every_freeze_depth_means_the_same_to_keras(backbone: str, built: keras.Model) -> None:
     layers = {layer.name: layer for layer in built.layers}
-    for freeze in freeze_depths(backbone):
+    for freeze in patterns(backbone, by_layers=True):
         described = frozen(backbone, freeze)
         for row in described.networks[0].layers:
             layers[row.name].trainable = row.trainable

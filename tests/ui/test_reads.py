@@ -1,6 +1,6 @@
 """What pages read: cheap where nothing has changed, and never older than what has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -37,12 +37,18 @@ def test_of_many_runs_only_those_that_changed_are_read_again(tmp_path: Path, mon
     store.close()
 
 
-def test_of_many_finished_runs_only_the_epochs_of_new_ones_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """The store that pages read, of which nothing is known yet."""
     monkeypatch.setenv("TRANSFER_LAB_HOME", str(tmp_path))
     st.cache_resource.clear()
-    store = reads.store()
+    yield reads.store()
+    st.cache_resource.clear()
+
+
+def test_of_many_finished_runs_only_the_epochs_of_new_ones_are_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = [finished(store, FIRST, seed) for seed in range(3)]
     read: list[str] = []
 
@@ -58,15 +64,9 @@ def test_of_many_finished_runs_only_the_epochs_of_new_ones_are_read(
     assert first.finished is not None
     again = replace(first, finished=first.finished + timedelta(minutes=1))
     assert reads.epochs_of([again, second])[0][0] is again and read == [third.id, first.id]
-    st.cache_resource.clear()
 
 
-def test_of_a_run_that_goes_on_only_the_newest_history_is_kept_and_read_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TRANSFER_LAB_HOME", str(tmp_path))
-    st.cache_resource.clear()
-    store = reads.store()
+def test_of_a_run_that_goes_on_only_the_newest_history_is_kept_and_read_once(store: Store) -> None:
     writer = claim(store)
     writer.trains(0.2)
     before, version = reads.history(writer.run), store.version(writer.run)
@@ -75,7 +75,6 @@ def test_of_a_run_that_goes_on_only_the_newest_history_is_kept_and_read_once(
     after = reads.history(writer.run)
     assert after == store.history(writer.run) != before
     assert reads.history(writer.run, version) is after
-    st.cache_resource.clear()
 
 
 def test_live_pages_look_less_often_the_more_there_are_and_keep_their_pace_meanwhile(
