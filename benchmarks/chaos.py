@@ -31,6 +31,8 @@ SERVER = (
 )
 SECONDS_UNTIL_TRUE = 10.0
 """After the server is back, every state is to be true within this time."""
+SHARE_AFTER_AN_EPOCH = 0.7
+"""Of the kills: the others mostly come while TensorFlow is imported, which takes longer than the epochs."""
 EXPERIMENT = Experiment.parse(
     {
         "data": {"name": "sample", "per_class": 60},
@@ -72,7 +74,7 @@ class Chaos:
         for number in tqdm(range(kills), desc="kills", file=sys.stderr):
             if self.store.run(disturbed[-1]).state is State.DONE:
                 disturbed.append(self._submit())
-            self._wait_until_it_works(disturbed[-1])
+            self._wait_until_it_works(disturbed[-1], has_measured=self.moments.random() < SHARE_AFTER_AN_EPOCH)
             time.sleep(self.moments.uniform(0, 4))
             self._look(disturbed[-1])
             self._kill(self.moments.choice(("worker", "server", "both")))
@@ -108,9 +110,13 @@ class Chaos:
                         found.append(process)
         return found
 
-    def _wait_until_it_works(self, run: str) -> None:
-        deadline = time.monotonic() + 60
-        while self.store.run(run).state is State.QUEUED and time.monotonic() < deadline:
+    def _wait_until_it_works(self, run: str, *, has_measured: bool) -> None:
+        """Wait until a worker has the run, or further until that one has measured an epoch, or all of them."""
+        before, deadline = len(self._measured(run)), time.monotonic() + 60
+        while time.monotonic() < deadline and not (
+            (state := self.store.run(run).state).is_finished
+            or (state is not State.QUEUED and (not has_measured or len(self._measured(run)) > before))
+        ):
             time.sleep(0.05)
 
     def _measured(self, run: str) -> Measured:

@@ -18,10 +18,11 @@ def compile_for(phase: Phase, network: Network, model: keras.Model, *, one_kerne
 
     With `one_kernel` an update is compiled into one, where TensorFlow can do so: equal up to rounding.
     """
+    accuracy = keras.metrics.CategoricalAccuracy if phase.learns_one_hot else keras.metrics.SparseCategoricalAccuracy
     model.compile(
         optimizer=optimizer(phase, network, model, one_kernel=one_kernel),
         loss=loss(phase),
-        metrics=["accuracy"],
+        metrics=[accuracy("accuracy")],
     )
 
 

@@ -142,6 +142,7 @@ def _train_phase(
     # What is trained on the images themselves stays equal to Keras's own fit; stored features agree up to rounding.
     one_kernel = fitted is not model and worth_compiling(fitted, batches.steps * phase.epochs)
     compile_for(phase, network, fitted, one_kernel=one_kernel)
+    fitted.optimizer.build(fitted.trainable_variables)  # a step that makes variables is traced twice
     checkpoint = load(folder / CHECKPOINT) if folder is not None and begun else None
     if checkpoint is not None and not checkpoint.is_of(fitted):
         checkpoint, begun = None, 0  # it was on stored features then, or is now: the phase begins again

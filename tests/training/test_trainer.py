@@ -7,7 +7,7 @@ import pytest
 
 from cifar_core.data.errors import SelectionError
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Head, Validation
-from cifar_core.training.feeding import feed
+from cifar_core.training.feeding import Shuffled, feed
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.networks import build
 from cifar_core.training.streams import stream
@@ -86,6 +86,19 @@ def test_training_equals_a_plain_fit_on_floats_in_the_same_order() -> None:
         )
         expected += [fit.history[name][0] for name in ("loss", "accuracy", "val_loss", "val_accuracy")]
     assert run(described)[1].history(0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_step_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracing a large network takes long. TensorFlow does so again where the first time has made variables."""
+    traced, batch = [], Shuffled.batch
+
+    def counted(self: Shuffled, step: Any) -> Any:
+        traced.append(step)
+        return batch(self, step)
+
+    monkeypatch.setattr(Shuffled, "batch", counted)
+    run(experiment(phase(optimizer="adam", label_smoothing=0.1)))
+    assert len(traced) == 1
 
 
 def test_a_result_carries_the_last_phases_images() -> None:
