@@ -30,12 +30,11 @@ if __name__ == "__main__":  # as a page; the server imports this file, too
     from cifar_core.ui.text import plain
 
 
-# Set in the environment to how often an interrupted run goes on without being asked; 0 without. (A comment: Streamlit
-# would draw a string that stands alone.)
 RESUMES = "TRANSFER_LAB_RESUMES"
+"""Set in the environment to how often an interrupted run goes on without being asked; 0 without."""
 SECONDS_FOR_A_FIRST_PAGE = 3
-# A tenth of Python's own: while one thread imports or draws, others have files and messages to send.
 SECONDS_TO_WAIT_FOR_A_THREAD = 0.0005
+"""A tenth of Python's own: while one thread imports or draws, others have files and messages to send."""
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from cifar_core.runs.processes import Worker
 
 ROOT = Path(__file__).parents[2]
 
-LONGEST = ("networks", "shortcut", "checkpoint", "keras_script", "worker", "optimizers")
+LONGEST = ("networks", "shortcut", "checkpoint", "keras_script")
 """Each heads a share of the modules. A process imports TensorFlow, which takes as long as a small module."""
 NAMES = sorted(path.stem.removeprefix("test_") for path in (ROOT / "tests" / "training").glob("test_*.py"))
 DEALT = [*LONGEST, *(name for name in NAMES if name not in LONGEST)]

@@ -6,12 +6,24 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 
 from cifar_core.data.catalogue import open_images
 from cifar_core.experiment.experiment import Data
 from cifar_core.runs.store import Store
 from tests.filled_store import fill
 from tests.pages.app import App
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prepared_once() -> Iterator[None]:
+    """AppTest compiles a page for every run, and looks through all installed packages for components, of which no page
+    uses any: a server does both once."""
+    compiled = ScriptCache()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streamlit.testing.v1.local_script_runner.ScriptCache", lambda: compiled)
+        patch.setattr("streamlit.components.v2.manifest_scanner.scan_component_manifests", list)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ NEW_HEAD = experiment(
 )
 RESNET = Experiment.parse(
     {
-        "backbone": "resnet18-32",
+        "backbone": "resnet18",
         "data": {"per_class": 4},
         "validation": {"share": 0.25, "drawn": "last"},
         "phases": [
