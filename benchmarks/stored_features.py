@@ -145,19 +145,18 @@ def _measured(
         first = first.model
     model = build(experiment, index, SEED, first) if index else first
     bare = Bare(experiment, index, model, images)
-    # The first step of 32 at once may be the whole epoch: only later epochs compare.
-    trials = {together: bare.fit(2, together)[2][0] for together in (1, 32)}
-    together = min(trials, key=lambda each: trials[each][0])
-    _tell("bare trials", trials)
+    trials = bare.trials()
+    together = faster(trials)
+    tell("bare trials", trials)
     store = FeatureStore(folder / "features", 10**11)
     peaks = [_peak()]
-    ours, notes = _ours(experiment, index, images, first, folder, store)
+    ours, notes = our_way(experiment, index, images, first, folder, store)
     peaks.append(_peak())
-    _tell("ours", ours.parts())
+    tell("ours", ours.parts())
     bare_cost, bare_apart, bare_epochs = bare.fit(chosen.epochs, together)
-    _tell("bare", bare_cost)
-    rerun, again = _ours(experiment, index, images, first, folder, store)
-    _tell("rerun", rerun.parts())
+    tell("bare", bare_cost)
+    rerun, again = our_way(experiment, index, images, first, folder, store)
+    tell("rerun", rerun.parts())
     cost, rerun_cost = ours.cost(), rerun.cost()
     document: dict[str, Any] = {
         "ratio_cpu": bare_cost[0] / cost[0],
@@ -202,6 +201,13 @@ class Bare:
         self._train, self._validation = (_as_floats(scaled, each) for each in (chosen.train, chosen.validation))
         self.sizes = {"train": len(chosen.train), "validation": len(chosen.validation)}
 
+    def trials(self, several: Sequence[int] = (1, 32)) -> dict[int, Cost]:
+        """Return the cost of an epoch by how many steps are executed at once.
+
+        The first step of 32 at once may be the whole epoch: only later epochs compare.
+        """
+        return {together: self.fit(2, together)[2][0] for together in several}
+
     def fit(self, epochs: int, together: int) -> tuple[Cost, Cost, list[Cost]]:
         """Return the cost of all but building and first step, that of these, and each later epoch's."""
         experiment, phase = self._experiment, self._experiment.phases[self._index]
@@ -234,6 +240,11 @@ class Bare:
         return _between(moments[1], ends[-1]), _between(moments[0], moments[1]), later
 
 
+def faster(trials: dict[int, Cost]) -> int:
+    """Return which of the trials took the fewest CPU seconds."""
+    return min(trials, key=lambda each: trials[each][0])
+
+
 class Moments(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Notes when the first step and each epoch have ended."""
 
@@ -255,7 +266,7 @@ def _as_floats(scaled: keras.Model, examples: Examples) -> tuple[NDArray[np.floa
     return pixels, examples.labels.numpy()
 
 
-def _ours(
+def our_way(
     experiment: Experiment, index: int, images: Images, first: keras.Model, folder: Path, store: FeatureStore | None
 ) -> tuple[Clocks, Notes]:
     notes, clocks = Notes(), Clocks()
@@ -275,7 +286,7 @@ def differences(
     callbacks.SECONDS_BETWEEN_POINTS = 0
     executions.SECONDS_TO_COMPILE = -1  # as ten epochs are trained
     setattr(trainer, "steps_per_execution", lambda *_, **__: 1)  # noqa: B010 - every step by itself
-    stored, ordinary = (_ours(short, index, images, first, folder, each)[1] for each in (store, None))
+    stored, ordinary = (our_way(short, index, images, first, folder, each)[1] for each in (store, None))
     assert stored.why.startswith("Stored") and not ordinary.why.startswith("Stored")
 
     def largest(one: Sequence[float], other: Sequence[float]) -> float:
@@ -344,7 +355,7 @@ def _between(begin: Cost, end: Cost) -> Cost:
     return end[0] - begin[0], end[1] - begin[1]
 
 
-def _tell(what: str, figures: Any) -> None:
+def tell(what: str, figures: Any) -> None:
     print(f"{what}: {figures}", file=sys.stderr)
 
 

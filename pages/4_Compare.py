@@ -23,13 +23,10 @@ from cifar_core.analysis.samples import (
     groups_in_words,
     what_each_says,
 )
-from cifar_core.analysis.speedup import froze_layers, speedup
 from cifar_core.analysis.verdict import verdict
 from cifar_core.analysis.wording import count
 from cifar_core.experiment import links
-from cifar_core.experiment.measured import Measured, Run
-from cifar_core.home import home
-from cifar_core.runs import inspect
+from cifar_core.experiment.measured import Run
 from cifar_core.ui import people, reads
 from cifar_core.ui.curves import curves
 from cifar_core.ui.export import comparison, draw
@@ -39,6 +36,7 @@ from cifar_core.ui.page import is_dark, section, set_up, unfolded
 from cifar_core.ui.pareto import show_pareto
 from cifar_core.ui.run_header import LISTED, linked_runs
 from cifar_core.ui.seeds import show_groups
+from cifar_core.ui.speedups import show_speedups, that_froze
 from cifar_core.ui.text import plain
 
 set_up("Compare")
@@ -218,36 +216,6 @@ def show_group(found: pd.DataFrame, key: str) -> None:
     paged(opened.test_images, numbers, said, key=key, what="Test image")
 
 
-def show_speedups(measured: Sequence[Measured]) -> None:
-    """What freezing and stored features saved, measured when somebody asks for it."""
-    freezing = [
-        (run, histories[-1])
-        for run, histories in measured
-        if histories and reads.has_model(run) and froze_layers(run, histories[-1])
-    ]
-    if not freezing:
-        st.caption("None of these runs has kept a network whose last phase froze layers.")
-        return
-    costs = {run.id: inspect.kept_step_costs(home(), run.id) for run, _ in freezing}
-    if missing := [run for run, cost in costs.items() if cost is None]:
-        st.caption("A few steps are run again, with the frozen layers and with none: about ten seconds for each run.")
-        if st.button("Measure", icon=":material/timer:", key="speedup.measure"):
-            for run in missing:
-                try:
-                    with st.spinner(f"Measuring {plain(names[run])} …", show_time=True):
-                        costs[run] = inspect.step_costs(home(), run)
-                except inspect.InspectionFailed as error:
-                    st.error(plain(str(error)), icon=":material/error:")
-    for measured_run, history in freezing:
-        name, cost = names[measured_run.id], costs[measured_run.id]
-        if cost is not None and (found := speedup(measured_run, history, cost)) is not None:
-            st.markdown(f"**{plain(name)}.** {plain(found.text)}")
-            seconds = {"seconds": st.column_config.NumberColumn(format="%.1f")}
-            st.dataframe(
-                found.table(), hide_index=True, height="content", column_config=seconds, alt=f"What {name} saved"
-            )
-
-
 def show_together() -> None:
     """The groups of the chosen runs: what their difference is worth, all seeds in a table, means in bands."""
     base = groups.get(baseline)
@@ -405,7 +373,10 @@ warn_of_seconds(runs)
 fold = "Why is it faster? The seconds of the last phase taken apart"
 if inside := unfolded(fold, key="fold.speedup", in_link=True):
     with inside:
-        show_speedups(measured)
+        if freezing := that_froze(measured):
+            show_speedups(freezing, names)
+        else:
+            st.caption("None of these runs has kept a network whose last phase froze layers.")
 
 section("Take it with you")
 comparison(measured, predictions, baseline)

@@ -27,6 +27,7 @@ from cifar_core.experiment.settings import SMOKE_PER_CLASS, smoke
 from cifar_core.experiment.wording import run_name
 from cifar_core.ui import people, reads
 from cifar_core.ui.page import section, set_up, unfolded
+from cifar_core.ui.speedups import show_speedups, that_froze
 from cifar_core.ui.start import bytes_needed, has_room, next_seed, start
 from cifar_core.ui.text import plain
 
@@ -58,6 +59,15 @@ def run_links(runs: Sequence[Run], own: Sequence[Claim]) -> None:
             icon=":material/fact_check:",
             query_params={"run": run.id},
         )
+
+
+def show_runs(recipe: Recipe, own: Sequence[Claim]) -> None:
+    """Links to the runs of a recipe, and what freezing saved the newest that went no further."""
+    runs = runs_of(recipe, finished)
+    run_links(runs, own)
+    whole = [run for run in runs if len(run.experiment.phases) == len(recipe.experiment.phases)]
+    if newest := that_froze(reads.epochs_of(whole))[:1]:
+        show_speedups(newest, {run.id: run.name for run, _ in newest})
 
 
 def badge(claim: Claim) -> str:
@@ -104,11 +114,13 @@ def run_buttons(recipe: Recipe) -> None:
         st.page_link(
             "pages/1_Experiment.py", label="Open in the form", icon=":material/tune:", query_params={"start": recipe.id}
         )
-    hints = [f"In full: {in_words(reads.estimates().of(experiment))}."]
+    estimates = reads.estimates()
+    expected = estimates.of(experiment)
+    hints = [f"In full: {in_words(expected)}{f' on {estimates.hardware}' if expected else ''}."]
     if lacks:
         hints.append(
             f"Its ImageNet weights ({lacks.name}) are not on this computer: Keras downloads them at the start of the "
-            f"run, or you put that file into {lacks.parent}. From random weights, nothing is comparable."
+            f"run, or you put that file into {lacks.parent}. From random weights, only the seconds compare."
         )
     if not images_here:
         hints.append(NO_IMAGES)
@@ -127,14 +139,15 @@ def show_recipe(recipe: Recipe, own: Sequence[Claim]) -> None:
     for title, sentences in (("Contradictions", recipe.contradictions), ("Decided here", recipe.decisions)):
         if sentences:
             st.markdown(f"**{title}**\n" + "\n".join(f"- {plain(sentence)}" for sentence in sentences))
-    if followed := runs_of(recipe, finished):
+    if runs_of(recipe, finished):
         st.markdown("**Runs here**")
-        run_links(followed, own)
+        show_runs(recipe, own)
     if without := [claim for claim in random if claim.recipe.id == recipe.id]:
-        st.markdown("**From random weights, not comparable**")
+        st.markdown("**From random weights: the seconds compare, the accuracies do not**")
         for row in table(without).to_dict("records"):
-            st.markdown(f"- {plain(row['recipe'])}: {plain(row['measured here'])}")
-        run_links(runs_of(without[0].recipe, finished), without)
+            said = f"{row['recipe']}: {row['measured here']}, {row['time here']} on {row['hardware here']}"
+            st.markdown(f"- {plain(said)}")
+        show_runs(without[0].recipe, without)
     run_buttons(recipe)
 
 

@@ -94,7 +94,7 @@ class Case:
 
     @property
     def seconds(self) -> float:
-        """Seconds of its epochs, validation included."""
+        """Seconds of its epochs, validation included, and of the stored features that it trained on."""
         return training_seconds(self.history) if self.history else 0.0
 
     @property
@@ -264,9 +264,7 @@ def _faster(found: list[Case]) -> list[str]:
     if not sentences:
         return ["No fine-tuning has been measured to its end yet."]
     if any(case.run.seconds.get("extract") for case in found):
-        sentences.append(
-            "Extracting stored features is not part of these seconds; the timing ledger shows it on its own."
-        )
+        sentences.append("Computing stored features is part of these seconds; the timing ledger shows it on its own.")
     return sentences
 
 

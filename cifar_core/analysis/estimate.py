@@ -13,6 +13,7 @@ from statistics import median
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Measured, PhaseHistory, Run, State
 from cifar_core.experiment.network import Network
+from cifar_core.experiment.recipes import with_random_weights
 
 _FEWEST_IMAGES = 1000
 """Epochs of fewer training images tell how long an epoch takes to begin and end, not how fast it is."""
@@ -29,7 +30,7 @@ class Estimate:
 class Estimates:
     """How long experiments will take on the computer that the latest of these runs was computed on.
 
-    `hardware` names it: this one, as far as the runs can tell.
+    `hardware` names it: this one, as far as the runs can tell. Where the first weights come from changes no times.
     """
 
     def __init__(self, runs: Sequence[Measured]):
@@ -41,13 +42,13 @@ class Estimates:
         for run, _ in here:
             if run.state is State.DONE and not run.resumed and run.started and run.finished:
                 took = Estimate((run.finished - run.started).total_seconds(), measured=True)
-                self._took.setdefault(run.experiment, took)
+                self._took.setdefault(with_random_weights(run.experiment), took)
         self._paces = [pace for run, phases in here for pace in _paces(run, phases)]
 
     def of(self, experiment: Experiment) -> Estimate | None:
         """Return what the experiment took the last time, else an estimate from other phases; None without any."""
-        if experiment in self._took:
-            return self._took[experiment]
+        if took := self._took.get(with_random_weights(experiment)):
+            return took
         if not self._paces:
             return None
         seconds = 0.0

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cifar_core.analysis.history import training_seconds
-from cifar_core.analysis.wording import duration, ratio
+from cifar_core.analysis.wording import count, duration, number, ratio
 from cifar_core.experiment.measured import PhaseHistory, Run, StepCosts
 
 
 @dataclass(frozen=True)
 class Speedup:
-    """Seconds of a phase: `measured`, and estimated for training it otherwise.
+    """Seconds of a phase: `measured`, and estimated for training it otherwise. `what` it was stands in words.
 
     `ordinary` is the phase with the same layers frozen and nothing stored; training every layer adds `gradients` and
     `updates` of the frozen ones to that. `computing_again` is what stored features saved: None without them.
     """
 
+    what: str
     measured: float
     ordinary: float
     gradients: float
@@ -39,7 +40,7 @@ class Speedup:
         """Say what was saved, and that it is an estimate."""
         other = f"the ordinary way {duration(self.ordinary)}, and training every layer {duration(self.everything)}"
         factors = f"{ratio(self.ordinary / self.measured)} and {ratio(self.everything / self.measured)} as long"
-        return f"It took {duration(self.measured)}; {other}: {factors}. {self.hint}"
+        return f"{self.what} took {duration(self.measured)}; {other}: {factors}. {self.hint}"
 
     def table(self) -> pd.DataFrame:
         """Return what is saved, from training every layer down to what was measured, in seconds."""
@@ -71,10 +72,12 @@ def speedup(run: Run, history: PhaseHistory, costs: StepCosts) -> Speedup | None
     updates = steps * max(0.0, costs.update_of_all - costs.update)
     hint = f"Estimated from {costs.measured_steps} steps of either kind"
     if run.environment.get("hardware") == costs.hardware:
-        hint += ", measured on the same computer."
+        hint += f", measured on the same computer, {costs.hardware}."
     else:
         hint += f", measured on {costs.hardware}: another computer than the run's, so the seconds hardly compare."
+    epochs, images = count(len(history.epochs), "epoch"), number(history.epochs[0].images)
     return Speedup(
+        what=f"{epochs} of {images} images in batches of {batch}",
         measured=measured,
         ordinary=ordinary,
         gradients=max(0.0, steps * (costs.step_of_all - costs.step) - updates),

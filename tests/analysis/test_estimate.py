@@ -9,7 +9,7 @@ import pytest
 from cifar_core.analysis.estimate import Estimate, Estimates, in_words, multiply_adds, work
 from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.measured import Epoch, Measured, PhaseHistory
-from cifar_core.experiment.recipes import RECIPES
+from cifar_core.experiment.recipes import RECIPES, with_random_weights
 from cifar_core.experiment.settings import apply, smoke
 from tests.analysis.made_up import make_run
 
@@ -76,6 +76,12 @@ def test_the_pace_is_that_of_the_phase_that_computes_most_nearly_as_much() -> No
 def test_the_same_experiment_done_before_is_the_best_estimate() -> None:
     took = ran(A, started=BEGAN, finished=BEGAN + timedelta(minutes=7))
     assert Estimates([took]).of(A) == Estimate(420.0, measured=True)
+
+
+def test_from_other_weights_the_same_takes_as_long() -> None:
+    learned = RECIPES["c2e-frozen"].experiment
+    took = ran(with_random_weights(learned), started=BEGAN, finished=BEGAN + timedelta(minutes=7))
+    assert Estimates([took]).of(learned) == Estimate(420.0, measured=True)
 
 
 def test_quick_looks_other_hardware_and_stored_features_tell_nothing_about_the_pace() -> None:

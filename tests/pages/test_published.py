@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cifar_core.data.weights import imagenet_folder
 from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.measured import MODEL
 from cifar_core.experiment.recipes import RECIPES, with_random_weights
 from cifar_core.experiment.settings import smoke
+from cifar_core.runs import inspect
 from cifar_core.runs.store import Store
 from tests.data.makers import archive, python_files
 from tests.filled_store import finished
@@ -115,8 +118,31 @@ def test_without_them_it_can_run_from_random_weights_and_is_listed_as_that(
     unfold(app, "d1").click("Run it from random weights, seed 1")
     assert store.queue()[0].experiment == random
     said = unfold(app, "d1").text()
-    assert "From random weights, not comparable" in said
+    assert "From random weights: the seconds compare, the accuracies do not" in said
+    assert "D, strategy 1: 86.1 % (n = 1), 20.0 s on 2 cores" in said
     assert "needs ImageNet weights" in said
+
+
+def test_what_freezing_saved_a_recipe_is_measured_when_it_is_asked_for(
+    app: App, store: Store, cifar10: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = with_random_weights(RECIPES["c2e-frozen"].experiment)
+    (store.artifacts(done(store, random)) / MODEL).write_bytes(b"a network")
+    seconds = {"step": 0.5, "step_of_all": 2.0, "update": 0.1, "update_of_all": 0.2, "evaluation": 1e-4}
+    costs = seconds | {"validation_images": 10_000, "measured_steps": 3, "hardware": "2 cores"}
+    monkeypatch.setattr(inspect, "_ask", lambda *_: {name: np.array(value) for name, value in costs.items()})
+    unfold(app, "c2e", "c2e-frozen").click("Measure")
+    said = app.run().text()
+    assert "10 epochs of 1,000 images in batches of 32 took 20.0 s; the ordinary way" in said
+    assert "measured on the same computer, 2 cores." in said and not app.has_button("Measure")
+
+
+def test_a_run_that_went_on_is_taken_apart_only_beside_the_recipe_that_it_ends_as(
+    app: App, store: Store, cifar10: None
+) -> None:
+    (store.artifacts(done(store, RECIPES["a-ft2"].experiment)) / MODEL).write_bytes(b"a network")
+    assert not unfold(app, "a-ft1").has_button("Measure")
+    assert unfold(app, "a-ft1", "a-ft2").has_button("Measure")
 
 
 def test_a_reproduced_claim_shows_ours_beside_the_published_and_leads_to_the_run(app: App, store: Store) -> None:
