@@ -168,19 +168,19 @@ def matrix_figure(
     names, columns = [str(name) for name in shown.index], [str(name) for name in shown.columns]
     is_small = len(names) <= _MOST_WITH_NUMBERS
     side = 34 if is_small else 14
-    figure = figure_of(dark, height=170 + side * len(names), margin={"l": 8, "r": 8, "t": 64, "b": 8})
-    figure.add_heatmap(
-        z=shown.to_numpy().tolist(),
-        x=columns,
-        y=names,
-        colorscale=list(scale),
-        zmin=reach[0],
-        zmax=reach[1],
-        showscale=False,
-        xgap=1,
-        ygap=1,
-        hoverinfo="skip",
-    )
+    colouring = {
+        "type": "heatmap",
+        "z": shown.to_numpy().tolist(),
+        "x": columns,
+        "y": names,
+        "colorscale": list(scale),
+        "zmin": reach[0],
+        "zmax": reach[1],
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+        "hoverinfo": "skip",
+    }
     cells = [
         (column, name, value, _signed(text.format(value)) if is_small else "", said)
         for (name, column, value), said in zip(
@@ -196,29 +196,36 @@ def matrix_figure(
     inks = [colours.readable_on(_on_scale(scale, value, reach)) for _, _, value, *_ in cells]
     # Plotly's own text in cells is grey, which is hard to read on half of the scale, and no cell of a heatmap can be
     # selected: so a point stands in every cell, with its number, and has a frame when it is selected.
-    for ink in ("#000000", "#FFFFFF"):
-        own = [cell for cell, its in zip(cells, inks, strict=True) if its == ink]
-        figure.add_scatter(
-            mode="markers+text",
-            x=[cell[0] for cell in own],
-            y=[cell[1] for cell in own],
-            text=[cell[3] for cell in own],
+    numbers = [
+        {
+            "type": "scatter",
+            "mode": "markers+text",
+            "x": [cell[0] for cell in own],
+            "y": [cell[1] for cell in own],
+            "text": [cell[3] for cell in own],
             # An array, since Plotly looks into every cell of a list, which takes long for a hundred classes.
-            customdata=np.array([[cell[1], cell[0], cell[4]] for cell in own], dtype=object).reshape(-1, 3),
-            hovertemplate=f"{axes[0]} %{{y}}<br>{axes[1]} %{{x}}<br>%{{customdata[2]}}<extra></extra>",
-            textfont={"size": 12, "color": ink},
-            marker={"symbol": "square-open", "size": side - 6, "color": ink, "opacity": 0, "line": {"width": 2}},
-            selected={"textfont": {"color": ink}, "marker": {"opacity": 1}},
-            unselected={"textfont": {"color": ink}, "marker": {"opacity": 0}},
-            cliponaxis=False,
-        )
-    figure.update_layout(
+            "customdata": np.array([[cell[1], cell[0], cell[4]] for cell in own], dtype=object).reshape(-1, 3),
+            "hovertemplate": f"{axes[0]} %{{y}}<br>{axes[1]} %{{x}}<br>%{{customdata[2]}}<extra></extra>",
+            "textfont": {"size": 12, "color": ink},
+            "marker": {"symbol": "square-open", "size": side - 6, "color": ink, "opacity": 0, "line": {"width": 2}},
+            "selected": {"textfont": {"color": ink}, "marker": {"opacity": 1}},
+            "unselected": {"textfont": {"color": ink}, "marker": {"opacity": 0}},
+            "cliponaxis": False,
+        }
+        for ink in ("#000000", "#FFFFFF")
+        for own in [[cell for cell, its in zip(cells, inks, strict=True) if its == ink]]
+    ]
+    figure = figure_of(
+        dark,
+        height=170 + side * len(names),
+        margin={"l": 8, "r": 8, "t": 64, "b": 8},
         title={"text": title, "font": {"size": 14}, "x": 0},
         showlegend=False,
         hovermode="closest",
         hoverdistance=-1,  # anywhere in a cell, its point is meant
         dragmode=False,  # a finger scrolls the page
     )
+    figure.add_traces([colouring, *numbers])  # all at once: one by one, Plotly takes longer
     figure.update_xaxes(title_text=axes[1], tickangle=-45, showgrid=False, tickfont={"size": 12}, range=_ends(columns))
     figure.update_yaxes(title_text=axes[0], showgrid=False, tickfont={"size": 12}, range=_ends(names)[::-1])
     return figure

@@ -1,6 +1,7 @@
 """A run's training once more, epoch by epoch: what the network made of a few validation images after each."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,23 +70,24 @@ def accuracy_lines(
 
     A line ends with its phase, as phases may differ in classes.
     """
-    figure = figure_of(dark, height=420, margin={"l": 8, "r": 8, "t": 64, "b": 8})
     hues = colours.palette(dark)[:-1]  # the last, black or white, is for all classes
+    lines, rules, names = [], [], []
     for phase, rows in found.groupby("phase"):
-        classes = list(dict.fromkeys(rows["class"]))
-        for place, name in enumerate(classes if len(classes) <= _MOST_LINES else []):
-            own = rows[rows["class"] == name]
-            _line(figure, own, str(name), hues[place % len(hues)], _DASHES[place // len(hues) % len(_DASHES)], phase)
+        by_class = dict(iter(rows.groupby("class", sort=False)))
+        for place, (name, own) in enumerate(by_class.items() if len(by_class) <= _MOST_LINES else ()):
+            lines.append(_line(own, str(name), hues[place % len(hues)], _DASHES[place // len(hues) % len(_DASHES)]))
         every = rows.groupby(["epoch", "phase_epoch"], as_index=False)[["right", "n"]].sum()
-        _line(figure, every.assign(accuracy=every["right"] / every["n"]), "all", colours.TEXT[dark], "solid", phase)
-    for phase, rows in found.groupby("phase"):
-        begins, name = float(rows["epoch"].min()), experiment.phases[int(str(phase))].name
-        figure.add_vline(begins, line={"color": colours.FAINT[dark], "width": 1})
-        figure.add_annotation(
-            x=begins, y=1, yref="paper", text=name, showarrow=False, xanchor="left", yanchor="bottom", font={"size": 12}
-        )
+        lines.append(_line(every.assign(accuracy=every["right"] / every["n"]), "all", colours.TEXT[dark], "solid"))
+        begins = float(rows["epoch"].min())
+        rules.append(_rule(begins, color=colours.FAINT[dark], width=1))
+        text = {"text": experiment.phases[int(str(phase))].name, "showarrow": False, "font": {"size": 12}}
+        names.append({"x": begins, "xanchor": "left", "y": 1, "yref": "paper", "yanchor": "bottom", **text})
     now = found[(found["phase"] == moment.phase) & (found["phase_epoch"] == moment.epoch)]["epoch"].iloc[0]
-    figure.add_vline(float(now), line={"color": colours.TEXT[dark], "width": 2, "dash": "dot"})
+    rules.append(_rule(float(now), color=colours.TEXT[dark], width=2, dash="dot"))
+    first = {line["name"]: place for place, line in reversed(tuple(enumerate(lines)))}
+    figure = figure_of(dark, height=420, margin={"l": 8, "r": 8, "t": 64, "b": 8}, shapes=rules, annotations=names)
+    # All at once: one by one, Plotly takes twice as long.
+    figure.add_traces([{**line, "showlegend": first[line["name"]] == place} for place, line in enumerate(lines)])
     n = len(moment.images)
     figure.update_layout(
         title={"text": f"accuracy by class, {split} images, n = {n:,}", "font": {"size": 14}, "x": 0},
@@ -97,16 +99,20 @@ def accuracy_lines(
     return figure
 
 
-def _line(figure: go.Figure, rows: pd.DataFrame, name: str, hue: str, dash: str, phase: object) -> None:
-    figure.add_scatter(
-        x=rows["epoch"].tolist(),
-        y=(100 * rows["accuracy"]).tolist(),
-        customdata=[f"{right:,} of {n:,}" for right, n in zip(rows["right"], rows["n"], strict=True)],
-        hovertemplate=f"{name}, epoch %{{x}}: %{{y:.1f}} (%{{customdata}})<extra></extra>",
-        mode="lines+markers",
-        line={"color": hue, "dash": dash, "width": 3 if name == "all" else 1.5},
-        marker={"size": 6 if name == "all" else 4},
-        name=name,
-        legendgroup=name,
-        showlegend=all(trace.name != name for trace in figure.data),
-    )
+def _rule(x: float, **line: Any) -> dict[str, Any]:
+    return {"type": "line", "x0": x, "x1": x, "xref": "x", "y0": 0, "y1": 1, "yref": "y domain", "line": line}
+
+
+def _line(rows: pd.DataFrame, name: str, hue: str, dash: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": rows["epoch"].tolist(),
+        "y": (100 * rows["accuracy"]).tolist(),
+        "customdata": [f"{right:,} of {n:,}" for right, n in zip(rows["right"], rows["n"], strict=True)],
+        "hovertemplate": f"{name}, epoch %{{x}}: %{{y:.1f}} (%{{customdata}})<extra></extra>",
+        "mode": "lines+markers",
+        "line": {"color": hue, "dash": dash, "width": 3 if name == "all" else 1.5},
+        "marker": {"size": 6 if name == "all" else 4},
+        "name": name,
+        "legendgroup": name,
+    }
