@@ -11,6 +11,7 @@ import base64
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -35,6 +36,7 @@ os.environ.update(limits.settings_for_threads())
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from cifar_core import events
 from cifar_core.analysis import moments
@@ -43,19 +45,21 @@ from cifar_core.analysis.predictions import Predictions, PredictionsError
 from cifar_core.analysis.transferability import leep, logme
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import open_images
-from cifar_core.data.errors import DataError
-from cifar_core.data.feature_store import feature_store
+from cifar_core.data.errors import DataError, DataNotStoredError
+from cifar_core.data.feature_store import FeatureStore, feature_store
 from cifar_core.data.weights import weights_file
 from cifar_core.experiment.beginning import beginning, source_phases
-from cifar_core.experiment.experiment import Experiment, InitialWeights, Phase
+from cifar_core.experiment.experiment import Experiment, InitialWeights, Phase, Validation
 from cifar_core.experiment.measured import MODEL, Before, Epoch, LayerChange, Moment, Point, Progress, Run, State
 from cifar_core.experiment.settings import changed
 from cifar_core.experiment.wording import output_names
-from cifar_core.runs.errors import ClaimLost, StoreError, UnknownRun
+from cifar_core.runs.errors import ClaimLost, StoreError
 from cifar_core.runs.store import Store
 from cifar_core.training.augmenting import examples
 from cifar_core.training.callbacks import StopRequested, TrainingDivergedError
-from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, end_of_phase, standing
+from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, end_of_phase, replacing, standing
+from cifar_core.training.cut import find_cut
+from cifar_core.training.features import Wanted, features, source_of
 from cifar_core.training.feeding import Examples, feed
 from cifar_core.training.followed import evenly
 from cifar_core.training.hardware import hardware, share_graphics_cards, versions
@@ -79,7 +83,7 @@ SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_TO_SAVE = 8.0
 SECONDS_TO_WIND_UP = 20.0
 """From going over a limit until the run has to have ended by itself."""
-TRIES_TO_FINISH = 5
+TRIES_BEFORE_FORCE = 5
 EXPLAINED = (
     DataError,
     PredictionsError,
@@ -87,7 +91,7 @@ EXPLAINED = (
     FrozenLayerMovedError,
     WeightsError,
     CheckpointError,
-    UnknownRun,
+    StoreError,
     NoNetworkError,
     limits.LimitError,
 )
@@ -126,32 +130,34 @@ class Job:
         try:
             state, reason, metrics = self._work()
         except ClaimLost:
-            print("The claim on this run is lost: somebody else decides about it now.", file=sys.stderr)
+            _log("The claim on this run is lost: somebody else decides about it now.")
             return
         except EXPLAINED as error:
             state, reason, metrics = State.FAILED, str(error), None
         except Exception as error:
-            traceback.print_exc()
-            state, metrics = State.FAILED, None
-            reason = f"{_in_words(error)}\n\n{traceback.format_exc(limit=-6)}"
+            _log(traceback.format_exc())
+            state, reason, metrics = State.FAILED, _in_words(error), None
         self._finish(state, reason, metrics)
 
-    def _finish(self, state: State, reason: str, metrics: dict[str, dict[str, float]] | None) -> None:
-        """Write the end; a store that is unusable for a moment must not turn a finished run into a failed one."""
+    def _finish(
+        self, state: State, reason: str, metrics: dict[str, dict[str, float]] | None, *, tries: int | None = None
+    ) -> None:
+        """Write the end as soon as the store takes it: a full disk must not turn a finished run into a failed one."""
         seconds = self.ledger.close()
         self._ended.set()
         events.note(self.folder, "ended", state=state, reason=reason, seconds=seconds, metrics=metrics)
-        for left in reversed(range(TRIES_TO_FINISH)):
+        for tried in itertools.count(1):
             try:
                 self.store.finish(self.id, self.owner, state, reason=reason, metrics=metrics, seconds=seconds)
                 return
             except ClaimLost as error:
-                print(error, file=sys.stderr)
+                _log(str(error))
                 return
             except StoreError as error:
-                print(f"The end of the run could not be written yet: {error}", file=sys.stderr)
-                if not left:
-                    raise
+                if tried == 1:
+                    _log(f"The end of the run could not be written yet: {error}")
+                if tried == tries:
+                    return
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _work(self) -> tuple[State, str, dict[str, dict[str, float]] | None]:
@@ -196,7 +202,7 @@ class Job:
                 (self.folder / CHECKPOINT).unlink(missing_ok=True)  # nothing is left to go on with
                 return State.DONE, "", metrics
         except StopRequested:
-            print("Ended between two steps; what was measured until then is in the store.", file=sys.stderr)
+            _log("Ended between two steps; what was measured until then is in the store.")
         if self._over:
             return State.FAILED, self._over, None
         if self._end is State.INTERRUPTED:
@@ -267,10 +273,9 @@ class Job:
 
     def _save(self, trained: Trained) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f"part-{MODEL}"
-        # Without the optimizer, which nothing goes on with: a smaller file, and plain Keras loads it.
-        keras.Model(trained.model.input, trained.model.output, name=trained.model.name).save(part)
-        part.replace(self.folder / MODEL)
+        with replacing(self.folder / MODEL) as part:
+            # Without the optimizer, which nothing goes on with: a smaller file, and plain Keras loads it.
+            keras.Model(trained.model.input, trained.model.output, name=trained.model.name).save(part)
 
     def _evaluate(self, trained: Trained) -> dict[str, dict[str, float]]:
         feed, metrics = trained.feed, {}
@@ -314,7 +319,7 @@ class Job:
                     self._end = State.STOPPED
                     self.store.set_state(self.id, self.owner, State.STOPPING, "keeping what was measured")
             except StoreError as error:
-                print(f"Whether to stop could not be read: {error}", file=sys.stderr)
+                _log(f"Whether to stop could not be read: {error}")
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _watch_limits(self, allowed: limits.Limits) -> None:
@@ -327,7 +332,7 @@ class Job:
                 with contextlib.suppress(StoreError):
                     self.store.set_state(self.id, self.owner, State.STOPPING, "keeping what was measured")
             if self._over and (now - over_since > SECONDS_TO_WIND_UP or allowed.far_exceeded()):
-                self._finish(State.FAILED, self._over, None)
+                self._finish(State.FAILED, self._over, None, tries=TRIES_BEFORE_FORCE)
                 os._exit(1)
 
     # --- the trainer's reporter
@@ -395,12 +400,26 @@ def file_hash(path: Path) -> str:
         return ""
 
 
-def _in_words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "The disk is full. Delete old runs on the Results page, or free room otherwise, and start again."
+def _in_words(error: BaseException) -> str:
+    """Say what ended a run; of what nobody expected, with where it happened."""
+    if _is_about_room(error):
+        return "The disk is full. Delete old runs, or free room otherwise; then this run can go on."
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return "The machine ran out of memory. Try a smaller batch, fewer images or a smaller network."
-    return f"Something unexpected went wrong: {type(error).__name__}: {error}"
+    return f"Something unexpected went wrong: {type(error).__name__}: {error}\n\n{traceback.format_exc(limit=-6)}"
+
+
+def _is_about_room(error: BaseException | None) -> bool:
+    """Whether a full disk or quota is behind an error; what closes a file then often complains about something else."""
+    while error is not None and getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _log(words: str) -> None:
+    """Add words to the run's log; a disk that takes none does not end a run."""
+    with contextlib.suppress(OSError):
+        print(words, file=sys.stderr, flush=True)
 
 
 def inspect(question: dict[str, Any]) -> None:
@@ -481,31 +500,57 @@ def _guesses(question: dict[str, Any]) -> dict[str, Any]:
     be used says so in its place.
     """
     store, target = Store(Path(question["home"])), Experiment.parse_json(question["experiment"])
-    probe = changed(target, initial_weights=InitialWeights(), backbone="two-conv", input_side=None, phases=[PROBE])
-    train = feed(probe, 0, open_images(target.data, home=store.home), seed=0).train
-    rows = evenly(train.labels.numpy(), GUESSED_ON)
-    images, labels = train.values[0].numpy()[rows], train.labels.numpy()[rows]
+    kept = feature_store(store.home)
+    probe = {"backbone": "two-conv", "input_side": None, "phases": [PROBE], "validation": Validation(on="test")}
+    images = open_images(target.data, home=store.home)
+    train = feed(changed(target, initial_weights=InitialWeights(), **probe), 0, images, seed=0).train
+    rows = np.sort(evenly(train.labels.numpy(), GUESSED_ON))
+    places, labels = train.indices[rows], train.labels.numpy()[rows]
     answer: dict[str, Any] = {}
-    for place, (kind, name) in enumerate(question["starts"]):
+    for number, (kind, name) in enumerate(question["starts"]):
         began = time.perf_counter()
         try:
             model = _source_network(store, name) if kind == "run" else _imagenet_network(target, name)
-            if model.input.shape[1:] != images.shape[1:]:
-                raise NoNetworkError(f"It takes images of {model.input.shape[1]} pixels, not {images.shape[1]}.")
-            names = {layer.name for layer in model.layers}
-            before = model.get_layer(question["layer"] if question["layer"] in names else "output").input
-            features, outputs = predicted(keras.Model(model.input, [before, model.output]), images)
+            if model.input.shape[1:] != images.dataset.image_shape:
+                raise NoNetworkError(
+                    f"It takes images of {model.input.shape[1]} pixels, not {images.dataset.image_shape[0]}."
+                )
+            reaching, outputs = _watched(model, question["layer"], images, places, kept)
             found = {
-                "logme": logme(features, labels),
+                "logme": logme(reaching, labels),
                 "leep": leep(outputs, labels) if kind == "run" else np.nan,  # ImageNet's own output layer is not there
-                "images": len(images),
-                "features": features[0].size,
+                "images": len(places),
+                "features": reaching[0].size,
                 "seconds": time.perf_counter() - began,
             }
         except EXPLAINED as error:
             found = {"error": np.array(str(error))}
-        answer |= {f"{place}/{key}": np.array(value) for key, value in found.items()}
+        answer |= {f"{number}/{key}": np.array(value) for key, value in found.items()}
     return answer
+
+
+def _watched(
+    model: keras.Model, layer: str, images: Images, places: NDArray[np.int64], store: FeatureStore | None
+) -> list[NDArray[np.float32]]:
+    """What reaches a layer (the output where there is none of that name) and what leaves the network.
+
+    It is stored features, as training has them, where these can be kept: another guess reads them. So does training
+    with the same layers frozen, and the guess reads what training left, where both are about the same images.
+    """
+    known = {each.name for each in model.layers}
+    watched = keras.Model(model.input, [model.get_layer(layer if layer in known else "output").input, model.output])
+    watched.trainable = False
+    cut = find_cut(watched)
+    if store is not None and cut is not None:
+        label = f"{model.name} up to {cut.layers[-1]}: {len(places):,} training images of {images.dataset.title}"
+        source = source_of(images.fingerprint, "train", places)
+        wanted = Wanted(cut, images.train_images, places, source, label, store.half)
+        if wanted.bytes <= store.budget:
+            with contextlib.suppress(DataNotStoredError):
+                if (found := features(store, wanted)) is not None:
+                    with found:
+                        return predicted(cut.rest, *found.arrays)
+    return predicted(watched, images.train_images[places])
 
 
 def _source_network(store: Store, id: str) -> keras.Model:
@@ -556,7 +601,8 @@ def main() -> None:
             inspect(job)
         else:
             Job(Path(job["home"]), job["run"], job["owner"], job["claimed_at"]).do()
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
         os._exit(0)  # everything is written; TensorFlow's tear-down would keep the next run waiting for a second
 
 

@@ -65,6 +65,8 @@ def one_run(news: live.News) -> None:
         )
     with seat.part("progress", progress):
         st.progress(progress(news))
+    if full := live.no_room():
+        st.error(plain(full), icon=":material/hard_drive:")
     reason(run)
     curves(
         [news.measured],
@@ -150,7 +152,8 @@ def watch(run_id: str) -> None:
     """Be told as long as anything goes on, or look again and again; then once more as a whole page, and rest."""
     news = live.look(run_id)
     has_ended = going_on and news.run.state.is_finished
-    if seat.is_called or has_ended or live.is_sending() != told or (pace is not None and reads.pace(pace) != pace):
+    another_way = live.is_sending() != told or (pace is not None and reads.pace(pace) != pace)
+    if moving and (seat.is_called or has_ended or another_way):  # at rest only a click leads here, which must count
         reads.runs.clear()
         st.rerun()
     one_run(news)

@@ -201,7 +201,8 @@ class FeatureStore:
         `label` says to people what they are features of; `source` names the images and `contents` hashes what decides
         each tensor's values, for those who could compute other features from them: see `kept_of`.
 
-        On leaving with all images written they are complete; otherwise, whatever happened, a later attempt goes on.
+        On leaving with all images written they are complete; otherwise a later attempt goes on, unless the disk refused
+        a write.
 
         Raises:
             DataNotStoredError: when the disk or the budget has no room, or a write is refused.
@@ -235,6 +236,7 @@ class FeatureStore:
                     write_json(folder / _ABOUT, {**expected, "error": writer.error, "fingerprints": prints})
                     folder.rename(final)
             except OSError as error:
+                shutil.rmtree(folder, ignore_errors=True)  # what was to be trained on them needs the room more
                 raise not_stored(self._folder, error) from error
 
     def kept_of(self, source: str) -> list[Kept]:

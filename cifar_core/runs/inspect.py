@@ -14,6 +14,7 @@ import math
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -226,8 +227,7 @@ def kept_guesses(
 
 def _guess_path(home: Path, experiment: Experiment, fingerprint: str, layer: str, start: Start) -> Path:
     """The file for a guess, named by all that decides it."""
-    data, validation = (each.model_dump(mode="json") for each in (experiment.data, experiment.validation))
-    decides = [start, layer, fingerprint, data["per_class"], validation, sorted(experiment.split.target)]
+    decides = [start, layer, fingerprint, experiment.data.per_class, sorted(experiment.split.target)]
     return home / "guesses" / f"{hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]}.json"
 
 
@@ -261,17 +261,17 @@ def _look(answer: dict[str, NDArray[Any]], prefix: str) -> Look:
 def _ask(
     what: str, home: Path, question: dict[str, Any], seconds: float, command: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
-    with tempfile.TemporaryDirectory(prefix="transfer-lab-") as folder:
-        result = Path(folder) / "answer.npz"
+    with ExitStack() as held:
         try:
-            worker = Worker(Path(folder) / "log.txt", command)
+            folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="transfer-lab-")))
+            worker, result = Worker(folder / "log.txt", command), folder / "answer.npz"
         except OSError as error:
             raise InspectionFailed(f"The process that was to show this could not be started: {error}.") from error
         try:
             worker.give({"inspect": what, "home": str(home), "result": str(result), **question})
             if not worker.wait(seconds):
                 raise InspectionFailed(f"This took longer than {seconds:.0f} s, and was given up. Try again.")
-            if not result.exists():
+            if worker.exit_code() or not result.exists():
                 how = describe_exit(worker.exit_code() or 0)
                 raise InspectionFailed(
                     f"The process that was to show this {how}. Its last words:\n\n{worker.log_end()}"

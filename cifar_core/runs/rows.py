@@ -3,9 +3,10 @@
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
@@ -17,6 +18,8 @@ from cifar_core.runs.tables import changes, epochs, phases, points
 
 _T = TypeVar("_T", Point, LayerChange)
 _LOG = logging.getLogger(__name__)
+# Of all that SQLite has ever been built with, the least is 999.
+_VALUES_IN_A_QUESTION = 900
 
 
 @lru_cache(maxsize=16_384)
@@ -81,8 +84,19 @@ def read_history(connection: Connection, run: str, most_points: int | None = Non
     )
 
 
-def read_epochs(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[PhaseHistory, ...]]:
+def in_parts(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Divide ids, each once, into lists that a question may name."""
+    each_once = iter(dict.fromkeys(ids))
+    while part := list(islice(each_once, _VALUES_IN_A_QUESTION)):
+        yield part
+
+
+def read_epochs(connection: Connection, ids: Iterable[str]) -> dict[str, tuple[PhaseHistory, ...]]:
     """Return, for each run, what its begun phases have measured by epoch: without points and changes."""
+    return {run: phases for part in in_parts(ids) for run, phases in _read_epochs(connection, part).items()}
+
+
+def _read_epochs(connection: Connection, ids: list[str]) -> dict[str, tuple[PhaseHistory, ...]]:
     measured: dict[tuple[str, int], list[Epoch]] = defaultdict(list)
     columns = [epochs.c[field.name] for field in fields(Epoch)]
     every = select(epochs.c.run, epochs.c.phase, *columns).where(epochs.c.run.in_(ids)).order_by(*epochs.primary_key)

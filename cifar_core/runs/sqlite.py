@@ -1,5 +1,6 @@
 """The store in an SQLite file: one computer, as many processes as wanted."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 from sqlalchemy import URL, ColumnElement, Connection, Double, Engine, create_engine, event, literal
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
+
+# What SQLite shares with other processes in a file of its own, without which nothing can be read either.
+_BYTES_BESIDE_THE_FILE = 64 * 1024
 
 
 class SQLite:
@@ -32,7 +36,10 @@ class SQLite:
         """Say what an error means and what to do about it."""
         path = self._path
         name = getattr(error.orig, "sqlite_errorname", "")
-        match name.split("_")[1] if "_" in name else "":
+        kind = name.split("_")[1] if "_" in name else ""
+        if kind == "IOERR" and shutil.disk_usage(path.parent).free < _BYTES_BESIDE_THE_FILE:
+            kind = "FULL"
+        match kind:
             case "BUSY" | "LOCKED":
                 return (
                     f"The store {path} was kept busy by another program for more than {self._busy_seconds:.0f} s. Try "

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from cifar_core.experiment.measured import (
 )
 from cifar_core.runs.database import Database
 from cifar_core.runs.errors import ClaimLost, NotFinished, NotResumable, StoreUnusable, TooManyRuns, UnknownRun
-from cifar_core.runs.rows import read_epochs, read_history, read_run, unreadable
+from cifar_core.runs.rows import in_parts, read_epochs, read_history, read_run, unreadable
 from cifar_core.runs.tables import changes, checkpoints, comparisons, epochs, phases, points, runs
 
 LEASE_SECONDS = 6.0
@@ -137,6 +138,12 @@ class Store:
         mine = select(runs.c.id).where(runs.c.id == run, runs.c.owner == owner)
         with self._database.reading() as connection:
             return connection.execute(mine.where(runs.c.lease_until >= self._database.now())).first() is not None
+
+    def reprieve(self, *, lease: float = LEASE_SECONDS) -> None:
+        """Prolong expired claims once more, after a time in which nobody could: their owners may be alive."""
+        overdue = update(runs).where(runs.c.lease_until < self._database.now())
+        with self._database.writing() as connection:
+            connection.execute(overdue.values(lease_until=self._database.now() + lease))
 
     def reconcile(self) -> list[str]:
         """Make runs whose lease has expired interrupted, and return their ids."""
@@ -424,10 +431,12 @@ class Store:
             query = query.where(~runs.c.archived)
         if states is not None:
             query = query.where(runs.c.state.in_(list(states)))
-        if ids is not None:
-            query = query.where(runs.c.id.in_(list(ids)))
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+            if ids is None:
+                rows = list(connection.execute(query))
+            else:
+                parts = [connection.execute(query.where(runs.c.id.in_(part))) for part in in_parts(ids)]
+                rows = sorted(chain(*parts), key=lambda row: row.created, reverse=True)[:limit]
         return [run for row in rows if (run := read_run(row)) is not None]
 
     def queue(self) -> list[Run]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cifar_core.runs.cluster import Cluster
 
 _LOG = logging.getLogger(__name__)
+_SECONDS_BETWEEN_COMPLAINTS = 60.0
 
 
 @dataclass(frozen=True)
@@ -130,13 +131,16 @@ class Supervisor:
 
     def _keep_true(self) -> None:
         """Tell the truth about runs whose supervisor is gone."""
+        could_renew = True
         while not self._leaving.is_set():
             slept = time.time()
             self._leaving.wait(self._policy.heartbeat)
-            if time.time() - slept > self._policy.lease:
-                # The computer was asleep: all leases have expired, and their holders wake up just now.
+            if not could_renew or time.time() - slept > self._policy.lease:
+                # The store took nothing, or the computer was asleep: leases have expired whose holders are alive.
+                if not (could_renew := reprieve(self._store, self._policy.lease)):
+                    continue
                 self._leaving.wait(self._policy.lease)
-            reconcile(self._store)
+            could_renew = reconcile(self._store)
             self._resume_interrupted()
             while self._cluster is not None and len(self._slots) < self._cluster.capacity.places:
                 self._add(self._cluster.slot()).start()
@@ -184,13 +188,44 @@ def run_now(store: Store, run: str, policy: Policy | None = None, leaving: "Leav
     return found
 
 
-def reconcile(store: Store) -> None:
-    """As `store.reconcile`, but say what it found, and get over a store that is unusable right now."""
+def reconcile(store: Store) -> bool:
+    """As `store.reconcile`, but say what it found; False where the store is unusable right now."""
     try:
         for run in store.reconcile():
             _LOG.warning("The run %s was left by its supervisor.", run)
     except StoreError as error:
         _LOG.error("Leases could not be checked: %s", error)
+        return False
+    return True
+
+
+def reprieve(store: Store, lease: float) -> bool:
+    """As `store.reprieve`; False where the store is unusable still."""
+    try:
+        store.reprieve(lease=lease)
+    except StoreError as error:
+        _LOG.error("Leases could not be prolonged: %s", error)
+        return False
+    return True
+
+
+class _OnceAMinute(logging.Filter):
+    """Lets the words of an error through once a minute: what is tried every second fails every second, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the words are news."""
+        if record.levelno < logging.ERROR:
+            return True
+        words, now = record.getMessage(), time.monotonic()
+        self._said = {said: at for said, at in self._said.items() if now - at < _SECONDS_BETWEEN_COMPLAINTS}
+        return self._said.setdefault(words, now) == now
+
+
+_LOG.addFilter(_OnceAMinute())
 
 
 def new_owner() -> str:

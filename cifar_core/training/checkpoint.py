@@ -71,12 +71,21 @@ def save(
     for callback in callbacks:
         for attribute in REMEMBERED.get(type(callback), ()):
             arrays |= _remembered(f"callback/{type(callback).__name__}/{attribute}", getattr(callback, attribute))
-    part = path.with_name(f"part-{path.name}")
-    with part.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.savez(file, **arrays)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what shall be in a file, at once or not at all: half a file would only take up a full disk."""
+    part = path.with_name(f"part-{path.name}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _remembered(name: str, value: Any) -> dict[str, Any]:
@@ -159,9 +168,7 @@ class GoOn(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no ty
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Go on from the checkpoint."""
-        optimizer = self.model.optimizer
-        optimizer.build(self.model.trainable_variables)
-        for variable, value in zip(optimizer.variables, _numbered(self._arrays, "optimizer/"), strict=True):
+        for variable, value in zip(self.model.optimizer.variables, _numbered(self._arrays, "optimizer/"), strict=True):
             variable.assign(value)
         for callback in self._callbacks:
             for attribute in REMEMBERED.get(type(callback), ()):

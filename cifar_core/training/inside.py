@@ -158,13 +158,17 @@ def _grams(model: keras.Model, ends: dict[str, str], images: NDArray[np.uint8]) 
     return [gram(each) for each in predicted(keras.Model(model.input, tensors), images)]
 
 
-def predicted(model: keras.Model, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    """What a model makes of images, an array per output. Not by `predict`: to compile it would take longer."""
-    batches = [
-        [part.numpy() for part in keras.tree.flatten(model(images[start : start + _BATCH], training=False))]
-        for start in range(0, len(images), _BATCH)
-    ]
-    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+def predicted(model: keras.Model, *values: NDArray[Any]) -> list[NDArray[np.float32]]:
+    """What a model makes of images, or of `values` for each of its inputs: an array per output.
+
+    Not by `predict`: to compile it would take longer.
+    """
+    found = []
+    for start in range(0, len(values[0]), _BATCH):
+        given = [each[start : start + _BATCH] for each in values]
+        answer = model(given if isinstance(model.input, list) else given[0], training=False)
+        found.append([part.numpy() for part in keras.tree.flatten(answer)])
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
 def _ends_of_blocks(network: Network) -> dict[str, str]:

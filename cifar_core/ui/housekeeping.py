@@ -6,6 +6,7 @@ import streamlit as st
 
 from cifar_core.experiment.measured import Run
 from cifar_core.ui import people, reads
+from cifar_core.ui.text import plain
 
 
 def name_and_note(run: Run) -> None:
@@ -18,7 +19,7 @@ def name_and_note(run: Run) -> None:
         max_chars=200,
         disabled=bool(barred),
         help=barred or "What the run is called everywhere.",
-        on_change=_keep,
+        on_change=_rename,
         args=(run,),
     )
     st.text_area(
@@ -28,15 +29,26 @@ def name_and_note(run: Run) -> None:
         max_chars=5000,
         disabled=bool(barred),
         help=barred or "Anything worth remembering about this run.",
-        on_change=_keep,
+        on_change=_note,
         args=(run,),
     )
 
 
-def _keep(run: Run) -> None:
+def _rename(run: Run) -> None:
+    if name := st.session_state[f"name.{run.id}"].strip():
+        people.changing(run.id).rename(run.id, name)
+        reads.runs.clear()
+
+
+def _note(run: Run) -> None:
+    """Set the note; what was noted elsewhere since this page was drawn is shown once more, since it is lost."""
     store = people.changing(run.id)
-    store.rename(run.id, st.session_state[f"name.{run.id}"].strip() or run.name)
+    before = store.run(run.id).note
     store.set_note(run.id, st.session_state[f"note.{run.id}"])
+    if before not in ("", run.note, st.session_state[f"note.{run.id}"]):
+        st.warning(
+            f"Your note has replaced another one, written meanwhile: {plain(before)}", icon=":material/edit_note:"
+        )
     reads.runs.clear()
 
 

@@ -8,6 +8,7 @@ at once, since that costs the server a hundred times as much.
 import asyncio
 import logging
 import random
+import shutil
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from functools import cached_property
 
 from cifar_core.analysis.labels import labels
 from cifar_core.experiment.measured import Measured, Run
+from cifar_core.home import home
 from cifar_core.runs import places
 from cifar_core.runs.errors import StoreError
 from cifar_core.ui import reads
@@ -29,6 +31,8 @@ _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5
 # What a lecture hall's wireless network carries beside everything else.
 _BYTES_PER_SECOND = 10e6
+# Below that, the store takes nothing more, or soon will.
+_BYTES_OF_A_FULL_DISK = 500_000
 # What a page takes to run (`benchmarks/viewers.py`), and when the first browser that is asked for it does so.
 _PAGE_CPU_SECONDS = 0.02
 _SOON_SECONDS = 0.2
@@ -51,11 +55,22 @@ class News:
             tuple(each.id for each in standing.active),
             tuple(each.id for each in standing.waiting),
             str(places.capacity()),
+            no_room(),
         )
 
 
 Make = Callable[[News], Content | None]
 """What an element shows, or None where the news says nothing about it."""
+
+
+def no_room() -> str:
+    """Say it where the disk is full; "" where it is not."""
+    if shutil.disk_usage(home()).free > _BYTES_OF_A_FULL_DISK:
+        return ""
+    return (
+        f"The disk of {home()} is full: what runs do now cannot be kept, nor shown here. Delete runs that have ended, "
+        "or free room otherwise."
+    )
 
 
 def look(run: str) -> News:

@@ -45,7 +45,9 @@ def has_images(data: Data) -> bool:
 
 
 def no_images(data: Data) -> str:
-    """Return what to say where the images of an experiment are not on this computer."""
+    """Return what to say where the images of an experiment are not on this computer, or cannot be prepared."""
+    if isinstance(found := reads.images_or_error(data), DataError):
+        return plain(str(found))
     if data.location is not None:
         return (
             f"There are no such images in {plain(data.location)}: choose the place under Images on the Experiment page."

@@ -176,18 +176,21 @@ def test_an_unknown_run_is_named(visit: Come) -> None:
     visit().open("Live?run=nosuchrn").sees('There is no run "nosuchrn"; it may have been deleted.')
 
 
-def test_a_stopped_server_leaves_nothing_behind_and_a_new_one_says_what_was_interrupted(
+def test_a_stopped_server_leaves_nothing_behind_and_an_open_page_goes_on_with_a_new_one(
     visit: Come, server: Server
 ) -> None:
     visitor = visit()
     run = started(visitor, LONG, seed=6)
     visitor.sees(TRAINING)
     assert server.workers()
-    visitor.page.goto("about:blank")  # its complaints about a server that is gone are of no interest
     try:
         assert not server.stop()
     finally:
         server.start()
-    visitor.open(f"Live?run={run}")
-    visitor.stands(re.compile("^interrupted: "))
+    visitor.stands(re.compile("^interrupted: "))  # the page is as it was left, and comes back by itself
+    visitor.complaints.clear()  # about the server that was gone
     assert not [each for each in server.store.runs() if each.state.is_active]
+    visitor.page.wait_for_timeout(4000)  # news are sent again by now, which a page at rest has not heard of
+    visitor.main.get_by_role("button", name="Go on from the last finished epoch", exact=True).click()
+    visitor.stands(re.compile("^(queued|preparing|training)"))
+    assert server.store.run(run).resumed == 1

@@ -1,8 +1,10 @@
 """The experiment form: what it shows follows every change at once, and only what can work can be started."""
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -35,6 +37,13 @@ CANNOT_WORK: dict[str, dict[str, Any]] = {
 def form(app: App) -> App:
     """The form as it opens for somebody who has chosen nothing yet."""
     return app.open("Experiment")
+
+
+def test_a_disk_without_room_for_the_sample_is_said(app: App, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "data").unlink()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=9_000_000))
+    said = app.open("Experiment").text()
+    assert "Built-in sample takes 37 MB as arrays, but only 9 MB are free in" in said
 
 
 def totals(trainable: int, frozen: int) -> str:

@@ -59,6 +59,19 @@ def test_an_empty_name_changes_nothing(app: App, runs: dict[str, str], store: St
     assert store.run(run).name == before
 
 
+def test_what_two_tabs_write_about_a_run_does_not_undo_each_other(app: App, runs: dict[str, str], store: Store) -> None:
+    run, elsewhere = runs["done"], App()
+    for tab in (app, elsewhere):
+        tab.open("Results", run=run)
+    app.widget(f"name.{run}").set_value("renamed here")
+    app.run()
+    elsewhere.widget(f"note.{run}").set_value("noted there")
+    elsewhere.run()
+    assert (store.run(run).name, store.run(run).note) == ("renamed here", "noted there")
+    app.widget(f"note.{run}").set_value("noted here, too")
+    assert "Your note has replaced another one, written meanwhile: noted there" in app.run().text()
+
+
 def test_a_run_can_be_put_away_and_brought_back(app: App, runs: dict[str, str], store: Store) -> None:
     app.open("Results", run=runs["done"]).click("Archive")
     assert store.run(runs["done"]).archived

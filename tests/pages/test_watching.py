@@ -4,8 +4,10 @@ Also the proof that the installed Streamlit still does what `cifar_core/ui/push.
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -287,6 +289,20 @@ def test_a_queue_that_changes_asks_the_page_to_run_once(serving: Scenes, writer:
         await until(lambda: watcher.interval != live.TICK_SECONDS)
         assert (await watcher.tick()).interval == live.TICK_SECONDS
         assert "2nd in line" in watcher.text()
+
+    serving(scene)
+
+
+def test_a_full_disk_is_said_on_the_page_of_a_run_that_works(
+    serving: Scenes, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(come: Callable[[], Browser]) -> None:
+        watcher = await come().open("Live", f"run={writer.run}")
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+        await until(lambda: watcher.interval != live.TICK_SECONDS)
+        assert not watcher.elements("alert")
+        await watcher.tick()
+        assert ["is full" in each.alert.body for each in watcher.elements("alert")] == [True]
 
     serving(scene)
 

@@ -101,6 +101,14 @@ def test_a_renewed_claim_is_not_interrupted(store: Store) -> None:
     assert store.run(run).state is State.PREPARING
 
 
+def test_an_expired_claim_that_is_prolonged_once_more_is_not_interrupted(store: Store) -> None:
+    run = submit(store)
+    store.claim("owner", lease=-1)
+    store.reprieve(lease=60)
+    assert store.reconcile() == []
+    assert store.is_claimed(run, "owner")
+
+
 def test_an_ended_run_has_no_owner_any_more(store: Store) -> None:
     run = submit(store)
     store.claim("owner")

@@ -1,6 +1,7 @@
 """Questions of pages to a worker: answered with arrays, or in words."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,19 @@ def test_a_worker_that_fails_is_described_with_its_last_words(tmp_path: Path) ->
     said = failure(tmp_path, python("raise SystemExit('the network fell over')"))
     assert "stopped with an error (exit code 1)" in said
     assert said.endswith("the network fell over")
+
+
+def test_half_an_answer_of_a_worker_that_failed_is_none(tmp_path: Path) -> None:
+    code = f"{ANSWER}\nopen(question['result'], 'wb').write(b'PK')\nraise OSError(28, 'No space left on device')"
+    assert failure(tmp_path, python(code)).endswith("No space left on device")
+
+
+def test_a_computer_without_room_for_the_answer_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    assert "No space left on device" in failure(tmp_path, python(ANSWER))
 
 
 def test_a_worker_that_takes_too_long_is_given_up(tmp_path: Path) -> None:

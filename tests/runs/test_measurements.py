@@ -140,6 +140,19 @@ def test_the_epochs_of_many_runs_are_those_of_their_histories_without_points_and
     assert [len(found[run]) for run in (*runs, "nothing")] == [2, 2, 0, 0]
 
 
+def test_more_runs_than_a_question_may_name_are_found_all_the_same(store: Store) -> None:
+    runs = [claimed(store) for _ in range(3)]
+    for run in runs:
+        store.begin_phase(run, "owner", 0, "base")
+    unknown = [f"unknown-{number}" for number in range(40_000)]
+    asked = [runs[0], *unknown[:20_000], runs[1], *unknown[20_000:], runs[2]]
+    found = store.epochs(asked)
+    assert len(found) == len(asked)
+    assert [run for run in asked if found[run]] == runs
+    assert [run.id for run in store.runs(ids=asked)] == runs[::-1]
+    assert [run.id for run in store.runs(ids=asked, limit=2)] == runs[:0:-1]
+
+
 @pytest.mark.parametrize("counts", [[4], [100], [1, 250], [99, 0, 2, 1]])
 @pytest.mark.parametrize("most", [10, 50, 1000])
 def test_many_points_are_thinned_evenly_and_keep_both_ends_of_each_phase(

@@ -254,6 +254,25 @@ def test_a_store_locked_at_the_end_of_a_run_is_told_later(
     supervisor.stop(timeout=3)
 
 
+def test_a_store_that_took_nothing_for_longer_than_a_lease_interrupts_no_run_that_lives(
+    store: Store, supervise: Supervise, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, lease = submit(store, "ignores everything"), 1.0
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    supervise(dataclasses.replace(QUICK, lease=lease))
+    training(store, run)
+    holder = sqlite3.connect(store.home / "store.sqlite", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    expires = "SELECT lease_until - ? FROM runs"
+    wait_for(lambda: "Leases could not be" in caplog.text, "a complaint")
+    wait_for(lambda: holder.execute(expires, [time.time()]).fetchone()[0] < 0, "the end of the lease")
+    holder.execute("COMMIT")
+    wait_for(lambda: holder.execute(expires, [time.time()]).fetchone()[0] > lease / 2, "a new lease")
+    assert store.run(run).state is State.TRAINING
+    holder.close()
+    assert len([each for each in caplog.messages if each.startswith("Leases could not be checked")]) == 1
+
+
 def test_one_run_can_be_run_at_once_past_the_queue(store: Store) -> None:
     waiting, run = submit(store), submit(store)
     found = run_now(store, run, QUICK)

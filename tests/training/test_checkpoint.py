@@ -1,14 +1,15 @@
 """A run that was cut off goes on as if it had not been, whatever it was doing."""
 
+import errno
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 
 from cifar_core.experiment.experiment import EarlyStopping, Experiment, Freeze
 from cifar_core.experiment.schedules import Cosine, Plateau
-from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, Position, end_of_phase, load, standing
+from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, Position, end_of_phase, load, save, standing
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.trainer import Trained, train
 from tests.training.makers import Notes, experiment, images, phase
@@ -85,6 +86,22 @@ def test_a_run_cut_off_after_its_last_epoch_trains_none_again(tmp_path: Path) ->
     assert not notes.epochs
     for one, other in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_no_half_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: BinaryIO, **_: Any) -> None:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / CHECKPOINT
+    save(path, Position(0, 1), [])
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(path, Position(0, 2), [])
+    assert [each.name for each in tmp_path.iterdir()] == [CHECKPOINT]
+    assert standing(tmp_path) == Position(0, 1)
 
 
 def test_a_phase_that_others_follow_leaves_its_end_behind(tmp_path: Path) -> None:

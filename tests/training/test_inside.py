@@ -1,5 +1,6 @@
 """Looking inside networks: what is computed, and what a run's folder must hold for it."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,14 @@ import pytest
 
 from cifar_core import worker
 from cifar_core.analysis.transferability import leep, logme
+from cifar_core.data.feature_store import feature_store
 from cifar_core.experiment.experiment import ClassSplit, Experiment
 from cifar_core.experiment.measured import MODEL, State, StepCosts
 from cifar_core.experiment.settings import apply
 from cifar_core.runs.store import Store
-from cifar_core.training import initial_weights
+from cifar_core.training import features, initial_weights
 from cifar_core.training import step_costs as measuring
 from cifar_core.training.feeding import feed
-from cifar_core.training.followed import evenly
 from cifar_core.training.initial_weights import WeightsError
 from cifar_core.training.inside import NoNetworkError, gram, kept_network, linear_cka, look, principal_components
 from cifar_core.training.networks import build
@@ -193,17 +194,58 @@ def test_a_guess_is_logme_and_leep_of_the_network_before_the_target_classes(stor
     source = trained(store, experiment(phase(epochs=1)))  # ends where the other run's first phase does
     before = kept_network(store.artifacts(source) / MODEL)
     (found, same) = guess(store, meant, ["run", run], ["run", source])
-    train = feed(meant, 1, images(), seed=0).train
-    rows = evenly(train.labels.numpy())
-    pixels, labels = train.values[0].numpy()[rows], train.labels.numpy()[rows]
-    features = keras.Model(before.input, before.get_layer("output").input).predict(pixels, verbose=0)
-    assert found["logme"] == pytest.approx(logme(features, labels), rel=1e-4)
+    chosen = feed(meant, 1, images(), seed=0)
+    pixels = np.concatenate([each.values[0].numpy() for each in (chosen.train, chosen.validation)])
+    labels = np.concatenate([each.labels.numpy() for each in (chosen.train, chosen.validation)])
+    reaching = keras.Model(before.input, before.get_layer("output").input).predict(pixels, verbose=0)
+    assert found["logme"] == pytest.approx(logme(reaching, labels), rel=1e-4)
     assert found["leep"] == pytest.approx(leep(before.predict(pixels, verbose=0), labels), rel=1e-4)
-    assert (found["images"], found["features"]) == (27, 8)
+    assert (found["images"], found["features"]) == (36, 8)
     assert found["seconds"] > 0
     assert same["logme"] == pytest.approx(found["logme"], rel=1e-6)
     (maps,) = guess(store, meant, ["run", run], layer="flatten_1")
     assert maps["features"] == 4 * 4 * 4
+
+
+def test_a_second_guess_reads_the_features_that_the_first_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trained(store, experiment(phase(epochs=1)))
+    (first,) = guess(store, experiment(), ["run", run])
+    monkeypatch.setattr(features, "_compiled", never)
+    (second,) = guess(store, experiment(), ["run", run])
+    assert (second["logme"], second["leep"]) == (first["logme"], first["leep"])
+
+
+def test_a_guess_reads_the_features_that_training_kept_of_the_same_images(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "SECONDS_TO_SET_UP", -1e9)  # so few images are hardly worth it
+    run = trained(store, experiment(phase(epochs=1), tuning(epochs=1)))
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "_compiled", never)
+        (found,) = guess(store, experiment(), ["run", run])
+    monkeypatch.setenv("TRANSFER_LAB_FEATURES", "off")
+    (expected,) = guess(store, experiment(), ["run", run])
+    assert found["logme"] == pytest.approx(expected["logme"], rel=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"FEATURES": "off"}, {"FEATURES_GB": "0"}, {"FEATURES": "half"}], ids=str)
+def test_a_guess_is_the_same_however_features_are_kept(
+    store: Store, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
+) -> None:
+    run = trained(store, experiment(phase(epochs=1)))
+    (expected,) = guess(store, experiment(), ["run", run])
+    shutil.rmtree(store.home / "features")
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TRANSFER_LAB_{name}", value)
+    (found,) = guess(store, experiment(), ["run", run])
+    assert found["logme"] == pytest.approx(expected["logme"], rel=1e-2)
+    assert found["leep"] == pytest.approx(expected["leep"], rel=1e-2)
+    kept = feature_store(store.home)
+    assert len(kept.entries() if kept else ()) == (settings == {"FEATURES": "half"})
+
+
+def never(*_: Any) -> None:
+    raise AssertionError("features were computed")
 
 
 def test_starts_that_cannot_be_used_say_why_one_by_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

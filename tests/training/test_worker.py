@@ -1,6 +1,7 @@
 """The worker's job: what it writes, and how it ends when something goes wrong."""
 
 import errno
+import io
 import json
 import os
 import subprocess
@@ -23,6 +24,7 @@ from cifar_core.experiment.layers import Dense, Flatten
 from cifar_core.experiment.measured import MODEL, Run, State
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
+from cifar_core.runs.errors import StoreUnusable
 from cifar_core.runs.inspect import augmented
 from cifar_core.runs.store import Store
 from cifar_core.training import callbacks
@@ -44,6 +46,11 @@ def open_input(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, _ = os.pipe()
     monkeypatch.setattr(sys, "stdin", os.fdopen(reader, closefd=False))
     monkeypatch.setattr(worker, "open_images", lambda *_, **__: images())
+
+
+def behind(cause: Exception, error: Exception) -> Exception:
+    error.__context__ = cause
+    return error
 
 
 def claimed(store: Store, meant: Experiment) -> str:
@@ -83,6 +90,8 @@ def test_validation_on_the_test_images_is_predicted_once(store: Store) -> None:
     [
         (MemoryError(), "ran out of memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
+        (behind(OSError(errno.EDQUOT, "Quota exceeded"), ValueError("file still open")), "The disk is full"),
+        (StoreUnusable("There is no room left on the disk of the store."), "There is no room left"),
         (ValueError("nobody expected this"), "ValueError: nobody expected this"),
         (DataNotFoundError("There are no images."), "There are no images."),
     ],
@@ -98,6 +107,39 @@ def test_what_goes_wrong_fails_the_run_and_is_said(
     run = do(store, claimed(store, small()))
     assert run.state is State.FAILED
     assert said in run.reason
+    assert ("Traceback" in run.reason) == ("nobody expected this" in said)
+
+
+@pytest.mark.usefixtures("open_input")
+def test_the_end_of_a_run_waits_until_the_store_takes_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries, finish = [0], Store.finish
+
+    def finish_at_last(*arguments: Any, **more: Any) -> None:
+        tries[0] += 1
+        if tries[0] < 20:
+            raise StoreUnusable("There is no room left on the disk of the store.")
+        finish(*arguments, **more)
+
+    monkeypatch.setattr(worker, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(Store, "finish", finish_at_last)
+    run = do(store, claimed(store, small()))
+    assert (run.state, set(run.metrics)) == (State.DONE, {"test", "validation"})
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_log_that_takes_nothing_changes_no_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, _words: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(worker, "train", fail)
+    monkeypatch.setattr(sys, "stderr", Full())
+    run = do(store, claimed(store, small()))
+    assert (run.state, run.state.can_go_on) == (State.FAILED, True)
+    assert run.reason.startswith("The disk is full.")
 
 
 @pytest.mark.usefixtures("open_input")
