@@ -47,6 +47,7 @@ from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import open_images
 from cifar_core.data.errors import DataError, DataNotStoredError
 from cifar_core.data.feature_store import FeatureStore, feature_store
+from cifar_core.data.files import replacing
 from cifar_core.data.weights import weights_file
 from cifar_core.experiment.beginning import beginning, source_phases
 from cifar_core.experiment.experiment import Experiment, InitialWeights, Phase, Validation
@@ -57,7 +58,7 @@ from cifar_core.runs.errors import ClaimLost, StoreError
 from cifar_core.runs.store import Store
 from cifar_core.training.augmenting import examples
 from cifar_core.training.callbacks import StopRequested, TrainingDivergedError
-from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, end_of_phase, replacing, standing
+from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, end_of_phase, standing
 from cifar_core.training.cut import find_cut
 from cifar_core.training.features import Wanted, features, source_of
 from cifar_core.training.feeding import Examples, feed

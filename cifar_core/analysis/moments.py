@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from cifar_core.data.files import replacing
 from cifar_core.experiment.measured import Moment
 
 FILE = "epochs.npy"
@@ -35,9 +36,8 @@ def cut(path: Path, phase: int, epoch: int) -> None:
     """
     kept = [each for each in read(path) if each.phase < phase or (each.phase == phase and each.epoch <= epoch > 0)]
     if path.exists():
-        part = path.with_name(f"part-{path.name}")
-        part.write_bytes(b"".join(map(_table, kept)))
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_bytes(b"".join(map(_table, kept)))
 
 
 def read(path: Path) -> tuple[Moment, ...]:

@@ -1,7 +1,5 @@
 """What a run's final model predicted: kept with the run, so that metrics invented later reach old runs."""
 
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cifar_core.data.files import replacing
 
 
 class PredictionsError(ValueError):
@@ -70,20 +70,14 @@ class Predictions:
         Raises:
             OSError: as the file system says.
         """
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    probabilities=self.probabilities,
-                    labels=self.labels,
-                    images=self.images,
-                    class_names=np.array(self.class_names, dtype=np.str_),
-                )
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez_compressed(
+                file,
+                probabilities=self.probabilities,
+                labels=self.labels,
+                images=self.images,
+                class_names=np.array(self.class_names, dtype=np.str_),
+            )
 
 
 def load(path: Path) -> Predictions:

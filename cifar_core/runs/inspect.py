@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cifar_core.data.files import replacing
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import MODEL, StepCosts
 from cifar_core.runs.processes import WORKER_COMMAND, Worker, describe_exit
@@ -109,10 +110,8 @@ def inside(home: Path, run: str, *, seconds: float = 4 * SECONDS, command: Seque
     """
     answer: dict[str, Any] = _ask("inside", home, {"run": run}, seconds, command)
     path = home / "runs" / run / INSIDE
-    with contextlib.suppress(OSError):  # it is shown, even if it cannot be kept
-        part = path.with_name(f"part-{INSIDE}")
+    with contextlib.suppress(OSError), replacing(path) as part:  # it is shown, even if it cannot be kept
         np.savez(part, **answer)
-        part.replace(path)
     return Inside(**answer)
 
 

@@ -16,6 +16,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from cifar_core.data.files import replacing
+
 CHECKPOINT = "checkpoint.npz"
 """The file for the last finished epoch."""
 
@@ -75,17 +77,6 @@ def save(
         np.savez(file, **arrays)
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Where to write what shall be in a file, at once or not at all: half a file would only take up a full disk."""
-    part = path.with_name(f"part-{path.name}")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _remembered(name: str, value: Any) -> dict[str, Any]:
