@@ -18,6 +18,8 @@ from typing import Any
 import psutil
 import streamlit as st
 
+from cifar_core.memory import keep_small
+
 if __name__ == "__main__":  # as a page; the server imports this file, too
     from cifar_core.analysis.wording import percent, size, status
     from cifar_core.data.feature_store import FeatureStore, feature_store
@@ -42,12 +44,14 @@ async def supervising(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Run the supervisor, and send news to who watches, as long as the server lives, visitors or none."""
     send_at_once()
     sys.setswitchinterval(SECONDS_TO_WAIT_FOR_A_THREAD)
+    tidying = asyncio.create_task(keep_small())
     starting = asyncio.create_task(asyncio.to_thread(supervise))
     sending = asyncio.create_task(send_news(starting))
     try:
         yield {}
     finally:
         sending.cancel()
+        tidying.cancel()
         await asyncio.to_thread(await starting)
 
 

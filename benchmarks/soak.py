@@ -73,7 +73,7 @@ async def _soak(server: Server, seconds: float, runs: int, viewers: int) -> dict
         run = server.store.submit(SHORT, number, f"run {number + 1} of {runs}")
         samples = []
         async with hall(f"ws://127.0.0.1:{server.port}/_stcore/stream", run, viewers) as watching:
-            over = began + (number + 1) * part
+            over = max(began + (number + 1) * part, time.monotonic())  # late as it may be
             while time.monotonic() < over + PATIENCE_SECONDS:
                 await asyncio.sleep(min(1.0, part / 10))
                 samples.append(server.memory_mb()["after"])
