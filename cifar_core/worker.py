@@ -58,7 +58,7 @@ from cifar_core.runs.errors import ClaimLost, StoreError
 from cifar_core.runs.store import Store
 from cifar_core.training.augmenting import examples
 from cifar_core.training.callbacks import StopRequested, TrainingDivergedError
-from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, end_of_phase, standing
+from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, Position, end_of_phase, save, standing
 from cifar_core.training.cut import find_cut
 from cifar_core.training.features import Wanted, features, source_of
 from cifar_core.training.feeding import Examples, feed
@@ -81,7 +81,7 @@ from cifar_core.training.step_costs import step_costs
 from cifar_core.training.trainer import Trained, probabilities, train
 
 SECONDS_BETWEEN_LOOKS = 0.3
-SECONDS_TO_SAVE = 8.0
+SECONDS_TO_SAVE = 5.0
 SECONDS_TO_WIND_UP = 20.0
 """From going over a limit until the run has to have ended by itself."""
 TRIES_BEFORE_FORCE = 5
@@ -199,6 +199,7 @@ class Job:
             self.ledger.switch("saving")
             self._save(trained)
             if not trained.stopped:
+                self.phase_ended(len(self.run.experiment.phases) - 1)
                 metrics = self._evaluate(trained)
                 (self.folder / CHECKPOINT).unlink(missing_ok=True)  # nothing is left to go on with
                 return State.DONE, "", metrics
@@ -232,7 +233,7 @@ class Job:
         return path
 
     def _beginnings(self, environment: dict[str, Any], weights: Path | None) -> list[str]:
-        """For every phase that others follow, a key of all that decides the network's state at its end.
+        """For every phase, a key of all that decides the network's state at its end.
 
         Weights count by what is in their file, not by where it lies.
         """
@@ -243,29 +244,44 @@ class Job:
             "weights": None if weights is None else file_hash(weights),
         }
         weights_but_place = {"initial_weights": experiment.initial_weights.model_dump(exclude={"path"})}
-        begun = [
-            decides | beginning(experiment, phase) | weights_but_place for phase in range(len(experiment.phases) - 1)
-        ]
+        begun = [decides | beginning(experiment, phase) | weights_but_place for phase in range(len(experiment.phases))]
         return [hashlib.sha256(json.dumps(all_of_it, sort_keys=True).encode()).hexdigest() for all_of_it in begun]
 
     def _reuse(self) -> dict[str, Any] | None:
         """Begin where another run ended a phase, if one began alike; the last phase is always trained."""
         if os.environ.get(REUSE) == "off":
             return None
-        for phase in reversed(range(len(self._keys))):
+        for phase in reversed(range(len(self._keys) - 1)):
             if (found := self.store.checkpoint(self._keys[phase])) is None:
                 continue
             source, their_phase = found
-            ends = [self.store.artifacts(source) / end_of_phase(each) for each in range(their_phase + 1)]
-            if their_phase == phase and all(end.exists() for end in ends):
-                for end in ends:
-                    shutil.copyfile(end, self.folder / end.name)
-                if (answers := self.store.artifacts(source) / moments.FILE).exists():
+            theirs = self.store.artifacts(source)
+            if their_phase == phase and self._take_over(theirs, phase):
+                if (answers := theirs / moments.FILE).exists():
                     shutil.copyfile(answers, self.folder / moments.FILE)
                     moments.cut(self.folder / moments.FILE, phase + 1, 0)
                 self.store.reuse(self.id, self.owner, source, phase)
                 return {"run": source, "phases": phase + 1}
         return None
+
+    def _take_over(self, theirs: Path, last: int) -> bool:
+        """Copy the ends of phases out of another run's folder; False where they are not all there.
+
+        The end of a run's own last phase is its model.
+        """
+        ends = [theirs / end_of_phase(phase) for phase in range(last + 1)]
+        kept = [end for end in ends if end.exists()]
+        if kept == ends[:-1]:
+            try:
+                layers = kept_network(theirs / MODEL).layers
+            except NoNetworkError:
+                return False
+            save(self.folder / ends[-1].name, Position(last, self.run.experiment.phases[last].epochs), layers)
+        elif kept != ends:
+            return False
+        for end in kept:
+            shutil.copyfile(end, self.folder / end.name)
+        return True
 
     def _seconds_before(self) -> float:
         """How long this run, or the one that it begins with, had trained already."""
@@ -379,7 +395,7 @@ class Job:
         self.store.record_kept(self.id, self.owner, phase, epoch)
 
     def phase_ended(self, index: int) -> None:
-        """A phase that others follow has ended, and its end is kept."""
+        """A phase has ended, and its end is kept: others may begin there."""
         self.store.record_checkpoint(self.id, self.owner, index, self._keys[index])
         events.note(self.folder, "phase_ended", phase=index)
 

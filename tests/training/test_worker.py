@@ -315,10 +315,11 @@ def test_a_run_that_begins_like_an_earlier_one_starts_where_that_one_ended_the_p
 
 
 @pytest.mark.usefixtures("open_input")
+@pytest.mark.parametrize("earlier", [experiment(), experiment(phase())], ids=["has gone on", "ended there"])
 def test_what_was_reused_measures_as_if_it_had_been_trained_anew(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    earlier: Experiment, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    do(store, claimed(store, experiment()))
+    do(store, claimed(store, earlier))
     again = do(store, claimed(store, experiment()))
     monkeypatch.setenv(worker.REUSE, "off")
     anew = do(store, claimed(store, experiment()))
@@ -326,6 +327,18 @@ def test_what_was_reused_measures_as_if_it_had_been_trained_anew(
     assert again.metrics == anew.metrics
     ours, theirs = ([row.val_loss for phase in store.history(run.id) for row in phase.epochs] for run in (again, anew))
     assert ours == theirs
+
+
+@pytest.mark.usefixtures("open_input")
+@pytest.mark.parametrize("content", [None, b"no model"], ids=["gone", "damaged"])
+def test_where_the_model_of_an_earlier_run_cannot_be_had_its_phase_is_trained_anew(
+    content: bytes | None, store: Store
+) -> None:
+    earlier = do(store, claimed(store, experiment(phase())))
+    (store.artifacts(earlier.id) / MODEL).unlink()
+    if content is not None:
+        (store.artifacts(earlier.id) / MODEL).write_bytes(content)
+    assert "reused" not in do(store, claimed(store, experiment())).environment
 
 
 @pytest.mark.parametrize(
