@@ -34,6 +34,9 @@ if __name__ == "__main__":  # as a page; the server imports this file, too
 
 RESUMES = "TRANSFER_LAB_RESUMES"
 """Set in the environment to how often an interrupted run goes on without being asked; 0 without."""
+AT_ONCE = "TRANSFER_LAB_RUNS_AT_ONCE"
+"""Set in the environment to how many runs this computer works on at a time; 1 without."""
+LOG = logging.getLogger(__name__)
 SECONDS_FOR_A_FIRST_PAGE = 3
 SECONDS_TO_WAIT_FOR_A_THREAD = 0.0005
 """A tenth of Python's own: while one thread imports or draws, others have files and messages to send."""
@@ -82,18 +85,24 @@ def supervise() -> Callable[[], None]:
     from cifar_core.runs.supervisor import Policy, Supervisor
     from cifar_core.ui import reads, start  # noqa: F401
 
-    log, resumes = logging.getLogger(__name__), os.environ.get(RESUMES, "0")
-    if not resumes.isdecimal():
-        log.error('%s: expected a whole number, received "%s". Interrupted runs wait for a click.', RESUMES, resumes)
-        resumes = "0"
+    policy, slots = Policy(resumes=setting(RESUMES, least=0)), setting(AT_ONCE, least=1)
     try:
-        supervisor = Supervisor(home(), policy=Policy(resumes=int(resumes)), cluster=cluster_address())
+        supervisor = Supervisor(home(), slots=slots, policy=policy, cluster=cluster_address())
     except StoreError as error:
-        log.error("Nothing will run: %s", error)
+        LOG.error("Nothing will run: %s", error)
         return lambda: None  # the pages say the same
     supervisor.start()
     reads.runs()  # before anybody asks: of thousands of runs, the first reading takes seconds
     return supervisor.stop
+
+
+def setting(variable: str, *, least: int) -> int:
+    """Return a whole number of the environment; the least where there is none, or something else."""
+    received = os.environ.get(variable, str(least))
+    if received.isdecimal() and int(received) >= least:
+        return int(received)
+    LOG.error('%s: expected a whole number from %d on, received "%s". It is %d now.', variable, least, received, least)
+    return least
 
 
 def explain(error: Exception) -> bool:
