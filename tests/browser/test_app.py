@@ -141,6 +141,7 @@ def test_tab_goes_through_the_navigation_and_then_down_the_page(visit: Come, pag
     visitor, stops = visit().open(page), [""]
     visitor.page.get_by_text(widgets[-1]).first.wait_for()  # what is drawn later would take the focus away
     visitor.page.wait_for_load_state("networkidle")
+    visitor.settle()
     while stops[-1] != widgets[-1] and len(stops) < 40:
         stops.append(visitor.tab())
     places = [stops.index(name) for name in ("Transfer Lab", *PAGES[1:], *widgets)]
