@@ -23,7 +23,6 @@ from tqdm import tqdm
 from cifar_core.data.catalogue import IMAGE_SIDE, data_at, find_images, open_images
 from cifar_core.data.errors import DataError
 from cifar_core.data.feature_store import KEPT
-from cifar_core.data.files import replacing
 from cifar_core.data.folders import halves
 from cifar_core.data.weights import missing_weights
 from cifar_core.experiment.datasets import DATASETS
@@ -294,8 +293,7 @@ def export(run_id: str, form: str, out: Path | None) -> None:
         _fail(str(error), 1)
     out = out or Path("images.npz" if form == "images" else f"{run_id}.{exports.ENDINGS[form]}")
     try:
-        with replacing(out) as part:
-            part.write_bytes(content)
+        out.write_bytes(content)  # not replaced: it may be a link, or /dev/stdout
     except OSError as error:
         _fail(f"{out} cannot be written: {error.strerror}.", 1)
     click.echo(f"{out}, {len(content):,} bytes", err=True)

@@ -132,6 +132,14 @@ def test_an_export_that_cannot_be_written_says_so(home: Path, finished: Any, tmp
     assert "cannot be written" in ended.stderr and "Traceback" not in ended.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few people make links")
+def test_an_export_is_written_through_a_link(home: Path, finished: Any, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    assert call(home, "export", finished["run"], "--as", "csv", "--out", str(tmp_path / "link")).returncode == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere").stat().st_size > 0
+
+
 def test_without_cifar10_the_sample_is_used_and_said(home: Path) -> None:
     ended = call(home, "run", "a-initial", "--per-class", "8", "--epochs", "1", "--json")
     assert ended.returncode == 0
