@@ -61,9 +61,8 @@ def run_links(runs: Sequence[Run], own: Sequence[Claim]) -> None:
         )
 
 
-def show_runs(recipe: Recipe, own: Sequence[Claim]) -> None:
+def show_runs(recipe: Recipe, runs: Sequence[Run], own: Sequence[Claim]) -> None:
     """Links to the runs of a recipe, and what freezing saved the newest that went no further."""
-    runs = runs_of(recipe, finished)
     run_links(runs, own)
     whole = [run for run in runs if len(run.experiment.phases) == len(recipe.experiment.phases)]
     if newest := that_froze(reads.epochs_of(whole))[:1]:
@@ -139,15 +138,16 @@ def show_recipe(recipe: Recipe, own: Sequence[Claim]) -> None:
     for title, sentences in (("Contradictions", recipe.contradictions), ("Decided here", recipe.decisions)):
         if sentences:
             st.markdown(f"**{title}**\n" + "\n".join(f"- {plain(sentence)}" for sentence in sentences))
-    if runs_of(recipe, finished):
+    if followed := runs_of(recipe, finished):
         st.markdown("**Runs here**")
-        show_runs(recipe, own)
+        show_runs(recipe, followed, own)
     if without := [claim for claim in random if claim.recipe.id == recipe.id]:
         st.markdown("**From random weights: the seconds compare, the accuracies do not**")
         for row in table(without).to_dict("records"):
             said = f"{row['recipe']}: {row['measured here']}, {row['time here']} on {row['hardware here']}"
             st.markdown(f"- {plain(said)}")
-        show_runs(without[0].recipe, without)
+        unlike = without[0].recipe
+        show_runs(unlike, runs_of(unlike, finished), without)
     run_buttons(recipe)
 
 
