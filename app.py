@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import logging
 import os
+import pkgutil
 import shutil
 import socket
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 import psutil
 import streamlit as st
 
-from cifar_core.memory import keep_small
+from cifar_core.memory import keep_small, lasting
 
 if __name__ == "__main__":  # as a page; the server imports this file, too
     from cifar_core.analysis.wording import percent, size, status
@@ -74,16 +75,29 @@ async def send_news(started: asyncio.Task[Callable[[], None]]) -> None:
     """Send news, once what that needs is imported: not before somebody's first page."""
     await asyncio.shield(started)
     await asyncio.sleep(SECONDS_FOR_A_FIRST_PAGE)
-    live = await asyncio.to_thread(importlib.import_module, "cifar_core.ui.live")
+    await asyncio.to_thread(prepare_pages)
+    from cifar_core.ui import live
+
     await live.send_news()
+
+
+def prepare_pages() -> None:
+    """Import what pages need, so that nobody's first click on one of them waits for that."""
+    from cifar_core import analysis, ui
+
+    with lasting():
+        for package in (analysis, ui):
+            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+                importlib.import_module(module.name)
 
 
 def supervise() -> Callable[[], None]:
     """Import what the first page needs, start the supervisor, and return what stops it."""
-    from cifar_core.home import cluster_address, home
-    from cifar_core.runs.errors import StoreError
-    from cifar_core.runs.supervisor import Policy, Supervisor
-    from cifar_core.ui import reads, start  # noqa: F401
+    with lasting():
+        from cifar_core.home import cluster_address, home
+        from cifar_core.runs.errors import StoreError
+        from cifar_core.runs.supervisor import Policy, Supervisor
+        from cifar_core.ui import reads, start  # noqa: F401
 
     policy, slots = Policy(resumes=setting(RESUMES, least=0)), setting(AT_ONCE, least=1)
     try:

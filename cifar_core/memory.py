@@ -2,15 +2,28 @@
 
 Streamlit would collect after each run of a page, which costs more than the run and is switched off. Python by itself
 waits until a quarter of all objects is new: what lives longer comes to lie scattered among the dead, and holds the
-memory between.
+memory between. What lasts as long as the server, as modules do, is left out of the search.
 """
 
 import asyncio
 import ctypes
 import gc
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _SECONDS = 60.0
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """Import what is needed to the end: nobody looks for garbage meanwhile, nor later among what is there by then."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 async def keep_small(seconds: float = _SECONDS) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cifar_core.memory import keep_small
+from cifar_core.memory import keep_small, lasting
 
 PATIENCE_SECONDS = 30.0
 
@@ -37,3 +37,13 @@ def test_what_visitors_leave_behind_is_collected_soon(only_when_asked: None) -> 
         tidying.cancel()
 
     asyncio.run(serve())
+
+
+def test_what_lasts_is_left_out_of_the_search_for_garbage() -> None:
+    frozen = gc.get_freeze_count()
+    with lasting():
+        assert not gc.isenabled()
+        made = _Cycle()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > frozen
+    assert not any(each is made for each in gc.get_objects())
