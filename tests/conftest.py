@@ -2,10 +2,11 @@
 
 Streamlit clears Keras's session after each script run, AppTest's included, so the two must never share a process.
 Therefore tests/training is left out of an ordinary `python -m pytest`; tests/architecture/test_processes.py
-runs its modules in processes of their own and shows their output. Naming it,
+runs it in processes of its own and shows their output. Naming it,
 `python -m pytest tests/training`, runs it here, and nothing else may be named beside it.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -22,8 +23,16 @@ LONG = (
     "browser/test_accessibility.py",
     "test_prepare.py",
     "runs/test_cluster.py",
+    "training/test_networks.py",
+    "training/test_shortcut.py",
+    "training/test_keras_script.py",
+    "training/test_optimizers.py",
+    "training/test_checkpoint.py",
+    "training/test_inside.py",
 )
-"""The longest modules, which wait for other processes: begun first, so that none of them is left over at the end."""
+"""The longest modules, begun first, so that none of them is left over at the end."""
+
+gc.disable()  # until all is imported and collected, which leaves no garbage
 
 for elsewhere in ("TRANSFER_LAB_STORE", "TRANSFER_LAB_CLUSTER"):
     os.environ.pop(elsewhere, None)
@@ -68,6 +77,8 @@ def _named(config: pytest.Config) -> list[bool]:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Say at once when a test module imports Keras into the process of the pages' tests."""
+    gc.freeze()
+    gc.enable()
     if "keras" in sys.modules and not any(_named(session.config)):
         raise pytest.UsageError("A test module outside tests/training has imported keras.")
 

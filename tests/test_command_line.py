@@ -140,13 +140,6 @@ def test_an_export_is_written_through_a_link(home: Path, finished: Any, tmp_path
     assert (tmp_path / "elsewhere").stat().st_size > 0
 
 
-def test_without_cifar10_the_sample_is_used_and_said(home: Path) -> None:
-    ended = call(home, "run", "a-initial", "--per-class", "8", "--epochs", "1", "--json")
-    assert ended.returncode == 0
-    assert "built-in sample instead" in ended.stderr
-    assert json.loads(ended.stdout)["experiment"]["data"]["name"] == "sample"
-
-
 def test_a_folder_of_images_per_class_is_run_with_its_own_classes(home: Path, tmp_path: Path) -> None:
     place = fill(tmp_path / "pets", cat=8, dog=8, owl=8)
     (place / "cat" / "text.png").write_text("no image")
@@ -166,8 +159,21 @@ def test_a_failed_run_says_why_and_exits_with_1(home: Path) -> None:
     assert "learning rate 100 is probably too high" in json.loads(ended.stdout)["reason"]
 
 
-def test_a_smoke_run_is_the_recipe_with_one_epoch_of_few_images_and_counts_for_nothing_published(home: Path) -> None:
-    experiment = document(home, "run", "c2c", "--smoke", "--data", "sample")["experiment"]
+@pytest.fixture(scope="module")
+def smoke(home: Path) -> "subprocess.CompletedProcess[str]":
+    return call(home, "run", "c2c", "--smoke", "--json")
+
+
+def test_without_cifar10_the_sample_is_used_and_said(smoke: "subprocess.CompletedProcess[str]") -> None:
+    assert smoke.returncode == 0
+    assert "built-in sample instead" in smoke.stderr
+    assert json.loads(smoke.stdout)["experiment"]["data"]["name"] == "sample"
+
+
+def test_a_smoke_run_is_the_recipe_with_one_epoch_of_few_images_and_counts_for_nothing_published(
+    home: Path, smoke: "subprocess.CompletedProcess[str]"
+) -> None:
+    experiment = json.loads(smoke.stdout)["experiment"]
     assert experiment["data"]["per_class"] == SMOKE_PER_CLASS
     assert [phase["epochs"] for phase in experiment["phases"]] == [1]
     assert experiment["initial_weights"]["source"] == "random"

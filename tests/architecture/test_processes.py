@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,63 +10,23 @@ from cifar_core.runs.processes import Worker
 
 ROOT = Path(__file__).parents[2]
 
-LONGEST = ("networks", "shortcut", "checkpoint", "keras_script")
-"""Each heads a share of the modules. A process imports TensorFlow, which takes as long as a small module."""
-NAMES = sorted(path.stem.removeprefix("test_") for path in (ROOT / "tests" / "training").glob("test_*.py"))
-DEALT = [*LONGEST, *(name for name in NAMES if name not in LONGEST)]
-SHARES = [DEALT[first :: len(LONGEST)] for first in range(len(LONGEST))]
 AT_A_TIME = 2
-"""Each waits for the other's imports, builds and disk."""
-
-Passing = dict[str, "Future[Worker]"]
-"""The process of each share, when it has ended, by the share's first module."""
+"""Processes of tests/training: each waits for the other's imports, builds and disk."""
 
 
-@pytest.fixture(scope="module")
-def passing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Passing]:
-    """Each share of tests/training, under way as workers are: apart, and at lower priority than those who wait."""
+def test_training_passes_its_tests_in_processes_of_its_own(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """As workers are: apart, and at lower priority than those who wait."""
     seed = request.config.getoption("randomly_seed", default=None)
     same_order = [f"--randomly-seed={seed}"] if isinstance(seed, int) else []
-    folder = tmp_path_factory.mktemp("training")
-    started: list[Worker] = []
-
-    def run(share: list[str]) -> Worker:
-        worker = Worker(folder / share[0], [sys.executable, "-m", "pytest", "-n0", *_paths(share), *same_order])
-        started.append(worker)
+    command = [sys.executable, "-m", "pytest", f"-n{AT_A_TIME}", str(ROOT / "tests" / "training"), *same_order]
+    worker = Worker(tmp_path / "log.txt", command)
+    try:
         while not worker.wait(60):
             pass
-        return worker
-
-    chosen = {
-        item.callspec.params["share"][0]  # type: ignore[attr-defined]
-        for item in request.session.items
-        if _is_of_training(item)
-    }
-    processes = ThreadPoolExecutor(AT_A_TIME)
-    yield {share[0]: processes.submit(run, share) for share in SHARES if share[0] in chosen}
-    processes.shutdown(wait=False, cancel_futures=True)
-    for worker in started:
+        if worker.exit_code():
+            pytest.fail(f"{' '.join(command)}\n\n{worker.log.read_text('utf-8', 'replace')}", pytrace=False)
+    finally:
         worker.end(grace=5)
-
-
-def _paths(share: list[str]) -> list[str]:
-    return [str(ROOT / "tests" / "training" / f"test_{name}.py") for name in share]
-
-
-def _is_of_training(item: pytest.Item) -> bool:
-    return getattr(item, "originalname", "") == test_training_passes_its_tests_in_processes_of_its_own.__name__
-
-
-@pytest.mark.parametrize("share", SHARES, ids=" ".join)
-def test_training_passes_its_tests_in_processes_of_its_own(share: list[str], passing: Passing) -> None:
-    worker = passing[share[0]].result()
-    if worker.exit_code():
-        said = worker.log.read_text("utf-8", "replace")
-        pytest.fail(f"python -m pytest -n0 {' '.join(_paths(share))}\n\n{said}", pytrace=False)
-
-
-def test_every_module_of_training_is_in_one_share() -> None:
-    assert sorted(name for share in SHARES for name in share) == NAMES
 
 
 def test_training_tests_are_not_mixed_with_others() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from cifar_core.limits import THREADS
 from cifar_core.runs.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,7 @@ class Server:
             "TRANSFER_LAB_HOME": str(self.home),
             "KERAS_HOME": str(self.home / "keras"),
             "NO_PROXY": "127.0.0.1",
+            THREADS: "1",  # the browser needs the other processor
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -10,14 +10,15 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-from cifar_core import worker
 from cifar_core.runs.store import Store
-from tests.training.makers import images
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store, with a supervisor that stays; its workers train on the made images."""
+    from cifar_core import worker  # late: the process that hands out tests to others needs no Keras
+    from tests.training.makers import images
+
     reader, _ = os.pipe()
     monkeypatch.setattr(sys, "stdin", os.fdopen(reader, closefd=False))
     monkeypatch.setattr(worker, "open_images", lambda *_, **__: images())

@@ -88,7 +88,13 @@ RESNET = Experiment.parse(
         "data": {"per_class": 4},
         "validation": {"share": 0.25, "drawn": "last"},
         "phases": [
-            {"name": "base", "train_on": "source", "epochs": 1, "batch_size": 8},
+            {
+                "name": "base",
+                "train_on": "source",
+                "epochs": 1,
+                "batch_size": 8,
+                "freeze": {"rule": "first_blocks", "count": 5},
+            },
             {
                 "name": "tuned",
                 "train_on": "target",

@@ -97,8 +97,8 @@ def test_every_backbone_trains_a_step_and_its_saved_model_predicts_the_same(buil
     for layer in built.layers:
         layer.trainable = True
     built.compile(built.optimizer, built.loss, run_eagerly=True)  # one step is not worth compiling
-    pixels, before = images().test_images[:4], built.get_layer("output").get_weights()[0]
-    built.train_on_batch(pixels, np.arange(4) % 3)
+    pixels, before = images().test_images[:2], built.get_layer("output").get_weights()[0]
+    built.train_on_batch(pixels, np.arange(2))
     assert not np.array_equal(built.get_layer("output").get_weights()[0], before)
     keras.Model(built.input, built.output).save(tmp_path / "model.keras")  # as a run keeps it, without its optimizer
     loaded = keras.models.load_model(tmp_path / "model.keras")
