@@ -1,7 +1,7 @@
 """Three rules for every test: no Keras in this process, no deadline on a slow machine, no store but its own.
 
 Streamlit clears Keras's session after each script run, AppTest's included, so the two must never share a process.
-Therefore tests/training is left out of an ordinary `python -m pytest`; tests/architecture/test_processes.py
+Therefore tests/training is left out of an ordinary `python -m pytest`; tests/architecture/test_training.py
 runs it in processes of its own and shows their output. Naming it,
 `python -m pytest tests/training`, runs it here, and nothing else may be named beside it.
 """
@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 TRAINING = Path(__file__).parent / "training"
 LONG = (
+    "architecture/test_training.py",
     "architecture/test_processes.py",
     "browser/test_app.py",
     "test_command_line.py",

@@ -10,6 +10,13 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
+from cifar_core import limits
+
+os.environ.setdefault(limits.THREADS, "1")  # as many of these processes as processors work side by side
+os.environ.update(limits.settings_for_threads())
+
+# isort: split
+
 from cifar_core.runs.store import Store
 
 

@@ -25,6 +25,7 @@ def moved(**fields: Any) -> dict[str, np.ndarray[Any, Any]]:
     """How the first step moves each kernel: the same gradients whatever the options."""
     described = experiment(phase(layers=WITHOUT_DROPOUT, **fields))
     model = build(described, 0, seed=0)
+    model.compile(model.optimizer, model.loss, run_eagerly=True)  # one step is not worth compiling
     chosen = feed(described, 0, images(), seed=0).train
     before = {layer.name: layer.kernel.numpy() for layer in model.layers if layer.weights}
     model.train_on_batch(chosen.values[0], chosen.labels)

@@ -75,7 +75,9 @@ KINDS: dict[str, Callable[[], Experiment]] = {
     "a middle block": lambda: on_backbone("conv-dense", Freeze(rule="all_but_block", block="conv_2")),
     "batch normalization, frozen in part": lambda: on_backbone("bn-conv", Freeze(rule="first_layers", count=5)),
     "a residual network": lambda: on_backbone("resnet18-32", Freeze(rule="all_but_last_layers", count=9)),
-    "a network of keras.applications": lambda: on_backbone("mobilenet", Freeze(rule="all_but_last_layers", count=20)),
+    "a network of keras.applications": lambda: on_backbone(
+        "mobilenet-v3", Freeze(rule="all_but_last_layers", count=20)
+    ),
     "a penalty on frozen weights": lambda: experiment(
         phase(layers=(Conv(filters=4, kernel=5, l2=0.01), Flatten(), Dropout(rate=0.5), Dense(units=8, l2=0.01))),
         tuning(epochs=3),

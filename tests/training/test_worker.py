@@ -294,6 +294,7 @@ def test_the_end_of_input_interrupts_the_run_and_ends_the_process(store: Store) 
     process.stdin.flush()
     while not (history := store.history(run)) or not history[0].epochs:
         assert process.poll() is None, store.run(run).reason
+        time.sleep(0.1)
     process.stdin.close()
     assert process.wait(timeout=60) == 0
     ended = store.run(run)

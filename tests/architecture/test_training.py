@@ -1,0 +1,28 @@
+"""The tests of tests/training, which have Keras in their process."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from cifar_core.runs.processes import Worker
+
+ROOT = Path(__file__).parents[2]
+
+AT_A_TIME = 2
+"""Processes of tests/training: each waits for the other's imports, builds and disk."""
+
+
+def test_training_passes_its_tests_in_processes_of_its_own(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """As workers are: apart, and at lower priority than those who wait."""
+    seed = request.config.getoption("randomly_seed", default=None)
+    same_order = [f"--randomly-seed={seed}"] if isinstance(seed, int) else []
+    command = [sys.executable, "-m", "pytest", f"-n{AT_A_TIME}", str(ROOT / "tests" / "training"), *same_order]
+    worker = Worker(tmp_path / "log.txt", command)
+    try:
+        while not worker.wait(60):
+            pass
+        if worker.exit_code():
+            pytest.fail(f"{' '.join(command)}\n\n{worker.log.read_text('utf-8', 'replace')}", pytrace=False)
+    finally:
+        worker.end(grace=5)
