@@ -39,7 +39,6 @@ os.environ.update(limits.settings_for_threads())
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from cifar_core import events
 from cifar_core.analysis import moments
@@ -48,8 +47,8 @@ from cifar_core.analysis.predictions import Predictions, PredictionsError
 from cifar_core.analysis.transferability import leep, logme
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import open_images
-from cifar_core.data.errors import DataError, DataNotStoredError
-from cifar_core.data.feature_store import FeatureStore, feature_store
+from cifar_core.data.errors import DataError
+from cifar_core.data.feature_store import feature_store
 from cifar_core.data.files import replacing
 from cifar_core.data.weights import weights_file
 from cifar_core.experiment.beginning import beginning, source_phases
@@ -62,8 +61,6 @@ from cifar_core.runs.store import Store
 from cifar_core.training.augmenting import examples
 from cifar_core.training.callbacks import StopRequested, TrainingDivergedError
 from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, Position, end_of_phase, save, standing
-from cifar_core.training.cut import find_cut
-from cifar_core.training.features import Wanted, features, source_of
 from cifar_core.training.feeding import Examples, feed
 from cifar_core.training.followed import evenly
 from cifar_core.training.hardware import hardware, share_graphics_cards, versions
@@ -75,7 +72,7 @@ from cifar_core.training.inside import (
     kept_network,
     look,
     network_before,
-    predicted,
+    watched,
 )
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.networks import build
@@ -538,7 +535,7 @@ def _guesses(question: dict[str, Any]) -> dict[str, Any]:
                 raise NoNetworkError(
                     f"It takes images of {model.input.shape[1]} pixels, not {images.dataset.image_shape[0]}."
                 )
-            reaching, outputs = _watched(model, question["layer"], images, places, kept)
+            reaching, outputs = watched(model, question["layer"], images, places, kept)
             found = {
                 "logme": logme(reaching, labels),
                 "leep": leep(outputs, labels) if kind == "run" else np.nan,  # ImageNet's own output layer is not there
@@ -550,30 +547,6 @@ def _guesses(question: dict[str, Any]) -> dict[str, Any]:
             found = {"error": np.array(str(error))}
         answer |= {f"{number}/{key}": np.array(value) for key, value in found.items()}
     return answer
-
-
-def _watched(
-    model: keras.Model, layer: str, images: Images, places: NDArray[np.int64], store: FeatureStore | None
-) -> list[NDArray[np.float32]]:
-    """What reaches a layer (the output where there is none of that name) and what leaves the network.
-
-    It is stored features, as training has them, where these can be kept: another guess reads them. So does training
-    with the same layers frozen, and the guess reads what training left, where both are about the same images.
-    """
-    known = {each.name for each in model.layers}
-    watched = keras.Model(model.input, [model.get_layer(layer if layer in known else "output").input, model.output])
-    watched.trainable = False
-    cut = find_cut(watched)
-    if store is not None and cut is not None:
-        label = f"{model.name} up to {cut.layers[-1]}: {len(places):,} training images of {images.dataset.title}"
-        source = source_of(images.fingerprint, "train", places)
-        wanted = Wanted(cut, images.train_images, places, source, label, store.half)
-        if wanted.bytes <= store.budget:
-            with contextlib.suppress(DataNotStoredError):
-                if (found := features(store, wanted)) is not None:
-                    with found:
-                        return predicted(cut.rest, *found.arrays)
-    return predicted(watched, images.train_images[places])
 
 
 def _source_network(store: Store, id: str) -> keras.Model:

@@ -245,6 +245,33 @@ def show_together() -> None:
     st.caption("Thick lines are means over all seeds, bands ± one standard deviation, thin lines single seeds.")
 
 
+@st.fragment
+def show_matrices() -> None:
+    """The confusion matrices side by side, and the baseline against another run; by itself when a choice changes."""
+    if not predictions:
+        st.caption("None of these runs has predicted its test images yet.")
+        return
+    values = choose("Cells", CELLS, "compare.cells", default="row %", help=help_for("confusion matrix"))
+    matrices = {names[run]: confusion(found) for run, found in predictions.items()}
+    figures = confusion_figures(matrices, "test", values=values, dark=is_dark())
+    columns = st.columns(2)
+    for position, (title, figure) in enumerate(zip(matrices, figures, strict=True)):
+        with columns[position % 2]:
+            draw(figure, f"confusion {title}", key=f"matrix.{position}", alt=f"Confusion matrix of {title}")
+    others = [run for run in predictions if run != baseline]
+    if baseline not in predictions or not others:
+        return
+    if inside := unfolded("Baseline against another run: where they differ", key="fold.pair", in_link=True):
+        with inside:
+            other = others[0]
+            if len(others) > 1:
+                other = st.selectbox(
+                    "Other run", others, format_func=names.__getitem__, key="pair.other", bind="query-params"
+                )
+            show_difference(other)
+            show_agreement(other)
+
+
 st.title("Compare", anchor=False)
 comparisons = {each.id: each for each in store.comparisons()}
 known = {run.id: run for run in reads.runs(archived=True) if run.state.is_active or run.state.is_finished}
@@ -340,28 +367,7 @@ curves(measured, key="compare", baseline=baseline)
 show_pareto(measured, baseline)
 
 section("Confusion matrices")
-if predictions:
-    values = choose("Cells", CELLS, "compare.cells", default="row %", help=help_for("confusion matrix"))
-    matrices = {names[run]: confusion(found) for run, found in predictions.items()}
-    figures = confusion_figures(matrices, "test", values=values, dark=is_dark())
-    columns = st.columns(2)
-    for position, (title, figure) in enumerate(zip(matrices, figures, strict=True)):
-        with columns[position % 2]:
-            draw(figure, f"confusion {title}", key=f"matrix.{position}", alt=f"Confusion matrix of {title}")
-    others = [run for run in predictions if run != baseline]
-    if baseline in predictions and others:
-        fold = "Baseline against another run: where they differ"
-        if inside := unfolded(fold, key="fold.pair", in_link=True):
-            with inside:
-                other = others[0]
-                if len(others) > 1:
-                    other = st.selectbox(
-                        "Other run", others, format_func=names.__getitem__, key="pair.other", bind="query-params"
-                    )
-                show_difference(other)
-                show_agreement(other)
-else:
-    st.caption("None of these runs has predicted its test images yet.")
+show_matrices()
 
 section("Where the seconds went")
 ledgers = {names[run.id]: run.seconds for run in runs if run.seconds}

@@ -21,6 +21,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from cifar_core.data.errors import DataDamagedError, DataNotStoredError
+from cifar_core.data.files import write_json
 from cifar_core.experiment.datasets import DATASETS, DataSet
 
 FORMAT = 2
@@ -219,21 +220,6 @@ def settle(folder: Path, final: Path) -> None:
 def write_about(folder: Path, about: About) -> None:
     """Keep what is known about a folder's arrays beside them."""
     write_json(folder / _ABOUT, asdict(about))
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a JSON file at once: readers see the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-        try:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
 
 
 def not_stored(where: Path, error: OSError) -> DataNotStoredError:

@@ -21,10 +21,10 @@ from cifar_core.data.arrays import (
     settle,
     unfinished,
     write_about,
-    write_json,
 )
 from cifar_core.data.download import downloads
 from cifar_core.data.errors import DataDamagedError, DataError, DataNotFoundError, DataUnreadableError
+from cifar_core.data.files import write_json
 from cifar_core.data.folders import FolderContents, look, shortened
 from cifar_core.data.sources import HOME_PAGE, Source, keras_cache, locate, read
 from cifar_core.experiment.datasets import DataSet

@@ -12,8 +12,9 @@ import requests
 import urllib3
 from filelock import FileLock, Timeout
 
-from cifar_core.data.arrays import not_stored, write_json
+from cifar_core.data.arrays import not_stored
 from cifar_core.data.errors import DownloadCancelledError, DownloadError
+from cifar_core.data.files import write_json
 
 ARCHIVE = "cifar-10-python.tar.gz"
 URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"

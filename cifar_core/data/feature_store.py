@@ -22,8 +22,9 @@ import numpy as np
 from filelock import ReadWriteLock, Timeout
 from numpy.typing import NDArray
 
-from cifar_core.data.arrays import not_stored, write_json
+from cifar_core.data.arrays import not_stored
 from cifar_core.data.errors import DataDamagedError, DataNotStoredError
+from cifar_core.data.files import write_json
 
 FORMAT = 1
 SECONDS_BETWEEN_MARKS = 2.0

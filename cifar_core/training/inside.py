@@ -1,5 +1,6 @@
 """Looking inside a trained network: its filters, what its last phase changed, and one image on its way through it."""
 
+import contextlib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from cifar_core.data.arrays import Images
+from cifar_core.data.errors import DataNotStoredError
+from cifar_core.data.feature_store import FeatureStore
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.network import Network
 from cifar_core.training.checkpoint import end_of_phase, load, restore_weights
+from cifar_core.training.cut import find_cut
+from cifar_core.training.features import Wanted, features, source_of
 from cifar_core.training.networks import build
 
 COMPARED, PROJECTED = 500, 1000
@@ -169,6 +175,30 @@ def predicted(model: keras.Model, *values: NDArray[Any]) -> list[NDArray[np.floa
         answer = model(given if isinstance(model.input, list) else given[0], training=False)
         found.append([part.numpy() for part in keras.tree.flatten(answer)])
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+def watched(
+    model: keras.Model, layer: str, images: Images, places: NDArray[np.int64], store: FeatureStore | None
+) -> list[NDArray[np.float32]]:
+    """What reaches a layer (the output where there is none of that name) and what leaves the network.
+
+    It is stored features, as training has them, where these can be kept: another guess reads them. So does training
+    with the same layers frozen, and the guess reads what training left, where both are about the same images.
+    """
+    known = {each.name for each in model.layers}
+    whole = keras.Model(model.input, [model.get_layer(layer if layer in known else "output").input, model.output])
+    whole.trainable = False
+    cut = find_cut(whole)
+    if store is not None and cut is not None:
+        label = f"{model.name} up to {cut.layers[-1]}: {len(places):,} training images of {images.dataset.title}"
+        source = source_of(images.fingerprint, "train", places)
+        wanted = Wanted(cut, images.train_images, places, source, label, store.half)
+        if wanted.bytes <= store.budget:
+            with contextlib.suppress(DataNotStoredError):
+                if (found := features(store, wanted)) is not None:
+                    with found:
+                        return predicted(cut.rest, *found.arrays)
+    return predicted(whole, images.train_images[places])
 
 
 def _ends_of_blocks(network: Network) -> dict[str, str]:

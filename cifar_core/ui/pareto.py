@@ -12,6 +12,7 @@ from cifar_core.ui.page import is_dark, unfolded
 from cifar_core.ui.text import plain
 
 
+@st.fragment
 def show_pareto(runs: Sequence[Measured], baseline: str) -> None:
     """Draw the runs by accuracy and a chosen cost, folded, with the front and a table."""
     if (inside := unfolded("Accuracy against what it costs", key="fold.pareto", in_link=True)) is None:
