@@ -11,8 +11,9 @@ import pkgutil
 import shutil
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +40,7 @@ AT_ONCE = "TRANSFER_LAB_RUNS_AT_ONCE"
 """Set in the environment to how many runs this computer works on at a time; 1 without."""
 LOG = logging.getLogger(__name__)
 SECONDS_FOR_A_FIRST_PAGE = 3
+SECONDS_BETWEEN_TRIES = 5
 SECONDS_TO_WAIT_FOR_A_THREAD = 0.0005
 """A tenth of Python's own: while one thread imports or draws, others have files and messages to send."""
 
@@ -49,13 +51,15 @@ async def supervising(_: st.App) -> AsyncIterator[dict[str, Any]]:
     send_at_once()
     sys.setswitchinterval(SECONDS_TO_WAIT_FOR_A_THREAD)
     tidying = asyncio.create_task(keep_small())
-    starting = asyncio.create_task(asyncio.to_thread(supervise))
+    leaving = threading.Event()
+    starting = asyncio.create_task(asyncio.to_thread(supervise, leaving))
     sending = asyncio.create_task(send_news(starting))
     try:
         yield {}
     finally:
         sending.cancel()
         tidying.cancel()
+        leaving.set()
         await asyncio.to_thread(await starting)
 
 
@@ -91,23 +95,28 @@ def prepare_pages() -> None:
                 importlib.import_module(module.name)
 
 
-def supervise() -> Callable[[], None]:
-    """Import what the first page needs, start the supervisor, and return what stops it."""
+def supervise(leaving: threading.Event) -> Callable[[], None]:
+    """Import what the first page needs, start the supervisor as soon as its store opens, and return what stops it."""
     with lasting():
         from cifar_core.home import cluster_address, home
         from cifar_core.runs.errors import StoreError
         from cifar_core.runs.supervisor import Policy, Supervisor
         from cifar_core.ui import reads, start  # noqa: F401
 
-    policy, slots = Policy(resumes=setting(RESUMES, least=0)), setting(AT_ONCE, least=1)
-    try:
-        supervisor = Supervisor(home(), slots=slots, policy=policy, cluster=cluster_address())
-    except StoreError as error:
-        LOG.error("Nothing will run: %s", error)
-        return lambda: None  # the pages say the same
-    supervisor.start()
-    reads.runs()  # before anybody asks: of thousands of runs, the first reading takes seconds
-    return supervisor.stop
+    policy, slots, said = Policy(resumes=setting(RESUMES, least=0)), setting(AT_ONCE, least=1), ""
+    while not leaving.is_set():
+        try:
+            supervisor = Supervisor(home(), slots=slots, policy=policy, cluster=cluster_address())
+        except StoreError as error:  # the pages say the same
+            if str(error) != said:
+                LOG.error("Nothing will run until the store opens: %s", said := str(error))
+            leaving.wait(SECONDS_BETWEEN_TRIES)
+            continue
+        supervisor.start()
+        with suppress(StoreError):
+            reads.runs()  # before anybody asks: of thousands of runs, the first reading takes seconds
+        return supervisor.stop
+    return lambda: None
 
 
 def setting(variable: str, *, least: int) -> int:

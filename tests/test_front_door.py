@@ -1,10 +1,16 @@
 """What the server does before anybody comes."""
 
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from app import AT_ONCE, send_at_once, setting
+import app
+from app import AT_ONCE, send_at_once, setting, supervise
+from cifar_core.runs import supervisor
+from cifar_core.runs.errors import StoreError
 
 
 def test_what_is_written_to_a_browser_is_sent_at_once() -> None:
@@ -27,3 +33,48 @@ def test_what_is_no_number_of_runs_at_once_is_logged_and_means_one(
         monkeypatch.setenv(AT_ONCE, received)
     assert setting(AT_ONCE, least=1) == meant
     assert (AT_ONCE in caplog.text) == (received not in (None, "3"))
+
+
+class Unopened:
+    """A supervisor whose store opens at the third try."""
+
+    tries = 0
+
+    def __init__(self, *_: object, **__: object):
+        Unopened.tries += 1
+        if Unopened.tries < 3:
+            raise StoreError("The database does not answer.")
+
+    def start(self) -> None:
+        """Nothing runs here."""
+
+    stop = start
+
+
+@pytest.fixture
+def unopened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TRANSFER_LAB_HOME", str(tmp_path))
+    monkeypatch.setattr(supervisor, "Supervisor", Unopened)
+    monkeypatch.setattr(Unopened, "tries", 0)
+
+
+@pytest.mark.usefixtures("unopened")
+def test_a_store_that_does_not_open_is_logged_once_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(app, "SECONDS_BETWEEN_TRIES", 0.001)
+    supervise(threading.Event())()
+    assert Unopened.tries == 3
+    assert caplog.text.count("The database does not answer.") == 1
+
+
+@pytest.mark.usefixtures("unopened")
+def test_a_server_that_ends_waits_for_no_store() -> None:
+    leaving = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        supervising = pool.submit(supervise, leaving)
+        while not Unopened.tries:
+            assert not supervising.done()
+        leaving.set()
+        supervising.result(timeout=app.SECONDS_BETWEEN_TRIES - 1)()
+    assert Unopened.tries == 1
