@@ -14,7 +14,8 @@ from cifar_core.analysis.wording import duration, percent
 from cifar_core.experiment.measured import PhaseHistory, Run
 
 _LINE = 1.85  # height of a label, of its letters
-_FONT = 12  # pixels
+_FONT, _LEAST_FONT = 12, 10  # pixels
+_LETTERS = 29  # the chart is so many times as wide as its letters are high: the longest label has room
 _HEIGHT, _MOST_HEIGHT = 400, 480  # pixels, with small letters and with large ones
 _ROOM = 1.7  # for the labels, of the longest line
 
@@ -111,7 +112,7 @@ def chart(racers: Racers, *, dark: bool = False, font: int = _FONT, longest: flo
     rows = lines(racers)
     longest = longest or (float(rows["x"].max()) if len(rows) else 1.0)
     height = min(round(_HEIGHT * font / _FONT), _MOST_HEIGHT)
-    letters: Any = font if font == _FONT else {"expr": f"clamp(width / 40, {_FONT}, {font})"}
+    letters = {"expr": f"clamp(width / {_LETTERS}, {_LEAST_FONT}, {font})"}
     hues = colours.palette(dark)
     colour = {
         "field": "strategy",
