@@ -139,8 +139,8 @@ def _train_phase(
     phase, network = experiment.phases[index], experiment.networks[index]
     batches = Shuffled(train, phase, network.outputs)
     together = steps_per_execution(fitted, phase.batch_size, batches.steps, by_step=phase.schedule.changes_by == "step")
-    # What is trained on the images themselves stays equal to Keras's own fit; stored features agree up to rounding.
-    one_kernel = fitted is not model and worth_compiling(fitted, batches.steps * phase.epochs)
+    # With stored features and without, or rounding would set them apart: by percents where many blocks train.
+    one_kernel = worth_compiling(fitted, batches.steps * phase.epochs)
     compile_for(phase, network, fitted, one_kernel=one_kernel)
     fitted.optimizer.build(fitted.trainable_variables)  # a step that makes variables is traced twice
     checkpoint = load(folder / CHECKPOINT) if folder is not None and begun else None
