@@ -119,6 +119,11 @@ def test_a_double_click_on_start_queues_one_run(visit: Come, server: Server) -> 
     assert len(server.store.runs()) == before + 1
 
 
+def test_a_phone_needs_no_scrolling_sideways(visit: Come) -> None:
+    phone = visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    assert [page for page in PAGES if phone.open(page).is_wider_than_the_window()] == []
+
+
 def test_a_dark_browser_gets_dark_pages_and_a_light_one_light_pages(visit: Come) -> None:
     assert visit(color_scheme="dark").open("Experiment").brightness() < 60
     assert visit(color_scheme="light").open("Experiment").brightness() > 200
