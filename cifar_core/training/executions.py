@@ -18,8 +18,8 @@ FEWEST_IN_AN_EPOCH = 4
 """So often an epoch is reported at least, where it has so many steps."""
 BACK = 3
 """A step takes about so many times as long as its forward part."""
-SECONDS_TO_COMPILE = 0.5
-"""What it takes to compile an optimizer's update."""
+SECONDS_TO_COMPILE, SECONDS_TO_COMPILE_VARIABLE = 0.3, 0.01
+"""What it takes to compile an optimizer's update, and what more for each variable that it updates, roughly."""
 SECONDS_FOR_VALUE = 2e-9
 """What a compiled update saves for each value that trains, roughly."""
 
@@ -63,5 +63,6 @@ def executions(model: keras.Model, batches: Shuffled, together: int) -> Iterator
 
 def worth_compiling(model: keras.Model, steps: int) -> bool:
     """Whether so many steps of a phase save the time that it takes to compile the optimizer's update."""
-    values: int = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return steps * values * SECONDS_FOR_VALUE > SECONDS_TO_COMPILE
+    variables = model.trainable_variables
+    values: int = sum(math.prod(variable.shape) for variable in variables)
+    return steps * values * SECONDS_FOR_VALUE > SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_VARIABLE * len(variables)

@@ -72,3 +72,13 @@ def test_a_model_is_left_as_it_was(classifier: Callable[[], keras.Model]) -> Non
 @pytest.mark.parametrize(("units", "steps", "expected"), [(10, 391, False), (100, 391 * 30, True), (10_000, 391, True)])
 def test_an_update_is_compiled_where_that_saves_more_than_it_takes(units: int, steps: int, expected: bool) -> None:
     assert worth_compiling(network(units), steps) is expected
+
+
+def test_an_update_of_many_variables_takes_longer_to_compile() -> None:
+    few, many = keras.Sequential([keras.Input((400,))]), keras.Sequential([keras.Input((40,))])
+    few.add(keras.layers.Dense(400))
+    for _ in range(100):
+        many.add(keras.layers.Dense(40))
+    assert few.count_params() < many.count_params()
+    assert worth_compiling(few, 2_000)
+    assert not worth_compiling(many, 2_000)
