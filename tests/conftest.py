@@ -24,12 +24,6 @@ LONG = (
     "browser/test_accessibility.py",
     "test_prepare.py",
     "runs/test_cluster.py",
-    "training/test_networks.py",
-    "training/test_shortcut.py",
-    "training/test_keras_script.py",
-    "training/test_optimizers.py",
-    "training/test_checkpoint.py",
-    "training/test_inside.py",
 )
 """The longest modules, begun first, so that none of them is left over at the end."""
 

@@ -17,7 +17,10 @@ def test_training_passes_its_tests_in_processes_of_its_own(request: pytest.Fixtu
     """As workers are: apart, and at lower priority than those who wait."""
     seed = request.config.getoption("randomly_seed", default=None)
     same_order = [f"--randomly-seed={seed}"] if isinstance(seed, int) else []
-    command = [sys.executable, "-m", "pytest", f"-n{AT_A_TIME}", str(ROOT / "tests" / "training"), *same_order]
+    chosen = ["-m", request.config.getoption("markexpr")]
+    side_by_side = [f"-n{AT_A_TIME}", "--dist=worksteal"]  # by modules, one would have 36 of 220 seconds nothing to do
+    folder = str(ROOT / "tests" / "training")
+    command = [sys.executable, "-m", "pytest", folder, *side_by_side, *chosen, *same_order]
     worker = Worker(tmp_path / "log.txt", command)
     try:
         while not worker.wait(60):

@@ -1,22 +1,32 @@
 """What the tests of training train: a tiny network, a dozen images of each class, and somebody who takes notes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from cifar_core.data.arrays import Images
+from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Freeze, Head, Phase, Validation
 from cifar_core.experiment.layers import Conv, Dense, Dropout, Flatten, MaxPool
 from cifar_core.experiment.measured import Before, Epoch, LayerChange, Moment, Point, Progress
+from cifar_core.experiment.recipes import RECIPES
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.trainer import Trained, train
 
 TINY = (Conv(filters=4, kernel=5), MaxPool(size=7), Flatten(), Dropout(rate=0.5), Dense(units=8))
 WITHOUT_DROPOUT = tuple(layer for layer in TINY if layer.kind != "dropout")
+UNPUBLISHED = BACKBONES.keys() - {recipe.experiment.backbone for recipe in RECIPES.values()}
+"""The backbones that none of the published systems has."""
+
+
+def thorough_about(names: Iterable[str], further: Collection[str]) -> list[Any]:
+    """Return parameters of a test, of which `further` ones only the thorough tests have (see README)."""
+    return [pytest.param(name, marks=pytest.mark.thorough) if name in further else name for name in names]
 
 
 def phase(name: str = "base", train_on: str = "source", layers: tuple[Any, ...] = TINY, **fields: Any) -> Phase:

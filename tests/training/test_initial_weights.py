@@ -11,11 +11,12 @@ import pytest
 
 from benchmarks.bad_inputs import tally
 from cifar_core.data.weights import imagenet_folder
-from cifar_core.experiment.backbones import BACKBONES, Application
+from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.training import initial_weights
 from cifar_core.training.initial_weights import WeightsError, initialize, read_weights
 from cifar_core.training.networks import build
+from tests.training.makers import UNPUBLISHED, thorough_about
 
 SMALL = "resnet18-32"
 
@@ -120,13 +121,14 @@ def test_a_download_says_how_far_it_has_come(keras_home: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "application",
-    [row.application for row in BACKBONES.values() if row.application and row.application.imagenet],
-    ids=lambda application: application.builder,
+    "backbone",
+    thorough_about(
+        (name for name, row in BACKBONES.items() if row.application and row.application.imagenet), UNPUBLISHED
+    ),
 )
-def test_the_table_names_the_file_that_keras_downloads(
-    application: Application, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_table_names_the_file_that_keras_downloads(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    application = BACKBONES[backbone].application
+    assert application is not None
     asked: list[str] = []
 
     class AskedError(Exception):

@@ -13,7 +13,7 @@ import pytest
 from cifar_core.analysis.keras_script import keras_script
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Freeze, Validation
 from cifar_core.experiment.measured import Run, State
-from tests.training.makers import Notes, experiment, images, phase, run, tuning
+from tests.training.makers import Notes, experiment, images, phase, run, thorough_about, tuning
 
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
 SEED = 7
@@ -108,12 +108,12 @@ RESNET = Experiment.parse(
 )
 
 
-@pytest.mark.parametrize(
-    "meant",
-    [EVERY_OPTION, NEW_HEAD, RESNET],
-    ids=["every option", "new heads", "a network that branches"],
-)
-def test_the_exported_script_measures_what_the_run_measured(meant: Experiment, tmp_path: Path) -> None:
+MEANT = {"every option": EVERY_OPTION, "new heads": NEW_HEAD, "a network that branches": RESNET}
+
+
+@pytest.mark.parametrize("kind", thorough_about(MEANT, ("new heads", "a network that branches")))
+def test_the_exported_script_measures_what_the_run_measured(kind: str, tmp_path: Path) -> None:
+    meant = MEANT[kind]
     rows = scripted(meant, tmp_path)
     _, notes = run(meant, SEED)
     expected = measured(notes)

@@ -14,7 +14,7 @@ from cifar_core.experiment.layers import BatchNorm, Conv, Dense, Dropout, Global
 from cifar_core.experiment.pixels import PIXEL_SCALES
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.training.networks import build, reset_random_layers
-from tests.training.makers import TINY, experiment, images, phase, small
+from tests.training.makers import TINY, UNPUBLISHED, experiment, images, phase, small, thorough_about
 from tests.training.makers import run as train
 
 
@@ -22,7 +22,7 @@ def frozen(backbone: str, freeze: dict[str, Any]) -> Experiment:
     return Experiment.parse({"backbone": backbone, "phases": [{"name": "a", "train_on": "source", "freeze": freeze}]})
 
 
-@pytest.fixture(scope="module", params=BACKBONES)
+@pytest.fixture(scope="module", params=thorough_about(BACKBONES, UNPUBLISHED))
 def backbone(request: pytest.FixtureRequest) -> str:
     """Every backbone: its tests come together, so that one network at a time is in memory."""
     return str(request.param)
@@ -105,7 +105,9 @@ def test_every_backbone_trains_a_step_and_its_saved_model_predicts_the_same(buil
     assert np.array_equal(loaded(pixels, training=False), built(pixels, training=False))
 
 
-@pytest.mark.parametrize("application", [name for name, row in BACKBONES.items() if row.application is not None])
+@pytest.mark.parametrize(
+    "application", thorough_about((name for name, row in BACKBONES.items() if row.application), UNPUBLISHED)
+)
 def test_the_tables_of_applications_hold_at_any_input_size_whatever_was_built_before(application: str) -> None:
     """An odd side where the smallest is even, and the other way round: padding depends on it."""
     side = 97 + BACKBONES[application].smallest_input[0] % 2

@@ -59,10 +59,10 @@ def test_frozen_blocks_count_among_the_blocks() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"optimizer": "sgd", "momentum": 0.9, "block_rate_factor": 0.5},
-        {"optimizer": "rmsprop", "momentum": 0.5},
+        pytest.param({"optimizer": "sgd", "momentum": 0.9, "block_rate_factor": 0.5}, marks=pytest.mark.thorough),
+        pytest.param({"optimizer": "rmsprop", "momentum": 0.5}, marks=pytest.mark.thorough),
         {"optimizer": "adam", "clip_norm": 0.1},
-        {"optimizer": "adamw", "weight_decay": 0.9},
+        pytest.param({"optimizer": "adamw", "weight_decay": 0.9}, marks=pytest.mark.thorough),
         {"optimizer": "adamw", "weight_decay": 0.9, "block_rate_factor": 0.5},
     ],
     ids=str,

@@ -21,7 +21,7 @@ from cifar_core.training import callbacks, executions, features, shortcut, train
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.networks import build
 from cifar_core.training.trainer import Trained, probabilities, train
-from tests.training.makers import Notes, experiment, images, phase, tuning
+from tests.training.makers import Notes, experiment, images, phase, thorough_about, tuning
 
 FROM_THE_START = (phase("tuned", "target", freeze=Freeze(rule="first_blocks", count=1)),)
 """A first phase with a frozen layer: its weights, and so its features, depend on the seed alone."""
@@ -41,7 +41,7 @@ def always_worth_it() -> Iterator[None]:
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a longer run: so few steps would be executed faster than their update is compiled."""
-    monkeypatch.setattr(executions, "SECONDS_TO_COMPILE", -1)
+    monkeypatch.setattr(executions, "SECONDS_TO_COMPILE", -1e9)
 
 
 @pytest.fixture
@@ -105,9 +105,12 @@ KINDS: dict[str, Callable[[], Experiment]] = {
     ),
 }
 
+FURTHER = ("A, fine-tuning 2", "E, stage 2", "a network of keras.applications", "copies of augmented images")
+"""What resembles another kind."""
+
 
 @pytest.mark.usefixtures("compiled", "every_step")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", thorough_about(KINDS, FURTHER))
 def test_the_training_is_the_same_as_without_stored_features(kind: str, tmp_path: Path) -> None:
     described = KINDS[kind]()
     (ordinary, without), (around, stored) = run(described), run(described, kept_in(tmp_path))
