@@ -300,6 +300,12 @@ def _speed(case: Case, base: Case) -> str:
         if share < 0.5
         else f" It still trains {percent(share)} of the parameters, so their number alone does not explain it."
     )
+    if case.history and case.history.features_seconds:
+        return (
+            f"{text} What is frozen before the first layer that trains was computed once for each image (stored "
+            f"features, {duration(case.history.features_seconds)} of these seconds) instead of in every epoch, which "
+            "fits the higher rate; the Compare page measures what that saved, and what needing no gradients saved."
+        )
     layers = [layer.name for layer in case.network.layers if layer.params]
     is_prefix = tuple(layers[: len(case.frozen)]) == case.frozen
     saves = "needs no gradients at all" if is_prefix else "needs fewer gradients and no updates"

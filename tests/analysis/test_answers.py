@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from cifar_core.analysis.answers import QUESTIONS, cases, three_answers
 from cifar_core.experiment.experiment import Freeze
 from cifar_core.experiment.measured import Measured
@@ -69,6 +71,14 @@ def test_the_number_of_parameters_is_not_made_the_cause_where_most_still_train()
     text = texts(DEEPER)[2]
     assert "still trains 98.9 % of the parameters, so their number alone does not explain it" in text
     assert "conv_1 and conv_2) needs no gradients at all" in text
+
+
+def test_stored_features_are_named_as_the_cause_where_there_were_any() -> None:
+    run, histories = DEEPER
+    stored = [*histories[:-1], replace(histories[-1], features_seconds=1.5)]
+    text = texts((run, stored))[2]
+    assert "computed once for each image (stored features, 1.5 s of these seconds) instead of in every epoch" in text
+    assert "needs no gradients at all" not in text
 
 
 def test_frozen_layers_after_a_trained_one_still_pass_gradients_on() -> None:
