@@ -303,8 +303,7 @@ def head_loop(
         rest.optimizer.build(rest.trainable_variables)
         rows = tf.constant(examples.rows)
 
-        @tf.function
-        def epoch(order: tf.Tensor) -> None:
+        def all_steps(order: tf.Tensor) -> None:
             for step in tf.range(-(-len(examples) // size)):
                 values, labels = examples.gather(rows, order[step * size : (step + 1) * size])
                 with tf.GradientTape() as tape:
@@ -312,7 +311,7 @@ def head_loop(
                 gradients = tape.gradient(loss, rest.trainable_variables)
                 rest.optimizer.apply(gradients, rest.trainable_variables)
 
-        moments = []
+        epoch, moments = tf.function(all_steps), []
         for count in range(1 + epochs):
             order = tf.constant(np.random.default_rng(count).permutation(len(examples)))
             began = _now()

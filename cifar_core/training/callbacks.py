@@ -64,7 +64,27 @@ class TrainingDivergedError(RuntimeError):
     """The loss is no longer a number."""
 
 
-class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+class Stoppable(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Ends an evaluation or a prediction with `StopRequested` when a stop is asked for."""
+
+    def __init__(self, reporter: Reporter):
+        super().__init__()
+        self._reporter = reporter
+
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Listen."""
+        self._listen()
+
+    def on_predict_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Listen."""
+        self._listen()
+
+    def _listen(self) -> None:
+        if self._reporter.should_stop():
+            raise StopRequested
+
+
+class Measure(Stoppable):
     """Measures one phase while Keras fits the whole of `network`, or what is behind its frozen layers.
 
     `clock` is `time.perf_counter()` when the first phase began. What Keras calls a batch are as many as are executed
@@ -83,14 +103,14 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         network: keras.Model,
         clock: float,
     ):
-        super().__init__()
-        self._reporter, self._ledger, self._batches, self._network = reporter, ledger, batches, network
+        super().__init__(reporter)
+        self._ledger, self._batches, self._network = ledger, batches, network
         self._settings, self._phase, self._seed, self._clock = experiment.phases[phase], phase, seed, clock
         self._epochs_before = sum(each.epochs for each in experiment.phases[:phase])
         self._epochs_in_all = sum(each.epochs for each in experiment.phases)
         self._images_at_once = together * self._settings.batch_size
         self._fit_began = self._epoch_began = self._training_ended = self._reported = -math.inf
-        self._epoch = self._seen = 0
+        self._epoch = self._seen = self._epochs_before_fit = 0
         self._sums_at_point = (0, 0.0, 0.0)
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
@@ -100,6 +120,8 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Put every random stream to its start for this epoch."""
+        if not self._epoch:
+            self._epochs_before_fit = epoch
         self._epoch, self._seen, self._sums_at_point = epoch + 1, 0, (0, 0.0, 0.0)
         self._batches.shuffle(self._seed, self._phase, self._epoch)
         reset_random_layers(self._network, self._seed, self._phase, self._epoch)
@@ -112,8 +134,7 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
             self._ledger.switch("steps")
         self._seen = min((batch + 1) * self._images_at_once, self._batches.images)
         self._refuse_divergence(logs["loss"])
-        if self._reporter.should_stop():
-            raise StopRequested
+        self._listen()
         now = time.perf_counter()
         if now - self._reported >= SECONDS_BETWEEN_POINTS:
             self._reported = now
@@ -124,11 +145,6 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         """Training of this epoch has ended."""
         self._training_ended = time.perf_counter()
         self._ledger.switch("validation")
-
-    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Stop during validation too."""
-        if self._reporter.should_stop():
-            raise StopRequested
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Report the epoch."""
@@ -178,5 +194,6 @@ class Measure(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
         done = self._epoch - 1 + self._seen / self._batches.images
         done_in_all = self._epochs_before + (self._settings.epochs if ended else done)
         measured_enough = now - self._fit_began > 2 * SECONDS_BETWEEN_POINTS
-        eta = (now - self._fit_began) / done * (self._epochs_in_all - done_in_all) if measured_enough else None
+        for_all = (now - self._fit_began) * (self._epochs_in_all - done_in_all)
+        eta = for_all / (done - self._epochs_before_fit) if measured_enough else None
         self._reporter.progress(Progress(self._phase + 1, self._epoch, done_in_all / self._epochs_in_all, eta))

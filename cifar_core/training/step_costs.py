@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import StepCosts
-from cifar_core.training.executions import executions, steps_per_execution
+from cifar_core.training.executions import executions, steps_per_execution, worth_compiling
 from cifar_core.training.feeding import EVALUATION_BATCH, Feed, Shuffled
 from cifar_core.training.hardware import hardware
 from cifar_core.training.optimizers import compile_for
@@ -32,7 +32,8 @@ def step_costs(model: keras.Model, experiment: Experiment, phase: int, feed: Fee
     def measured(every_layer_trains: bool) -> tuple[float, float, int]:
         for layer in network.layers:
             model.get_layer(layer.name).trainable = every_layer_trains or layer.trainable
-        compile_for(settings, network, model)
+        one_kernel = worth_compiling(model, batches.steps * settings.epochs)
+        compile_for(settings, network, model, one_kernel=one_kernel)
         with executions(model, batches, together) as elements:
             one = elements.take(1)
             steps, count = _seconds(lambda: model.fit(one, shuffle=False, verbose=0))

@@ -14,7 +14,7 @@ from cifar_core.data.errors import DataNotStoredError
 from cifar_core.data.feature_store import FeatureStore
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Before
-from cifar_core.training.callbacks import Measure, Reporter, StopRequested
+from cifar_core.training.callbacks import Measure, Reporter, Stoppable, StopRequested
 from cifar_core.training.checkpoint import (
     CHECKPOINT,
     GoOn,
@@ -151,7 +151,7 @@ def _train_phase(
     follow = Follow(reporter, index, validation, fitted)
     if not begun:
         ledger.switch("validation")
-        loss, accuracy = fitted.evaluate(judged, callbacks=[follow], verbose=0)
+        loss, accuracy = fitted.evaluate(judged, callbacks=[Stoppable(reporter), follow], verbose=0)
         reporter.before(index, Before(loss, accuracy, time.perf_counter() - clock))
     before = snapshot(model)
     stopping = early_stopping(phase)
@@ -182,19 +182,20 @@ def _train_phase(
         reporter.kept(index, stopping.best_epoch + 1)
 
 
-def probabilities(trained: Trained, examples: Examples) -> NDArray[np.float32]:
+def probabilities(trained: Trained, examples: Examples, reporter: Reporter) -> NDArray[np.float32]:
     """Return the model's probabilities, float32 (n, outputs), in the order of the examples of its feed.
 
     Raises:
-        StopRequested: when a stop was asked for while features were computed.
+        StopRequested: when the reporter asks for a stop meanwhile.
     """
     predicted: NDArray[np.float32]
+    stoppable = [Stoppable(reporter)]
     if trained.shortcut is not None:
         try:
             with trained.shortcut.around(examples) as (around,):
-                predicted = trained.shortcut.rest.predict(around.in_order(), verbose=0)
+                predicted = trained.shortcut.rest.predict(around.in_order(), callbacks=stoppable, verbose=0)
                 return predicted
         except DataNotStoredError:
             pass  # the images themselves need no room
-    predicted = trained.model.predict(examples.in_order(), verbose=0)
+    predicted = trained.model.predict(examples.in_order(), callbacks=stoppable, verbose=0)
     return predicted

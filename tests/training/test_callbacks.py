@@ -1,12 +1,15 @@
 from itertools import count, pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from cifar_core.experiment.layers import Dense, Flatten
 from cifar_core.training import callbacks, trainer
-from cifar_core.training.callbacks import SECONDS_BETWEEN_POINTS, TrainingDivergedError
-from tests.training.makers import Notes, done, experiment, phase, run, small, tuning
+from cifar_core.training.callbacks import SECONDS_BETWEEN_POINTS, StopRequested, TrainingDivergedError
+from cifar_core.training.ledger import Ledger
+from cifar_core.training.trainer import probabilities, train
+from tests.training.makers import Notes, done, experiment, images, phase, run, small, tuning
 
 UNSTABLE = (Flatten(), *(Dense(units=32, activation="linear") for _ in range(12)))
 
@@ -28,19 +31,32 @@ def every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_stop_ends_within_the_batch_and_keeps_what_was_measured() -> None:
-    notes = Notes(stop=lambda notes: notes.asked == 6)
+    notes = Notes(stop=lambda notes: notes.asked == 7)
     trained, _ = run(experiment(phase(batch_size=9, epochs=50)), notes=notes)
     assert trained.stopped
-    assert notes.asked == 6  # three batches, the validation, and two batches of the second epoch
+    assert notes.asked == 7  # the validation before, three batches, the validation, and two batches of the second epoch
     assert len(notes.epochs[0]) == 1
     assert all(layer.change > 0 for layer in notes.moved[0].values())  # the proof of freezing is kept too
 
 
 def test_a_stop_is_heard_during_validation() -> None:
-    notes = Notes(stop=lambda notes: notes.asked == 4)
+    notes = Notes(stop=lambda notes: notes.asked == 5)
     trained, _ = run(experiment(phase(batch_size=9)), notes=notes)
     assert trained.stopped
     assert notes.epochs == {}
+
+
+def test_a_stop_is_heard_during_the_validation_before_a_phase() -> None:
+    notes = Notes(stop=lambda notes: True)
+    trained, _ = run(experiment(), notes=notes)
+    assert trained.stopped
+    assert (notes.asked, notes.befores, notes.epochs) == (1, {}, {})
+
+
+def test_a_stop_is_heard_while_predicting() -> None:
+    trained, _ = done()
+    with pytest.raises(StopRequested):
+        probabilities(trained, trained.feed.test, Notes(stop=lambda notes: True))
 
 
 def test_a_stop_in_the_first_phase_begins_no_second() -> None:
@@ -50,7 +66,7 @@ def test_a_stop_in_the_first_phase_begins_no_second() -> None:
 
 
 def test_a_stopped_run_leaves_the_model_as_the_last_batch_left_it() -> None:
-    stopped, _ = run(experiment(phase(batch_size=9)), notes=Notes(stop=lambda notes: notes.asked == 2))
+    stopped, _ = run(experiment(phase(batch_size=9)), notes=Notes(stop=lambda notes: notes.asked == 3))
     assert int(stopped.model.optimizer.iterations) == 2
 
 
@@ -111,6 +127,19 @@ def test_the_time_that_remains_shrinks_to_nothing() -> None:
     etas = [progress.eta_seconds for progress in notes.progresses]
     assert etas[0] is None  # nothing was measured yet
     assert etas[-1] == 0
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_run_that_goes_on_takes_as_long_for_the_rest_as_an_undisturbed_one(tmp_path: Path) -> None:
+    described = experiment(phase(batch_size=1, epochs=6))
+    _, undisturbed = run(described)
+    far_enough = Notes(lambda notes: len(notes.epochs.get(0, [])) == 4)
+    for notes in (far_enough, again := Notes()):
+        train(described, images(), 0, notes, Ledger(), folder=tmp_path)
+    first = next(progress for progress in again.progresses if progress.eta_seconds)
+    meanwhile = min(undisturbed.progresses, key=lambda progress: abs(progress.fraction - first.fraction))
+    assert first.epoch == 5
+    assert first.eta_seconds == pytest.approx(meanwhile.eta_seconds, rel=0.3)
 
 
 def test_epochs_count_from_one_and_time_goes_on_over_phases() -> None:

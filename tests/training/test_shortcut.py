@@ -128,7 +128,7 @@ def test_the_training_is_the_same_as_without_stored_features(kind: str, tmp_path
     for layer, change in stored.moved[last].items():
         assert change.change == pytest.approx(without.moved[last][layer].change, rel=1e-3, abs=10 * ROUNDING)
     for split in ("validation", "test"):
-        one, other = (probabilities(each, getattr(each.feed, split)) for each in (ordinary, around))
+        one, other = (probabilities(each, getattr(each.feed, split), Notes()) for each in (ordinary, around))
         assert other == pytest.approx(one, abs=1e-4)
 
 
@@ -170,7 +170,7 @@ def test_executing_steps_together_changes_no_bit(tmp_path: Path, monkeypatch: py
     for together in (1, 4, 32):
         monkeypatch.setattr(trainer, "steps_per_execution", lambda *_, together=together, **__: together)
         trained, notes = run(described, kept_in(tmp_path))
-        histories.append((notes.history(0), notes.moved, probabilities(trained, trained.feed.test).tolist()))
+        histories.append((notes.history(0), notes.moved, probabilities(trained, trained.feed.test, Notes()).tolist()))
     assert histories[0] == histories[1] == histories[2]
 
 
@@ -223,7 +223,7 @@ def test_validation_on_the_test_images_has_an_entry_of_its_own_that_the_evaluati
 ) -> None:
     trained, _ = run(experiment(*FROM_THE_START, validation=Validation(on="test")), kept_in(tmp_path))
     assert computed == [36, 12]
-    probabilities(trained, trained.feed.test)
+    probabilities(trained, trained.feed.test, Notes())
     assert computed == [36, 12]
 
 
@@ -231,7 +231,7 @@ def test_the_evaluation_keeps_the_features_of_test_images_for_later_runs(tmp_pat
     for expected in ([36, 12], []):
         computed.clear()
         trained, _ = run(experiment(*FROM_THE_START), kept_in(tmp_path))
-        probabilities(trained, trained.feed.test)
+        probabilities(trained, trained.feed.test, Notes())
         assert computed == expected
 
 
@@ -268,7 +268,7 @@ def test_too_little_room_for_the_test_images_only_means_to_compute_them(tmp_path
     trained, _ = run(experiment(*FROM_THE_START), store)
     store.budget = 10
     expected = trained.model.predict(images().test_images[trained.feed.test.indices], verbose=0)
-    assert probabilities(trained, trained.feed.test) == pytest.approx(expected, abs=1e-6)
+    assert probabilities(trained, trained.feed.test, Notes()) == pytest.approx(expected, abs=1e-6)
 
 
 def test_damaged_features_are_computed_again_and_this_is_told(tmp_path: Path, computed: list[int]) -> None:
@@ -321,7 +321,7 @@ def test_a_run_around_its_frozen_layers_leaves_the_whole_model(once: Once, tmp_p
     keras.Model(trained.model.input, trained.model.output).save(path)
     pixels = images().test_images[trained.feed.test.indices]
     predicted = keras.models.load_model(path).predict(pixels, verbose=0)
-    assert probabilities(trained, trained.feed.test) == pytest.approx(predicted, abs=1e-6)
+    assert probabilities(trained, trained.feed.test, Notes()) == pytest.approx(predicted, abs=1e-6)
 
 
 def test_features_can_be_removed_when_the_run_is_over(tmp_path: Path) -> None:

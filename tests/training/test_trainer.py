@@ -109,7 +109,7 @@ def test_a_result_carries_the_last_phases_images() -> None:
 
 def test_probabilities_keep_the_order_of_the_examples() -> None:
     trained, notes = done()
-    predicted = probabilities(trained, trained.feed.validation)
+    predicted = probabilities(trained, trained.feed.validation, Notes())
     labels = trained.feed.validation.labels.numpy()
     assert predicted.shape == (len(labels), 3)
     assert predicted.dtype == np.float32
