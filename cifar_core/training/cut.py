@@ -79,10 +79,10 @@ class Cut:
 def find_cut(model: keras.Model) -> Cut | None:
     """Cut a functional or sequential model behind the largest part that gives an image the same values in every epoch.
 
-    A layer belongs to that part when its inputs do, it is frozen or has no weights, and nothing about it is random.
-    Frozen BatchNorm belongs to it, Dropout does not. Nested models are looked into. Layers without weights at the end
-    of that part are left to the rest where this makes what crosses the cut smaller: an average of a tensor that
-    crosses the cut anyway, for example. None when no layer with weights lies before the cut.
+    A layer belongs to that part when its inputs do, it is frozen or has no weights, nothing about it is random, and it
+    hands on no mask. Frozen BatchNorm belongs to it, Dropout does not. Nested models are looked into. Layers without
+    weights at the end of that part are left to the rest where this makes what crosses the cut smaller: an average of a
+    tensor that crosses the cut anyway, for example. None when no layer with weights lies before the cut.
 
     Raises:
         ValueError: for a model that is no graph of layers, or images of no fixed size, and where a nested model has a
@@ -217,7 +217,7 @@ def _is_fixed(node: Any, trained: set[int]) -> bool:
     layer = node.operation
     if not isinstance(layer, keras.Layer):
         return True
-    if any(id(weight) in trained for weight in layer.weights):
+    if any(id(weight) in trained for weight in layer.weights) or _hands_on_a_mask(node):
         return False
     return not any(
         isinstance(part, NEVER_FIXED)
@@ -227,6 +227,16 @@ def _is_fixed(node: Any, trained: set[int]) -> bool:
         or (part.trainable and part._non_trainable_variables)  # statistics that follow the images
         for part in layer._flatten_layers()
     )
+
+
+def _hands_on_a_mask(node: Any) -> bool:
+    """Whether what a call returns has a mask: Keras keeps it beside the tensor, so it would not cross the cut.
+
+    A nested model marks its own outputs, and the tensors that its call returns only when it runs.
+    """
+    nested = (part for part in node.operation._flatten_layers() if isinstance(part, keras.Model))
+    ends = [tensor for part in nested for tensor in getattr(part, "outputs", None) or ()]
+    return any(getattr(tensor, "_keras_mask", None) is not None for tensor in [*node.output_tensors, *ends])
 
 
 def _contents(nodes: Iterable[Any]) -> dict[int, str]:

@@ -227,6 +227,28 @@ def test_a_nested_model_can_be_cut_inside() -> None:
     assert recomposed(cut, images, training=True) == pytest.approx(whole, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "masking",
+    [
+        [layers.Masking(), layers.Dense(3), layers.LSTM(2)],
+        [layers.Masking(), layers.Dense(3), layers.Dense(2)],  # to the loss, which leaves out what is masked
+        [chain(layers.Masking(), layers.Dense(3), shape=(4, 3)), layers.LSTM(2)],
+    ],
+    ids=["for a layer", "for the loss", "in a nested model"],
+)
+def test_a_mask_is_not_lost_at_the_cut(masking: list[keras.Layer]) -> None:
+    for layer in masking[:-1]:
+        layer.trainable = False
+    model = chain(frozen(layers.Dense(3, name="first")), *masking, shape=(4, 3))
+    cut = find_cut(model)
+    assert cut is not None and cut.layers == ("first",)
+    steps = np.random.default_rng(0).normal(size=(3, 4, 3)) * (np.arange(4) < 2)[:, None]
+    whole, parts = model(steps), cut.rest(np.asarray(cut.prefix(steps)))
+    assert np.asarray(parts) == pytest.approx(np.asarray(whole), abs=1e-6)
+    loss, wanted = keras.losses.MeanSquaredError(), np.ones(whole.shape)
+    assert float(loss(wanted, parts)) == pytest.approx(float(loss(wanted, whole)), abs=1e-6)
+
+
 def test_a_residual_across_the_cut_takes_both_its_tensors_with_it() -> None:
     image = keras.Input((SIDE, SIDE, 3))
     first = layers.Conv2D(3, 1, name="first", trainable=False)(image)
