@@ -2,7 +2,8 @@
 
 One folder holds the features of one key: a `.npy` for each tensor and `about.json`. It is filled as
 `unfinished-<key>`, which a later attempt continues, and renamed when it is complete. A lock for each key is held
-shared by those who read and alone by the one who writes or removes, so nothing that is in use is removed.
+shared by those who read and alone by the one who writes or removes, so nothing that is in use is removed. One more,
+for all keys, is held from looking for room until it is announced what will take it.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ MOST_BYTES = 10_000_000_000
 _ABOUT = "about.json"
 _MARK = "mark.json"
 _UNFINISHED = "unfinished-"
+_ROOM = "room"
 _KEY = re.compile(r"[0-9a-f]{8,64}")
 _BLOCKS, _BLOCK = 256, 4096
 
@@ -53,11 +55,15 @@ class Spec:
 
 @dataclass(frozen=True)
 class Entry:
-    """Kept features as a page lists them. `used` is seconds since 1970; `label` says what they are features of."""
+    """Kept features as a page lists them. `used` is seconds since 1970; `label` says what they are features of.
+
+    `bytes` is what they take now, `coming` what is still to be written by the one who writes them.
+    """
 
     key: str
     label: str
     bytes: int
+    coming: int
     used: float
     complete: bool
     in_use: bool
@@ -223,9 +229,10 @@ class FeatureStore:
             try:
                 if _json(folder / _ABOUT) != json.loads(json.dumps(expected)):
                     shutil.rmtree(folder, ignore_errors=True)
-                self._make_room(key, images * sum(spec.bytes for spec in specs))
-                folder.mkdir(exist_ok=True)
-                write_json(folder / _ABOUT, expected)
+                with self._lock(_ROOM).write_lock():
+                    self._make_room(key, images * sum(spec.bytes for spec in specs))
+                    folder.mkdir(exist_ok=True)
+                    write_json(folder / _ABOUT, expected)
                 with Writer(folder, specs, images) as writer:
                     try:
                         yield writer
@@ -265,13 +272,15 @@ class FeatureStore:
             if not _KEY.fullmatch(key) or not folder.is_dir():
                 return None
             size = sum(file.stat().st_size for file in folder.iterdir())
+            about, complete, in_use = _json(folder / _ABOUT) or {}, folder.name == key, not self._alone(key)
             return Entry(
                 key,
-                str((_json(folder / _ABOUT) or {}).get("label", "")),
+                str(about.get("label", "")),
                 size,
+                max(0, _announced(about) - size) if in_use and not complete else 0,
                 folder.stat().st_mtime,
-                complete=folder.name == key,
-                in_use=not self._alone(key),
+                complete,
+                in_use,
             )
         except FileNotFoundError:  # removed meanwhile
             return None
@@ -288,8 +297,10 @@ class FeatureStore:
             return True
 
     def _make_room(self, key: str, needed: int) -> None:
-        others = [entry for entry in self.entries() if entry.key != key]
-        used = sum(entry.bytes for entry in others)
+        entries = self.entries()
+        others = [entry for entry in entries if entry.key != key]
+        coming = sum(entry.coming for entry in others)
+        used = coming + sum(entry.bytes for entry in others)
         while others and used + needed > self.budget:
             oldest = others.pop()
             if not oldest.in_use and self._remove(oldest):
@@ -299,11 +310,13 @@ class FeatureStore:
                 f"The features take {needed / 1e6:,.0f} MB, but of the {self.budget / 1e6:,.0f} MB that features may "
                 f"take, {used / 1e6:,.0f} MB are in use by other runs. Wait for those, or allow more."
             )
-        free = shutil.disk_usage(self._folder).free
+        begun = sum(entry.bytes for entry in entries if entry.key == key)
+        free = shutil.disk_usage(self._folder).free + begun - coming
         if free < needed:
             raise DataNotStoredError(
-                f"The features take {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free in {self._folder}. "
-                "Free some room, or set TRANSFER_LAB_HOME to a folder on another disk."
+                f"The features take {needed / 1e6:,.0f} MB, but only {max(0, free) / 1e6:,.0f} MB are free in "
+                f"{self._folder} beside what other runs are writing. Free some room, or set TRANSFER_LAB_HOME to a "
+                "folder on another disk."
             )
 
     def _lock(self, key: str) -> ReadWriteLock:
@@ -388,6 +401,12 @@ def _json(path: Path) -> dict[str, Any] | None:
         return known
     except (OSError, ValueError):
         return None
+
+
+def _announced(about: dict[str, Any]) -> int:
+    """The bytes that features will take, by what was written down before the first of them."""
+    specs = (Spec(tuple(each["shape"]), each["dtype"]) for each in about.get("tensors", ()))
+    return int(about.get("images", 0)) * sum(spec.bytes for spec in specs)
 
 
 def _relative_error(values: NDArray[Any], kept: NDArray[Any]) -> float:

@@ -1,5 +1,6 @@
 """Choosing images: which data set, how many, from where; and fetching CIFAR-10 where it is not there yet."""
 
+import logging
 import threading
 from dataclasses import dataclass, field
 
@@ -19,7 +20,10 @@ from cifar_core.ui import form, people, reads
 from cifar_core.ui.text import plain
 
 SIDES = (32, 48, 64, 96, 128, 160, 224)
+CIFAR10 = Data(name="cifar10")
 state = st.session_state
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -29,6 +33,7 @@ class Download:
     done: int = 0
     total: int = SIZE
     message: str = ""
+    brought: bool = False
     _cancelled: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -40,7 +45,7 @@ class Download:
     def start(self) -> None:
         """Start, or continue where an earlier one ended."""
         if not self.is_running:
-            self.message = ""
+            self.message, self.brought = "", False
             self._cancelled.clear()
             self._thread = threading.Thread(target=self._fetch, name="download", daemon=True)
             self._thread.start()
@@ -52,11 +57,15 @@ class Download:
     def _fetch(self) -> None:
         try:
             download_cifar10(home(), progress=self._hear, cancelled=self._cancelled.is_set)
-            open_images(Data(name="cifar10"), home=home())
+            open_images(CIFAR10, home=home())
+            self.brought = True
         except DownloadCancelledError:
             self.message = "Cancelled. What has arrived is kept; starting again continues there."
         except DataError as error:
             self.message = str(error)
+        except Exception as error:
+            self.message = f"Something unexpected ended the download: {type(error).__name__}: {error}"
+            _log.exception("The download ended.")
 
     def _hear(self, done: int, total: int | None) -> None:
         self.done, self.total = done, total or SIZE
@@ -133,6 +142,7 @@ def _cifar10(chosen: Data | None) -> None:
         st.warning(f"There is no CIFAR-10 in {plain(state['form.location'])}.", icon=":material/folder_off:")
     else:
         st.info("CIFAR-10 is not on this computer yet.", icon=":material/download:")
+    if chosen is not None and chosen.location is None and not isinstance(found, Images):
         _download_panel()
     with st.expander("CIFAR-10 from a folder or archive of yours"):
         st.text_input(
@@ -214,12 +224,14 @@ def _take_classes() -> None:
 @st.fragment(run_every=1.0)
 def _download_panel() -> None:
     download, barred = the_download(), people.why_not()
+    if download.brought and not download.is_running:
+        download.brought = False  # once, or it would be looked for without end where it is gone again
+        reads.forget_images()
     if download.is_running:
         share = min(1.0, download.done / download.total)
         st.progress(share, f"{download.done / 1e6:.0f} of {download.total / 1e6:.0f} MB")
         st.button("Cancel the download", on_click=download.cancel, disabled=bool(barred), help=barred)
-    elif download.done and not download.message:
-        reads.where_images_are.clear()
+    elif reads.images_of(CIFAR10) is not None:  # for all who look, whoever fetched them
         st.rerun()
     else:
         if download.message:

@@ -188,7 +188,15 @@ def estimates() -> Estimates:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _estimates(ended: tuple[tuple[str, datetime | None], ...], _runs: Sequence[Run]) -> Estimates:
-    return Estimates(epochs_of(_runs))
+    return Estimates(epochs_of(_runs), files_of_classes)
+
+
+def files_of_classes(data: Data) -> list[tuple[int, int]] | None:
+    """How many files of each class are in a user's folder, to train and to test on; None where it has not all."""
+    contents = folder(data.location or "")
+    if isinstance(contents, DataError) or not {*data.classes} <= contents.train.keys():
+        return None
+    return [(len(contents.train[name]), len(contents.test[name])) for name in data.classes]
 
 
 def epochs_of(finished: Sequence[Run]) -> list[Measured]:
@@ -269,6 +277,12 @@ def _opened(data: Data, found_at: Path) -> Images | DataError:
         return open_images(data, home=home())
     except DataError as error:
         return error
+
+
+def forget_images() -> None:
+    """Look for images anew: some have come."""
+    where_images_are.clear()
+    _opened.clear()
 
 
 def images_or_error(data: Data) -> Images | DataError | None:

@@ -1,7 +1,6 @@
 """The end of every form: what a run will take, and Start."""
 
 import secrets
-import shutil
 import time
 from collections.abc import Iterable
 
@@ -13,30 +12,17 @@ from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.settings import smoke
 from cifar_core.experiment.wording import run_name
 from cifar_core.home import home
+from cifar_core.runs import room
 from cifar_core.ui import people, reads
 from cifar_core.ui.text import plain
 
-SPARE_BYTES = 200e6
 KERAS_FILES = "storage.googleapis.com/tensorflow/keras-applications"
 SECONDS_OF_ONE_CLICK = 2.0
-NO_ROOM = "There is too little room on the disk: delete old runs on the Results page first."
-
-
-def bytes_needed(experiment: Experiment) -> float:
-    """Return an estimate of what a run keeps: the model with its optimizer's variables, and the predictions."""
-    network = experiment.networks[-1]
-    images = experiment.dataset.test_size + experiment.dataset.train_size
-    return 4.0 * (network.total + 2 * network.trainable) + 4.0 * network.outputs * images
-
-
-def free_bytes() -> int:
-    """Return the room on the disk that runs are kept on."""
-    return shutil.disk_usage(next(parent for parent in (home(), *home().parents) if parent.exists())).free
 
 
 def has_room(experiments: Iterable[Experiment]) -> bool:
-    """Whether the disk has room for what such runs keep, and some to spare."""
-    return free_bytes() > SPARE_BYTES + sum(map(bytes_needed, experiments))
+    """Whether the disk has room for such runs."""
+    return room.has_room(home(), tuple(experiments))
 
 
 def has_images(data: Data) -> bool:
@@ -58,19 +44,20 @@ def no_images(data: Data) -> str:
 def start_panel(experiment: Experiment, seed: int) -> None:
     """Show what the run will take and a button that queues it; then show the run."""
     with st.container(border=True):
-        here, room = has_images(experiment.data), has_room([experiment])
+        here, enough = has_images(experiment.data), has_room([experiment])
         st.markdown(f"**{plain(run_name(experiment, seed))}**")
         epochs = " + ".join(f"{phase.epochs}" for phase in experiment.phases)
+        kept, free = room.bytes_kept(experiment) / 1e6, room.free_bytes(home()) / 1e9
         st.caption(
-            f"{epochs} epochs · keeps about {bytes_needed(experiment) / 1e6:.0f} MB of {free_bytes() / 1e9:.0f} GB "
-            "that are free · this page's address reopens these settings."
+            f"{epochs} epochs · keeps about {kept:.0f} MB of {free:.0f} GB that are free · this page's address reopens "
+            "these settings."
         )
         if not here:
             st.warning(no_images(experiment.data))
-        if not room:
-            st.warning(NO_ROOM)
+        if not enough:
+            st.warning(room.NO_ROOM)
         reason = people.why_not_start()
-        possible = _weights_can_be_had(experiment) and here and room and not reason
+        possible = _weights_can_be_had(experiment) and here and enough and not reason
         with st.container(horizontal=True):
             if st.button(
                 "Start", type="primary", icon=":material/play_arrow:", disabled=not possible, key="start", help=reason

@@ -1,9 +1,12 @@
+import contextlib
 import errno
 import json
 import multiprocessing
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +205,60 @@ def test_features_used_by_another_process_are_not_removed_unless_it_died(tmp_pat
 def test_more_than_the_budget_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(DataNotStoredError, match="may take"):
         fill(store(tmp_path, budget=BYTES - 1))
+
+
+def test_what_another_run_is_going_to_write_counts_at_its_full_size(tmp_path: Path) -> None:
+    kept = store(tmp_path, budget=BYTES * 3 // 2)
+    with kept.writing(key(0), SPECS, IMAGES, label="") as first:
+        assert first is not None
+        first.put(values(count=1))
+        assert {entry.key: entry.coming for entry in kept.entries()}[key(0)] > BYTES // 2
+        with pytest.raises(DataNotStoredError, match="in use by other runs"):
+            fill(kept, 1)
+    assert [(entry.key, entry.coming) for entry in kept.entries()] == [(key(0), 0)]  # nobody writes it any more
+    fill(kept, 1)
+
+
+def test_the_disk_must_hold_what_another_run_is_going_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, BYTES * 3 // 2))
+    kept = store(tmp_path)
+    with kept.writing(key(0), SPECS, IMAGES, label=""), pytest.raises(DataNotStoredError, match="other runs are writ"):
+        fill(kept, 1)
+
+
+def test_two_runs_at_the_same_moment_do_not_both_get_the_last_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_room, both_have_looked = FeatureStore._make_room, threading.Barrier(2)
+
+    def and_let_the_other_look(self: FeatureStore, *asked: Any) -> None:
+        make_room(self, *asked)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_have_looked.wait(0.3)
+
+    def attempt(number: int) -> bool:
+        try:
+            with store(tmp_path, budget=BYTES * 3 // 2).writing(key(number), SPECS, IMAGES, label=""):
+                both_are_done.wait(30)
+        except DataNotStoredError:
+            both_are_done.wait(30)
+            return False
+        return True
+
+    both_are_done = threading.Barrier(2)
+    monkeypatch.setattr(FeatureStore, "_make_room", and_let_the_other_look)
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(attempt, (0, 1))) == [False, True]
+
+
+def test_what_was_begun_needs_only_room_for_its_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = store(tmp_path)
+    with kept.writing(key(), SPECS, IMAGES, label="") as writer:
+        assert writer is not None
+        writer.put(values(count=8))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, BYTES // 2))
+    with kept.writing(key(), SPECS, IMAGES, label="") as writer:
+        assert writer is not None and writer.done == 8
 
 
 def test_a_disk_without_room_is_refused_before_anything_is_written(

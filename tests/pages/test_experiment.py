@@ -10,10 +10,13 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from cifar_core.data.catalogue import open_images
+from cifar_core.data.download import ARCHIVE
 from cifar_core.data.errors import DownloadCancelledError
-from cifar_core.experiment.experiment import Freeze
+from cifar_core.data.sources import keras_cache
+from cifar_core.experiment.experiment import Data, Freeze
 from cifar_core.runs.store import Store
-from cifar_core.ui import data_panel
+from cifar_core.ui import data_panel, reads
 from tests.pages.app import App
 from tests.runs.helpers import wait_for
 
@@ -159,6 +162,25 @@ def test_a_download_says_how_far_it_is_and_can_be_cancelled(app: App, monkeypatc
     wait_for(lambda: not data_panel.the_download().is_running, "the end")
     assert "What has arrived is kept; starting again continues there." in app.run().text()
     assert app.has_button("Download CIFAR-10 (170 MB)")
+
+
+def test_a_broken_file_of_keras_leaves_the_download_which_ends_with_the_images(
+    app: App, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keras_cache().mkdir(parents=True)
+    (keras_cache() / ARCHIVE).write_bytes(b"broken off")
+    assert f"{ARCHIVE} is no tar archive" in app.open("Experiment", start="a-ft1").text()
+    came = open_images(Data(name="sample"), home=home)
+    with monkeypatch.context() as patch:
+        patch.setattr(data_panel, "download_cifar10", lambda *_, **__: None)
+        for module in (data_panel, reads):
+            patch.setattr(module, "open_images", lambda *_, **__: came)
+        app.click("Download CIFAR-10 (170 MB)")
+        wait_for(lambda: not data_panel.the_download().is_running, "the end")
+        assert came.provenance in app.run().text()
+        assert app.has_button("Start") and not app.has_button("Download CIFAR-10 (170 MB)")
+    reads.forget_images()  # and they are gone again
+    assert app.run().has_button("Download CIFAR-10 (170 MB)")
 
 
 def test_phases_can_be_added_and_removed_again(form: App) -> None:

@@ -12,6 +12,7 @@ from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.measured import PhaseHistory, Run, State
 from cifar_core.runs.store import Store
 from cifar_core.ui import reads
+from tests.data.own import fill, own
 from tests.filled_store import claim, finished
 
 
@@ -96,3 +97,11 @@ def test_live_pages_look_less_often_the_more_there_are_and_keep_their_pace_meanw
     looks.update({f"viewer {number}": 1e12 for number in range(5000)})
     assert reads.pace(reads.pace()) == reads.Pace(10, 5001)
     st.cache_resource.clear()
+
+
+def test_the_files_of_each_class_of_a_folder_are_counted_as_long_as_it_has_them(tmp_path: Path) -> None:
+    st.cache_resource.clear()
+    pets = fill(tmp_path / "pets", cat=10, dog=5)
+    assert reads.files_of_classes(own(pets, "dog", "cat")) == [(4, 1), (8, 2)]
+    assert reads.files_of_classes(own(pets, "dog", "elk")) is None
+    assert reads.files_of_classes(own(tmp_path / "gone", "dog", "cat")) is None
