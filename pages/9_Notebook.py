@@ -6,9 +6,20 @@ import streamlit as st
 
 from cifar_core.analysis.exports import to_csv
 from cifar_core.analysis.labels import SEPARATOR, labels
-from cifar_core.analysis.notebook import Entry, changed, entries, outcome, table, to_markdown, what_goes
+from cifar_core.analysis.notebook import (
+    JUDGED_BY,
+    Entry,
+    changed_in_short,
+    entries,
+    outcome,
+    table,
+    to_markdown,
+    what_goes,
+)
+from cifar_core.analysis.predictions import PredictionsError
+from cifar_core.analysis.verdict import Paired, paired
 from cifar_core.experiment import links
-from cifar_core.experiment.measured import Run
+from cifar_core.experiment.measured import Comparison, Run
 from cifar_core.ui import people, reads
 from cifar_core.ui.housekeeping import archive, delete, name_and_note
 from cifar_core.ui.page import set_up
@@ -33,6 +44,40 @@ def tag(runs: Sequence[Run], before: Sequence[str], key: str) -> None:
     reads.runs.clear()
 
 
+def image_by_image(run: Run, before: Run) -> Paired | None:
+    """Compare two runs on their test images, where both kept what they predicted."""
+    return _image_by_image(run.id, before.id)
+
+
+@st.cache_resource(max_entries=5000, show_spinner=False)
+def _image_by_image(run: str, before: str) -> Paired | None:
+    try:
+        mine, theirs = reads.predictions(run, "test"), reads.predictions(before, "test")
+        return paired(mine, theirs) if mine and theirs else None
+    except (PredictionsError, ValueError):
+        return None
+
+
+def write_comparison(kept: Comparison) -> None:
+    """One comparison that was kept: when, its name as a link, of which runs, and its note."""
+    with st.container(gap="small"):
+        st.page_link(
+            "pages/4_Compare.py",
+            label=f"**{plain(kept.name)}**",
+            icon=":material/compare_arrows:",
+            query_params={"comparison": kept.id},
+        )
+        said = [f"{kept.created:%Y-%m-%d %H:%M} UTC", "comparison", f"of {', '.join(kept.runs)}"]
+        st.caption(plain(SEPARATOR.join(said)))
+        write_note(kept.note)
+
+
+def write_note(note: str) -> None:
+    """A note as it was typed."""
+    if note:
+        st.markdown("\n".join(f"> {plain(line)}  " for line in note.splitlines()))
+
+
 def write(entry: Entry) -> None:
     """One run: when, its name as a link, what it changed, what came of it, and its note."""
     run, before = entry
@@ -46,13 +91,13 @@ def write(entry: Entry) -> None:
         when = f"{run.created:%Y-%m-%d %H:%M} UTC"
         said = [when, run.id, str(run.state), people.whose(run), *(["archived"] if run.archived else []), *labels(run)]
         st.caption(plain(SEPARATOR.join(filter(None, said))))
-        st.markdown(f"**Changed:** {plain(changed(run, before))}  \n**Result:** {plain(outcome(run, before))}")
+        result = outcome(run, before, image_by_image)
+        st.markdown(f"**Changed:** {plain(changed_in_short(run, before))}  \n**Result:** {plain(result)}")
         if run.tags:
             with st.container(horizontal=True, gap="small"):
                 for each in run.tags:
                     st.badge(plain(each), icon=":material/sell:", color="blue")
-        if run.note:
-            st.markdown("\n".join(f"> {plain(line)}  " for line in run.note.splitlines()))
+        write_note(run.note)
 
 
 def keep_house(picked: Sequence[Run]) -> None:
@@ -108,10 +153,10 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         placeholder="words of a name, tag or note, a run's id, a state",
     )
     archived = st.toggle("Show archived runs", key="with_archived", bind="query-params")
-runs = reads.runs(archived=archived)
-every_tag = sorted({each for run in runs for each in run.tags})
+every_tag = sorted({each for run in reads.runs(archived=archived) for each in run.tags})
 tags = st.pills("Tags", every_tag, selection_mode="multi", key="tags", bind="query-params") if every_tag else []
-found = [entry for entry in entries(runs, search) if set(tags) <= set(entry[0].tags)]
+found = entries(reads.runs(archived=True), search, () if tags else reads.store().comparisons(), archived=archived)
+found = [each for each in found if isinstance(each, Comparison) or set(tags) <= set(each[0].tags)]
 if not found:
     if search or tags:
         st.info("No run has all these words in its name, tags, note, id or state.", icon=":material/search_off:")
@@ -125,10 +170,14 @@ page = st.pagination(pages, key="sheet", bind="query-params") if pages > 1 else 
 shown = found[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
 house = st.container(border=True)
 for each in shown:
-    write(each)
+    if isinstance(each, Comparison):
+        write_comparison(each)
+    else:
+        write(each)
 
-picked = [run for run, _ in shown if st.session_state.get(f"pick.{run.id}")]
-ids = [run.id for run, _ in shown]
+runs = [each[0] for each in shown if not isinstance(each, Comparison)]
+picked = [run for run in runs if st.session_state.get(f"pick.{run.id}")]
+ids = [run.id for run in runs]
 with house:
     with st.container(horizontal=True, vertical_alignment="center"):
         if picked:
@@ -137,6 +186,9 @@ with house:
             st.button("Select all" if pages == 1 else "Select this page", on_click=pick, args=(ids, True))
         keep_house(picked)
     st.caption(f"{len(picked)} selected." if picked else "Select runs to name, tag, compare, archive or delete them.")
+st.caption(f"{JUDGED_BY} The files have every change in full.")
 with st.container(horizontal=True):
-    st.download_button("Notebook (Markdown)", lambda: to_markdown(found), "lab-notebook.md", "text/markdown")
-    st.download_button("Notebook (CSV)", lambda: to_csv(table(found)), "lab-notebook.csv", "text/csv")
+    st.download_button(
+        "Notebook (Markdown)", lambda: to_markdown(found, image_by_image), "lab-notebook.md", "text/markdown"
+    )
+    st.download_button("Notebook (CSV)", lambda: to_csv(table(found, image_by_image)), "lab-notebook.csv", "text/csv")

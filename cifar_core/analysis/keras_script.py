@@ -130,6 +130,7 @@ def _introduction(run: Run) -> str:
         f"{initial_weights(experiment)} {network_input(experiment)}",
         f"Needs: pip install {packages or 'tensorflow keras'}",
         _where_images_come_from(experiment),
+        _where_weights_come_from(experiment),
         f"To be said beside its numbers: {'; '.join(flags)}." if flags else "",
     ]
     return "\n\n".join(filter(None, paragraphs))
@@ -138,8 +139,8 @@ def _introduction(run: Run) -> str:
 def _where_images_come_from(experiment: Experiment) -> str:
     if experiment.data.name == "cifar10":
         return (
-            "Images: Keras's own CIFAR-10, downloaded where it is not there yet; or name the folder "
-            "cifar-10-batches-py, or an .npz with x_train, y_train, x_test and y_test."
+            "Images: Keras's own CIFAR-10, downloaded where it is not there yet; or name, behind the script, the "
+            "folder cifar-10-batches-py, or an .npz with x_train, y_train, x_test and y_test."
         )
     return (
         f"Images: {experiment.dataset.title}, as an .npz with x_train, y_train, x_test and y_test, which Transfer Lab "
@@ -147,13 +148,26 @@ def _where_images_come_from(experiment: Experiment) -> str:
     )
 
 
+def _where_weights_come_from(experiment: Experiment) -> str:
+    if (run := experiment.initial_weights.run) is None:
+        return ""
+    return (
+        f"Weights: the model of run {run}, which Transfer Lab exports as {_model_of(run)}. Put it beside this, or "
+        "name it: the script's --weights, the notebook's WEIGHTS."
+    )
+
+
+def _model_of(run: str | None) -> str:
+    return f"{run}-model.keras"
+
+
 def _beginning(run: Run, notebook: bool) -> str:
     experiment = run.experiment
     needed = {
+        "argparse": not notebook,
         "csv": True,
         "math": any(isinstance(phase.schedule, Cosine) for phase in experiment.phases),
         "pickle": experiment.data.name == "cifar10",
-        "sys": not notebook,
         "zlib": True,
     }
     lines = [f"import {name}" for name, used in needed.items() if used]
@@ -163,13 +177,17 @@ def _beginning(run: Run, notebook: bool) -> str:
     if _builder(experiment).startswith("ResNet18"):
         lines.append("from keras import layers")
     usual = "None" if experiment.data.name == "cifar10" else '"images.npz"'
+    begins_with_a_run, model = experiment.initial_weights.source == "run", _model_of(experiment.initial_weights.run)
     lines += ["", f"SEED = {run.seed}"]
-    lines.append(
-        f"IMAGES = {usual}  # or a path" if notebook else f"IMAGES = sys.argv[1] if len(sys.argv) > 1 else {usual}"
-    )
-    if experiment.initial_weights.source == "run":
-        given = '"model.keras"' if notebook else "sys.argv[2]"
-        lines.append(f"WEIGHTS = {given}  # the model of the run that this one begins with, a .keras file")
+    if notebook:
+        lines.append(f"IMAGES = {usual}  # or a path")
+        lines += [f'WEIGHTS = "{model}"  # or another path'] * begins_with_a_run
+        return "\n".join(lines)
+    lines.append("given = argparse.ArgumentParser()")
+    lines.append(f'given.add_argument("images", nargs="?", default={usual})')
+    lines += [f'given.add_argument("--weights", default="{model}")'] * begins_with_a_run
+    lines += ["given = given.parse_args()", "IMAGES = given.images"]
+    lines += ["WEIGHTS = given.weights"] * begins_with_a_run
     return "\n".join(lines)
 
 

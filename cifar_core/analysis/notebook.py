@@ -2,54 +2,80 @@
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from cifar_core.analysis import wording
 from cifar_core.analysis.comparison import same_test_images, settings
 from cifar_core.analysis.labels import labels
+from cifar_core.analysis.verdict import Paired
 from cifar_core.analysis.wording import count, interval, points, status
-from cifar_core.experiment.measured import Run
+from cifar_core.experiment.measured import Comparison, Run
 
-_CHANGES_NAMED = 4
-_LONGEST_VALUE = 48
+CHANGES_NAMED, LONGEST_VALUE = 4, 48
+"""What of the changes a page has room for; files have all of them."""
+JUDGED_BY = (
+    "Each run is judged against the one before it, by the test images alone: how far another seed would move it is "
+    "not measured here."
+)
 
 Entry = tuple[Run, Run | None]
-"""A run and the one that was started before it."""
+"""A run and the one that was submitted before it."""
+Pairing = Callable[[Run, Run], Paired | None]
+"""Compares two runs image by image; None where one of them kept no predictions."""
 
 
-def entries(runs: Sequence[Run], search: str = "") -> list[Entry]:
-    """Return the runs, given and returned newest first, in whose name, tags, note, id or state all words are found."""
+def entries(
+    runs: Sequence[Run], search: str = "", comparisons: Sequence[Comparison] = (), *, archived: bool = True
+) -> list[Entry | Comparison]:
+    """Return runs and kept comparisons in whose name, tags, note, id or state all words are found, newest first.
+
+    All `runs` are to be given, newest first: archived ones count as the run before, even where they are not returned.
+    """
     words = search.casefold().split()
-    found = zip(runs, [*runs[1:], None], strict=False)  # of no runs, None is left over
-    return [(run, before) for run, before in found if all(word in _read(run) for word in words)]
+    pairs = zip(runs, [*runs[1:], None], strict=False)  # of no runs, None is left over
+    found: list[Entry | Comparison] = [(run, before) for run, before in pairs if archived or not run.archived]
+    found = sorted([*found, *comparisons], key=lambda each: _head(each).created, reverse=True)
+    return [each for each in found if all(word in _read(_head(each)) for word in words)]
 
 
-def _read(run: Run) -> str:
-    return "\n".join((run.name, *run.tags, run.note, run.id, run.state)).casefold()
+def _head(each: Entry | Comparison) -> Run | Comparison:
+    return each if isinstance(each, Comparison) else each[0]
+
+
+def _read(each: Run | Comparison) -> str:
+    more = (*each.tags, each.state) if isinstance(each, Run) else ("comparison",)
+    return "\n".join((each.name, each.note, each.id, *more)).casefold()
 
 
 def changed(run: Run, before: Run | None) -> str:
     """Return what a run changed against the run before, in words: "phase 2: epochs 3 → 5; seed 0 → 1"."""
+    return "the first run" if before is None else "; ".join(_changes(run, before)) or "nothing"
+
+
+def changed_in_short(run: Run, before: Run | None) -> str:
+    """Return `changed`, the first few of many changes, and the beginnings of long values."""
     if before is None:
-        return "the first run"
+        return changed(run, before)
+    found = _changes(run, before, LONGEST_VALUE)
+    more = len(found) - CHANGES_NAMED
+    return "; ".join(found[:CHANGES_NAMED]) + f"; and {more} more" * (more > 0) or "nothing"
+
+
+def _changes(run: Run, before: Run, longest: int | None = None) -> list[str]:
     mine, theirs = settings(run), settings(before)
-    found = [
-        f"{name} {_short(theirs.get(name, wording.MISSING))} → {_short(mine.get(name, wording.MISSING))}"
-        for name in dict.fromkeys([*mine, *theirs])
-        if mine.get(name) != theirs.get(name)
-    ]
-    more = len(found) - _CHANGES_NAMED
-    return "; ".join(found[:_CHANGES_NAMED]) + f"; and {more} more" * (more > 0) or "nothing"
+
+    def of(found: dict[str, str], name: str) -> str:
+        value = found.get(name, wording.MISSING)
+        return textwrap.shorten(value, longest, placeholder=" …") if longest else value
+
+    names = dict.fromkeys([*mine, *theirs])
+    return [f"{name} {of(theirs, name)} → {of(mine, name)}" for name in names if mine.get(name) != theirs.get(name)]
 
 
-def _short(value: str) -> str:
-    return textwrap.shorten(value, _LONGEST_VALUE, placeholder=" …")
-
-
-def outcome(run: Run, before: Run | None) -> str:
-    """Return a run's test accuracy and what it is against the run before; or, without one, how the run stands.
+def outcome(run: Run, before: Run | None, pairing: Pairing) -> str:
+    """Return a run's test accuracy and its verdict against the run before; or, without one, how the run stands.
 
     Accuracies are set against each other only where both runs were tested on the same images.
     """
@@ -57,10 +83,26 @@ def outcome(run: Run, before: Run | None) -> str:
     if not test:
         return status(run)
     said = interval(test["accuracy"], test["accuracy_low"], test["accuracy_high"], int(test["n"]))
-    theirs = before.metrics.get("test") if before is not None else None
-    if before is not None and theirs and same_test_images(run, before):
-        said += f", {points(test['accuracy'] - theirs['accuracy'])} against the run before"
+    if before is not None and _comparable(run, before):
+        difference = points(test["accuracy"] - before.metrics["test"]["accuracy"])
+        said += f", {difference} against the run before ({before.id}): {_judgement(run, before, pairing(run, before))}"
     return said
+
+
+def _comparable(run: Run, before: Run) -> bool:
+    return bool(run.metrics.get("test") and before.metrics.get("test")) and same_test_images(run, before)
+
+
+def _judgement(run: Run, before: Run, paired: Paired | None) -> str:
+    """What the test images say of a difference: image by image, or else by the two runs' own intervals."""
+    if paired is not None:
+        return f"image by image (95 %: {points(paired.low).removesuffix(' points')} to {points(paired.high)}) " + (
+            "within the noise of the test images" if paired.within_noise else "more than the test images leave open"
+        )
+    one, other = run.metrics["test"], before.metrics["test"]
+    if one["accuracy_low"] <= other["accuracy_high"] and other["accuracy_low"] <= one["accuracy_high"]:
+        return "their 95 % intervals overlap, so the test images leave open which is better"
+    return "their 95 % intervals do not overlap"
 
 
 def what_goes(runs: Sequence[Run]) -> str:
@@ -72,44 +114,75 @@ def what_goes(runs: Sequence[Run]) -> str:
     return said + (f" {count(going_on, 'run')} that waits or works stays: stop it first." if going_on else "")
 
 
-def table(found: Sequence[Entry]) -> pd.DataFrame:
-    """Return a row per entry, for a file: when, id, name, state, seed, what changed and came out, flags, tags, note."""
-    rows = []
-    for run, before in found:
-        test = run.metrics.get("test", {})
-        rows.append(
-            {
-                "when": run.created.isoformat(timespec="seconds"),
-                "id": run.id,
-                "name": run.name,
-                "state": str(run.state),
-                "seed": run.seed,
-                "changed": changed(run, before),
-                "accuracy": test.get("accuracy", float("nan")),
-                "low": test.get("accuracy_low", float("nan")),
-                "high": test.get("accuracy_high", float("nan")),
-                "n": test.get("n"),
-                "flags": "; ".join(labels(run)),
-                "tags": "; ".join(run.tags),
-                "note": run.note,
-                "archived": run.archived,
-            }
-        )
-    return pd.DataFrame(rows)
+def table(found: Sequence[Entry | Comparison], pairing: Pairing) -> pd.DataFrame:
+    """Return a row per entry, for a file: when, what it is, id, name, and of a run all that is known here.
+
+    `difference` of the accuracies is against the run `before`, with its 95 % interval image by image, as shares.
+    """
+    columns = (
+        *("when", "entry", "id", "name", "state", "seed", "before", "changed", "accuracy", "low", "high", "n"),
+        *("difference", "difference low", "difference high", "verdict", "flags", "tags", "note", "archived", "runs"),
+    )
+    rows = pd.DataFrame([_row(each, pairing) for each in found], columns=list(columns))
+    return rows.astype({"seed": "Int64", "n": "Int64"})  # whole numbers, even where some have none
 
 
-def to_markdown(found: Sequence[Entry]) -> str:
+def _row(each: Entry | Comparison, pairing: Pairing) -> dict[str, object]:
+    head = _head(each)
+    row: dict[str, object] = {
+        "when": head.created.isoformat(timespec="seconds"),
+        "entry": "run",
+        "id": head.id,
+        "name": head.name,
+        "note": head.note,
+    }
+    if isinstance(each, Comparison):
+        return row | {"entry": "comparison", "runs": "; ".join(each.runs)}
+    run, before = each
+    test = run.metrics.get("test", {})
+    row |= {
+        "state": str(run.state),
+        "seed": run.seed,
+        "before": "" if before is None else before.id,
+        "changed": changed(run, before),
+        "accuracy": test.get("accuracy"),
+        "low": test.get("accuracy_low"),
+        "high": test.get("accuracy_high"),
+        "n": test.get("n"),
+        "flags": "; ".join(labels(run)),
+        "tags": "; ".join(run.tags),
+        "archived": run.archived,
+    }
+    if before is not None and _comparable(run, before):
+        paired = pairing(run, before)
+        row["difference"] = test["accuracy"] - before.metrics["test"]["accuracy"]
+        row["verdict"] = _judgement(run, before, paired)
+        if paired is not None:
+            row |= {"difference low": paired.low, "difference high": paired.high}
+    return row
+
+
+def to_markdown(found: Sequence[Entry | Comparison], pairing: Pairing) -> str:
     """Return the entries as Markdown, a section for each; names and notes as they were typed."""
-    parts = ["# Lab notebook"]
-    for run, before in found:
-        lines = [f"## {_literal(run.name)}", f"{run.created:%Y-%m-%d %H:%M} UTC · run {run.id} · {run.state}"]
-        lines.append(f"- Changed: {_literal(changed(run, before))}\n- Result: {_literal(outcome(run, before))}")
-        if flags := labels(run):
-            lines.append(f"Beside its numbers: {'; '.join(flags)}.")
-        if run.tags:
-            lines.append(f"Tags: {_literal('; '.join(run.tags))}.")
-        if run.note:
-            lines.append("\n".join(f"> {_literal(line)}".rstrip() for line in run.note.splitlines()))
+    parts = [f"# Lab notebook\n\n{JUDGED_BY}"]
+    for each in found:
+        head = _head(each)
+        kind = "comparison" if isinstance(each, Comparison) else "run"
+        when = f"{head.created:%Y-%m-%d %H:%M} UTC · {kind} {head.id}"
+        lines = [f"## {_literal(head.name)}"]
+        if isinstance(each, Comparison):
+            lines.append(f"{when} · of {', '.join(each.runs)}")
+        else:
+            run, before = each
+            lines.append(f"{when} · {run.state}")
+            result = _literal(outcome(run, before, pairing))
+            lines.append(f"- Changed: {_literal(changed(run, before))}\n- Result: {result}")
+            if flags := labels(run):
+                lines.append(f"Beside its numbers: {'; '.join(flags)}.")
+            if run.tags:
+                lines.append(f"Tags: {_literal('; '.join(run.tags))}.")
+        if head.note:
+            lines.append("\n".join(f"> {_literal(line)}".rstrip() for line in head.note.splitlines()))
         parts.append("\n\n".join(lines))
     return "\n\n".join(parts) + "\n"
 

@@ -19,7 +19,19 @@ def test_every_run_stands_in_order_with_what_it_changed_and_what_came_of_it(app:
     said = app.open("Notebook").text()
     assert said.index(second) < said.index(first)
     assert "Changed: seed 0 → 1" in said.replace("**", "") and "the first run" in said
-    assert "against the run before" in said
+    assert f"against the run before ({first}): image by image" in said
+
+
+def test_a_kept_comparison_stands_in_the_notebook_and_leads_to_itself(app: App, store: Store) -> None:
+    first, second = finished(store, seed=0), finished(store, seed=1)
+    kept = store.keep_comparison("the *two*", [second, first], first, note="for Tuesday")
+    app.open("Notebook")
+    assert app.links()["**the *two***"] == f"Compare?comparison={kept}"
+    said = app.text()
+    assert "> for Tuesday" in said and said.index("the *two*") < said.index(second)
+    store.archive(first)
+    said = App().open("Notebook").text()
+    assert "Changed: seed 0 → 1" in said.replace("**", "") and "the first run" not in said
 
 
 def test_entries_lead_to_results_or_live(app: App, runs: dict[str, str]) -> None:

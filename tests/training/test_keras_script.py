@@ -13,6 +13,8 @@ import pytest
 from cifar_core.analysis.keras_script import keras_script
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Freeze, Validation
 from cifar_core.experiment.measured import Run, State
+from cifar_core.training.ledger import Ledger
+from cifar_core.training.trainer import train
 from tests.training.makers import Notes, experiment, images, phase, run, thorough_about, tuning
 
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -116,6 +118,23 @@ def test_the_exported_script_measures_what_the_run_measured(kind: str, tmp_path:
     meant = MEANT[kind]
     rows = scripted(meant, tmp_path)
     _, notes = run(meant, SEED)
+    assert_measured(rows, notes)
+
+
+@pytest.mark.thorough
+def test_so_does_the_script_of_a_run_that_began_with_another_runs_model(tmp_path: Path) -> None:
+    learned, _ = run(experiment(phase(layers=(), epochs=1)), SEED)
+    weights = tmp_path / "abcdefgh-model.keras"
+    learned.model.save(weights)
+    own = tuning(epochs=1)
+    meant = experiment(own, initial_weights={"source": "run", "run": "abcdefgh"})
+    notes = Notes()
+    train(meant, images(), SEED, notes, Ledger(), weights=weights)
+    assert_measured(scripted(meant, tmp_path), notes)
+
+
+def assert_measured(rows: list[dict[str, str]], notes: Notes) -> None:
+    """The rows of a script are what the trainer measured, and something was learned."""
     expected = measured(notes)
     assert [len([row[name] for name in COLUMNS if row[name]]) for row in rows] == [len(row) for row in expected]
     for row, values in zip(rows, expected, strict=True):
