@@ -4,8 +4,9 @@ from functools import partial
 
 import streamlit as st
 
-from cifar_core.analysis.wording import status
-from cifar_core.experiment.measured import Run, State
+from cifar_core.analysis.history import epochs
+from cifar_core.analysis.wording import share, status
+from cifar_core.experiment.measured import Run
 from cifar_core.runs import places
 from cifar_core.ui import live, people, reads
 from cifar_core.ui.curves import curves
@@ -15,6 +16,7 @@ from cifar_core.ui.text import plain
 
 set_up("Live")
 QUEUE_SECONDS = 5.0
+TABLE_SECONDS = 5.0
 WAITING_SHOWN = 10
 
 
@@ -39,7 +41,7 @@ def headline(news: live.News) -> str:
 
 def progress(news: live.News) -> float:
     """How far the run has come."""
-    return news.run.progress.fraction if news.run.progress else float(news.run.state is State.DONE)
+    return share(news.run)
 
 
 def one_run(news: live.News) -> None:
@@ -173,7 +175,16 @@ def line() -> None:
         st.rerun()
 
 
+@st.fragment(run_every=TABLE_SECONDS if going_on else None)
+def table(run_id: str) -> None:
+    """What the curves show, in numbers."""
+    st.dataframe(epochs(reads.history(run_id)), hide_index=True, alt="All epochs of the run so far")
+
+
 watch(run_id)
+if inside := unfolded("Epochs as a table", key="live.epochs", in_link=True):
+    with inside:
+        table(run_id)
 section("Queue")
 line()
 if moving:

@@ -40,6 +40,20 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
     return found[found["n"] == every].reset_index(drop=True)
 
 
+def table(groups: Mapping[str, Sequence[Measured]], x: X = "epoch") -> pd.DataFrame:
+    """Return what `figure` draws of both measures, a row per group and epoch: group, phase, epoch (of the phase), the
+    mean x, seeds, accuracy and its spread (%), loss and its spread.
+    """
+    keys = ["group", "phase", "phase_name", "phase_epoch"]
+    accuracy, loss = (means(lines(groups, measure, x)).set_index(keys) for measure in ("accuracy", "loss"))
+    found = accuracy[["x", "n"]].rename(columns={"n": "seeds"})
+    found = found.drop(columns="x") if x == "epoch" else found.rename(columns={"x": x})
+    for name, unit, rows, scale in (("accuracy, %", "± points", accuracy, 100), ("loss", "±", loss, 1)):
+        found = found.assign(**{name: scale * rows["mean"], unit: scale * rows["spread"]})
+    found = found.reset_index().drop(columns="phase")
+    return found.rename(columns={"phase_name": "phase", "phase_epoch": "epoch"}).round(3)
+
+
 def figure(
     groups: Mapping[str, Sequence[Measured]],
     measure: Measure = "accuracy",
@@ -50,12 +64,14 @@ def figure(
 ) -> go.Figure:
     """Draw the means with a band of ± one standard deviation, and every seed as a thin line.
 
-    Lines end with their phase. `baseline` is a group's title; it is grey and dotted.
+    Lines end with their phase. Each group has a colour, a dash and a shape of points; those of the `baseline`, a
+    group's title, are grey and dotted.
     """
     rows = lines(groups, measure, x)
     mean, scale, decimals = means(rows), *((100, 1) if measure == "accuracy" else (1, 3))
     drawn = figure_of(dark, height=380 + 22 * len(groups), margin={"l": 8, "r": 8, "t": 8, "b": 8})
     hues = colours.run_colours(list(groups), baseline, dark=dark)
+    dashes, shapes = _dashes(list(groups), baseline), colours.run_shapes(list(groups), baseline)
     for title in sorted(hues, key=lambda title: title == baseline):  # on top and dotted: first phases are often shared
         hue = hues[title]
         red, green, blue = (int(hue[place : place + 2], 16) for place in (1, 3, 5))
@@ -87,8 +103,8 @@ def figure(
                 y=(scale * own["mean"]).tolist(),
                 name=f"{title} (n = {own['n'].iloc[0]})",
                 mode="lines+markers",
-                line={"color": hue, "width": 3, "dash": "dot" if title == baseline else "solid"},
-                marker={"size": 6},
+                line={"color": hue, "width": 3, "dash": dashes[title]},
+                marker={"size": 7, "symbol": shapes[title]},  # Plotly calls them as Vega does
                 legendgroup=title,
                 showlegend=not place,
                 customdata=[
@@ -103,3 +119,10 @@ def figure(
     drawn.update_yaxes(range=[0, 100] if measure == "accuracy" else None, rangemode="tozero")
     drawn.update_yaxes(title_text=f"validation {measure}" + (", %" if measure == "accuracy" else ""))
     return drawn
+
+
+def _dashes(titles: Sequence[str], baseline: str | None) -> dict[str, str]:
+    """The dash of each group, as Plotly writes it, in the order of colours."""
+    others = [title for title in titles if title != baseline]
+    patterns = ["solid", *(",".join(f"{length}px" for length in dash) for dash in colours.DASHES[1:])]
+    return dict.fromkeys(titles, "dot") | {title: patterns[place % len(patterns)] for place, title in enumerate(others)}

@@ -1,4 +1,7 @@
-"""The colours of runs: safe for the colour-blind, legible on both themes, the same wherever a run is drawn."""
+"""How runs look: colours safe for the colour-blind, legible on both themes, the same wherever a run is drawn.
+
+Beside its colour each line has a dash, or a shape of its points where dashes mean something else.
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,6 +19,20 @@ _OKABE_ITO = (
     ("#000000", "#FFFFFF"),  # black, or what is opposite to the background
 )
 _GREY = ("#767676", "#A0A0A0")
+
+# of lines, in pixels: drawn and left out in turn; what is solid has one of its own, too, as Vega-Lite wants
+DASHES = ((1, 0), (6, 4), (10, 3, 2, 3), (13, 4), (10, 3, 2, 3, 2, 3), (3, 7), (13, 3, 5, 3), (2, 2))
+# of points, as Vega calls them
+SHAPES = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "triangle-down",
+    "triangle-right",
+    "triangle-left",
+    "cross",
+)
 
 TEXT = ("#31333F", "#FAFAFA")
 FAINT = ("#6B6E7B", "#A8ABB5")
@@ -41,6 +58,12 @@ def run_colours(ids: Sequence[str], baseline: str | None = None, *, dark: bool =
     others = [id for id in ids if id != baseline]
     result = {id: colours[place % len(colours)] for place, id in enumerate(others)}
     return {id: result.get(id, grey(dark)) for id in ids}
+
+
+def run_shapes(ids: Sequence[str], baseline: str | None = None) -> dict[str, str]:
+    """Return the shape of every run id's points: the last one for the baseline, the others in the order given."""
+    others = [id for id in ids if id != baseline]
+    return {id: SHAPES[others.index(id) % len(SHAPES) if id in others else -1] for id in ids}
 
 
 def mixed(low: str, high: str, share: float) -> str:

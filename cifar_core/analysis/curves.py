@@ -106,9 +106,9 @@ def live_chart(
 ) -> dict[str, Any]:
     """Return a Vega-Lite specification of one or several runs' curves, its data as named data frames.
 
-    Training is solid, validation dashed, in the run's colour (grey for the `baseline` id); dots are the training
-    measured between epochs. The x axis reaches from 0 to the planned end when it counts epochs. With one run, its
-    colour needs no legend. `height` is in pixels, to which each of several runs
+    Training is solid, validation dashed, in the run's colour (grey for the `baseline` id), its epochs points in the
+    run's shape; dots are the training measured between epochs. The x axis reaches from 0 to the planned end when it
+    counts epochs. With one run, its colour needs no legend. `height` is in pixels, to which each of several runs
     adds a line of the legend; the width is the container's.
     """
     names = titles([run for run, _ in runs])
@@ -132,11 +132,15 @@ def live_chart(
         "scale": {"domain": [0, 1]} if measure == "accuracy" else {"zero": True},
         "axis": {"format": ".0%" if measure == "accuracy" else ".2~f", "tickCount": 6},
     }
-    colour = {
-        "field": "run",
-        "type": "nominal",
-        "scale": {"domain": list(names.values()), "range": list(hues.values())},
-        "legend": None if len(runs) < 2 else {"title": None, "orient": "top", "columns": 1, "symbolType": "stroke"},
+    # Of one domain, so that Vega-Lite makes one legend of both.
+    look = {
+        channel: {
+            "field": "run",
+            "type": "nominal",
+            "scale": {"domain": list(names.values()), "range": list(each.values())},
+            "legend": None if len(runs) < 2 else {"title": None, "orient": "top", "columns": 1, "symbolSize": 110},
+        }
+        for channel, each in (("color", hues), ("shape", colours.run_shapes(list(names), baseline)))
     }
     place = {"x": x_axis, "y": y_axis}
     return {
@@ -151,7 +155,7 @@ def live_chart(
         "layer": [
             *_guessing_layers(y_axis, colours.FAINT[dark]),
             *_boundary_layers(x_axis, colours.FAINT[dark]),
-            *_curve_layers(place, colour, measure, several=len(runs) > 1),
+            *_curve_layers(place, look, measure, several=len(runs) > 1),
         ],
         "config": {
             "axis": {"labelFontSize": 12, "titleFontSize": 12, "gridColor": colours.GRID[dark]},
@@ -214,7 +218,7 @@ def _boundary_layers(x: dict[str, Any], faint: str) -> list[dict[str, Any]]:
 
 
 def _curve_layers(
-    place: dict[str, Any], colour: dict[str, Any], measure: Measure, *, several: bool
+    place: dict[str, Any], look: dict[str, Any], measure: Measure, *, several: bool
 ) -> list[dict[str, Any]]:
     dash = {
         "field": "role",
@@ -226,12 +230,12 @@ def _curve_layers(
     # The wheel alone belongs to the page: it must not get stuck on a chart.
     by_wheel = "wheel![event.ctrlKey || event.metaKey]"
     zoom = {"name": ZOOM, "select": {"type": "interval", "encodings": ["x"], "zoom": by_wheel}, "bind": "scales"}
-    line = {**place, "color": colour, "strokeDash": dash, "detail": {"field": "phase", "type": "nominal"}}
+    line = {**place, "color": look["color"], "strokeDash": dash, "detail": {"field": "phase", "type": "nominal"}}
     return [
         {
             "data": {"name": "dots"},
             "mark": {"type": "circle", "size": 14, "opacity": 0.35, "clip": True},
-            "encoding": {**place, "color": colour},
+            "encoding": {**place, "color": look["color"]},
         },
         {
             "data": {"name": "lines"},
@@ -241,8 +245,8 @@ def _curve_layers(
         },
         {
             "data": {"name": "lines"},
-            "mark": {"type": "point", "filled": True, "size": 36, "opacity": 1, "clip": True},
-            "encoding": {**place, "color": colour},
+            "mark": {"type": "point", "filled": True, "size": 60 if several else 36, "opacity": 1, "clip": True},
+            "encoding": {**place, **look},
         },
         {  # What the mouse or a finger meets: larger than what is seen.
             "data": {"name": "lines"},

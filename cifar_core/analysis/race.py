@@ -1,5 +1,7 @@
 """The race: runs of several strategies on one clock, accuracy against seconds, each line labelled at its end.
 
+Each label shows what its line looks like, so that colours need not be told apart.
+
 The clock starts where training on the target classes does: what all strategies share before costs them all the same.
 The specification stays equal from tick to tick, as in `curves`; only the rows of its named datasets change.
 """
@@ -17,7 +19,8 @@ _LINE = 1.85  # height of a label, of its letters
 _FONT, _LEAST_FONT = 12, 10  # pixels
 _LETTERS = 29  # the chart is so many times as wide as its letters are high: the longest label has room
 _HEIGHT, _MOST_HEIGHT = 400, 480  # pixels, with small letters and with large ones
-_ROOM = 1.7  # for the labels, of the longest line
+_SAMPLE = "clamp(width / 16, 20, 34)"  # pixels, of a line before its label
+_ROOM = 1.85  # for the labels, of the longest line
 
 Racers = Mapping[str, Sequence[tuple[Run, Sequence[PhaseHistory]]]]
 """The runs of each strategy, by its title, with what they have measured."""
@@ -113,13 +116,15 @@ def chart(racers: Racers, *, dark: bool = False, font: int = _FONT, longest: flo
     longest = longest or (float(rows["x"].max()) if len(rows) else 1.0)
     height = min(round(_HEIGHT * font / _FONT), _MOST_HEIGHT)
     letters = {"expr": f"clamp(width / {_LETTERS}, {_LEAST_FONT}, {font})"}
-    hues = colours.palette(dark)
-    colour = {
-        "field": "strategy",
-        "type": "nominal",
-        "legend": None,
-        "scale": {"domain": list(racers), "range": [hues[place % len(hues)] for place in range(len(racers))]},
-    }
+    colour, dash = (
+        {
+            "field": "strategy",
+            "type": "nominal",
+            "legend": None,
+            "scale": {"domain": list(racers), "range": [looks[place % len(looks)] for place in range(len(racers))]},
+        }
+        for looks in (colours.palette(dark), [list(each) for each in colours.DASHES])
+    )
     x = {
         "field": "x",
         "type": "quantitative",
@@ -143,7 +148,13 @@ def chart(racers: Racers, *, dark: bool = False, font: int = _FONT, longest: flo
         {"field": "y", "type": "quantitative", "title": "validation accuracy", "format": ".1%"},
     ]
     at_label = {"x": {**x, "field": "label_x"}, "y": {**y, "field": "label_y"}}
-    text = {"type": "text", "align": "left", "baseline": "middle", "dx": 4, "fontSize": letters}
+    text = {
+        "type": "text",
+        "align": "left",
+        "baseline": "middle",
+        "dx": {"expr": f"{_SAMPLE} + 4"},
+        "fontSize": letters,
+    }
     return {
         "height": height,
         "datasets": {
@@ -162,7 +173,7 @@ def chart(racers: Racers, *, dark: bool = False, font: int = _FONT, longest: flo
             {
                 "data": {"name": "means"},
                 "mark": {"type": "line", "strokeWidth": 3},
-                "encoding": {"x": x, "y": y, "color": colour},
+                "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dash},
             },
             {
                 "data": {"name": "ends"},
@@ -176,7 +187,12 @@ def chart(racers: Racers, *, dark: bool = False, font: int = _FONT, longest: flo
             },
             {
                 "data": {"name": "ends"},
-                "mark": text,
+                "mark": {"type": "rule", "strokeWidth": 3, "x2Offset": {"expr": _SAMPLE}},
+                "encoding": {**at_label, "x2": {"field": "label_x"}, "color": colour, "strokeDash": dash},
+            },
+            {
+                "data": {"name": "ends"},
+                "mark": text | {"dx": {"expr": f"{_SAMPLE} + 4"}},
                 "encoding": {**at_label, "color": colour, "text": {"field": "label", "type": "nominal"}},
             },
             {

@@ -12,6 +12,8 @@ import streamlit as st
 from cifar_core.analysis.comparison import other_machines
 from cifar_core.analysis.curves import ZOOM, ZOOM_HINT, Measure, X, live_chart
 from cifar_core.experiment.measured import Measured, PhaseHistory
+from cifar_core.ui import reads
+from cifar_core.ui.export import save_chart
 from cifar_core.ui.page import is_dark
 from cifar_core.ui.text import plain
 
@@ -65,6 +67,12 @@ def _data(runs: Sequence[Measured], measure: Measure, x: X, dark: bool, baseline
     return datasets
 
 
+def _light(runs: Sequence[Measured], measure: Measure, x: X, baseline: str | None) -> dict[str, Any]:
+    """The chart for paper, with what the runs have measured until now: the page may have been drawn long ago."""
+    now = [(run, reads.history(run.id)) for run, _ in runs]
+    return live_chart(now, measure, x, baseline=baseline)
+
+
 def curves(
     runs: Sequence[Measured],
     *,
@@ -88,8 +96,10 @@ def curves(
     drawn, columns = _Drawn(runs), st.columns(2)
     measures: tuple[Measure, ...] = ("accuracy", "loss")
     for column, measure in zip(columns, measures, strict=True):
-        with column:
-            st.markdown(f"**{measure.capitalize()}**")
+        with column, st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{measure.capitalize()}**", width="content")
+            name = (measure, runs[0][0].id) if len(runs) == 1 else (measure, "comparison")
+            save_chart(partial(_light, runs, measure, x, baseline), *name, key=f"{key}.{measure}.svg")
         data = partial(_data, measure=measure, x=x, dark=is_dark(), baseline=baseline)
         with column, part(measure, data):
             st.vega_lite_chart(
@@ -97,6 +107,7 @@ def curves(
                 key=f"{key}.{measure}.{x}",
                 on_select="rerun",
                 selection_mode=[ZOOM],
-                alt=f"{measure.capitalize()} over {_AXES[x]}; the same numbers stand in the table of epochs",
+                alt=f"{measure.capitalize()} over {_AXES[x]}; the same numbers stand in the table of epochs below",
             )
-    st.caption(f"Training solid, validation dashed; dots are training between epochs. {ZOOM_HINT}")
+    shapes = "; every run has a shape of its own" if len(runs) > 1 else ""
+    st.caption(f"Training solid, validation dashed; dots are training between epochs{shapes}. {ZOOM_HINT}")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cifar_core.analysis.bands import figure, lines, means
+from cifar_core.analysis.bands import figure, lines, means, table
 from cifar_core.experiment.measured import Measured
 from tests.analysis.made_up import DENSE, SCRATCH, make_run
 
@@ -21,6 +21,18 @@ def test_means_and_spreads_are_those_of_the_seeds() -> None:
     assert last["spread"].item() == pytest.approx(reached.std(ddof=1))
     assert (last["n"].item(), last["epoch"].item()) == (3, 6)
     assert found[found["group"] == "dense"]["spread"].isna().all()
+
+
+def test_the_table_has_what_is_drawn_of_both_measures() -> None:
+    groups = made()
+    found = table(groups)
+    last = found[(found["group"] == "head only") & (found["epoch"] == 3)].iloc[-1]
+    drawn = {measure: means(lines(groups, measure)) for measure in ("accuracy", "loss")}
+    assert len(found) == len(drawn["accuracy"])
+    row = drawn["loss"][(drawn["loss"]["group"] == "head only") & (drawn["loss"]["phase_epoch"] == 3)].iloc[-1]
+    assert (last["loss"], last["±"]) == pytest.approx((row["mean"], row["spread"]), abs=1e-3)
+    assert last["accuracy, %"] == pytest.approx(87.5 * 0.7, abs=1e-3) and last["seeds"] == 3
+    assert "seconds" not in found and table(groups, "seconds")["seconds"].max() > 0
 
 
 def test_an_epoch_that_some_seeds_do_not_have_has_no_mean() -> None:
@@ -44,3 +56,10 @@ def test_bands_are_drawn_where_there_are_several_seeds(measure: str) -> None:
     seeds = [trace.y for trace in drawn.data if trace.line.width == 1]
     assert [sum(y is None for y in own) for own in seeds] == [6, 2]  # each seed and phase is a line of its own
     assert [trace.name for trace in drawn.data if trace.showlegend] == ["head only (n = 3)", "dense (n = 1)"]
+
+
+def test_each_group_has_a_dash_and_a_shape_of_its_own() -> None:
+    groups = {f"group {n}": [make_run(f"g{n}")] for n in range(8)}
+    shown = [trace for trace in figure(groups, baseline="group 4").data if trace.showlegend]
+    assert len({trace.line.dash for trace in shown}) == len({trace.marker.symbol for trace in shown}) == 8
+    assert [trace.line.dash for trace in shown if trace.name.startswith("group 4")] == ["dot"]

@@ -102,6 +102,20 @@ def test_every_colour_stands_out_from_the_background(dark: bool, background: str
         assert colours.contrast(text, background) >= 4.5
 
 
+def test_runs_differ_in_the_shape_of_their_points_too_and_one_legend_shows_both() -> None:
+    spec = live_chart([make_run(id) for id in "abcdefgh"], baseline="c")
+    (points,) = (layer["encoding"] for layer in spec["layer"] if "shape" in layer["encoding"])
+    shape, colour = points["shape"], points["color"]
+    assert len(set(shape["scale"]["range"])) == 8
+    assert shape["scale"]["domain"] == colour["scale"]["domain"]
+    assert shape["legend"] == colour["legend"] and shape["legend"] is not None
+
+
+def test_the_baseline_has_a_shape_of_its_own_and_does_not_shift_the_others() -> None:
+    with_baseline = colours.run_shapes(["a", "b", "c"], "a")
+    assert with_baseline == {"a": "cross", **colours.run_shapes(["b", "c"])}
+
+
 def test_the_baseline_is_grey_and_does_not_shift_the_others() -> None:
     with_baseline = colours.run_colours(["a", "b", "c"], "a")
     assert with_baseline == {"a": colours.grey(False), **colours.run_colours(["b", "c"])}

@@ -57,5 +57,14 @@ def test_the_specification_stays_as_it_is_while_runs_go_on() -> None:
     assert {k: v for k, v in early.items() if k != "datasets"} == {k: v for k, v in late.items() if k != "datasets"}
 
 
+def test_each_line_has_a_dash_of_its_own_which_its_label_shows() -> None:
+    layers = chart({f"strategy {n}": [racer(n, 0.8)] for n in range(8)})["layer"]
+    dashed = {
+        layer["mark"]["type"]: layer["encoding"]["strokeDash"] for layer in layers if "strokeDash" in layer["encoding"]
+    }
+    assert set(dashed) == {"line", "rule"} and dashed["line"] == dashed["rule"]
+    assert len({tuple(dash) for dash in dashed["line"]["scale"]["range"]}) == 8
+
+
 def test_a_race_that_has_not_begun_is_drawn() -> None:
     assert chart({"head": []}, dark=True)["datasets"]["ends"].empty

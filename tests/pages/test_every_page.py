@@ -66,10 +66,14 @@ def test_results_open_an_archived_run_by_its_link(app: App, runs: dict[str, str]
 
 
 @pytest.mark.parametrize("page", ["Live", "Results"])
-def test_a_failed_run_says_why_and_shows_the_end_of_its_log(app: App, runs: dict[str, str], page: str) -> None:
+def test_a_failed_run_says_why_in_words_and_offers_its_log(
+    app: App, runs: dict[str, str], store: Store, page: str
+) -> None:
+    (store.artifacts(runs["failed"]) / "log.txt").write_text(LOG)
     app.open(page, run=runs["failed"])
     assert "The machine ran out of memory. Try a smaller batch." in app.text()
-    assert [each.value for each in app.test.code] == [LOG]
+    assert "Traceback" not in app.text() and not app.test.code
+    assert "Log (.txt)" in [each.proto.label for each in app.test.get("download_button")]
 
 
 @pytest.mark.parametrize("name", ["stopped", "interrupted"])
@@ -96,6 +100,13 @@ def test_a_name_is_shown_as_it_was_typed(app: App, store: Store, page: str) -> N
         assert NASTY_NAME not in each.value
     shown = [*app.links(), app.text(), *(str(each.options) for each in (*app.test.selectbox, *app.test.multiselect))]
     assert any(NASTY_NAME in words for words in shown)
+
+
+def test_the_curves_of_a_run_that_trains_can_be_read_as_a_table_and_saved(app: App, runs: dict[str, str]) -> None:
+    app.open("Live", run=runs["training"], **{"live.epochs": "true"})
+    epochs = next(table for table in app.tables() if "phase_epoch" in table)
+    assert list(epochs["phase_epoch"]) == [0, 1, 2, 3, 0, 1]
+    assert [each.proto.label for each in app.test.get("download_button")] == ["Save as SVG", "Save as SVG"]
 
 
 def test_what_nobody_has_unfolded_is_not_sent(app: App, runs: dict[str, str]) -> None:

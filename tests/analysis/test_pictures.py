@@ -1,0 +1,24 @@
+"""Vega-Lite charts as pictures that stand alone."""
+
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from cifar_core.analysis.curves import live_chart
+from cifar_core.analysis.pictures import PictureError, svg
+from tests.analysis.made_up import make_run
+
+
+def test_curves_become_an_svg_that_shows_the_names_and_points_of_the_runs() -> None:
+    (one, histories), other = make_run("a"), make_run("b")
+    drawn = ElementTree.fromstring(svg(live_chart([(replace(one, name="<b> & ünï"), histories), other])))
+    assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+    words = {each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"<b> & ünï", other[0].name, "epoch", "chance 20.0 %"} <= words
+
+
+def test_a_chart_that_cannot_be_drawn_says_why() -> None:
+    with pytest.raises(PictureError, match=r"could not be drawn by vl-convert-python: .+"):
+        svg({"datasets": {"rows": pd.DataFrame({"x": [1]})}, "layer": 3})
