@@ -3,27 +3,40 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from cifar_core.analysis import bands
 from cifar_core.analysis.answers import three_answers
-from cifar_core.analysis.comparison import last_seconds, other_machines, settings_that_differ, shown, table
+from cifar_core.analysis.comparison import (
+    cell_in_words,
+    cells,
+    every_epoch,
+    last_seconds,
+    ledger,
+    one_machine,
+    other_machines,
+    settings_that_differ,
+    shown,
+    table,
+)
 from cifar_core.analysis.curves import Measure, X
 from cifar_core.analysis.figures import CELLS, accuracy_figure, confusion_figures, difference_figure, ledger_figure
 from cifar_core.analysis.groups import of_all_seeds
 from cifar_core.analysis.labels import titles
 from cifar_core.analysis.linked import by_experiment
 from cifar_core.analysis.metrics import confusion
+from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.samples import (
     GROUPS,
+    Rows,
     agreement,
     agreement_counts,
+    cell_of_any,
     difference,
     groups_in_words,
     what_each_says,
 )
-from cifar_core.analysis.verdict import verdict
 from cifar_core.analysis.wording import count
 from cifar_core.experiment import links
 from cifar_core.experiment.measured import Run
@@ -35,7 +48,7 @@ from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, section, set_up, unfolded
 from cifar_core.ui.pareto import show_pareto
 from cifar_core.ui.run_header import LISTED, linked_runs
-from cifar_core.ui.seeds import show_groups
+from cifar_core.ui.seeds import predictions_of, show_groups, show_verdict
 from cifar_core.ui.speedups import show_speedups, that_froze
 from cifar_core.ui.text import plain
 
@@ -48,8 +61,10 @@ store, state, address = reads.store(), st.session_state, st.query_params
 NAMED = "comparison", "runs", "baseline"
 # The choices on this page that a comparison under a name keeps, beside runs and baseline.
 VIEW = (
-    *("compare.x", "compare.together", "compare.means", "pareto.cost", "compare.cells", "pair.other", "pair.group"),
-    *("fold.pareto", "fold.pair", "fold.difference", "fold.speedup"),
+    *("compare.x", "compare.means", "pareto.cost", "compare.cells", "pair.other", "pair.group"),
+    *("cell.true", "cell.predicted"),
+    *("fold.against", "fold.means", "fold.epochs", "fold.pareto", "fold.matrices", "fold.pair", "fold.difference"),
+    *("fold.ledgers", "fold.speedup"),
 )
 
 
@@ -165,12 +180,12 @@ def say_kept() -> None:
 
 
 def show_difference(other: str) -> None:
-    """The confusion matrix of another run minus the baseline's."""
+    """The confusion matrix of another run minus the baseline's; a click on a cell chooses its images."""
     found = difference(predictions[baseline], predictions[other])
     if found is None:
         st.info("These runs tell other classes apart: their matrices have no difference.", icon=":material/difference:")
         return
-    draw(
+    draw_cells(
         difference_figure(found, names[baseline], names[other], dark=is_dark()),
         f"difference {names[other]}",
         key="difference",
@@ -181,9 +196,38 @@ def show_difference(other: str) -> None:
         table.dataframe((100 * found).round(1), alt="Difference of true (rows) and predicted (columns) classes")
 
 
+def draw_cells(figure: go.Figure, name: str, *, key: str, alt: str) -> None:
+    """Draw a matrix of which a click chooses a cell."""
+    draw(figure, name, key=key, alt=alt, on_select=lambda: choose_cell(key), selection_mode="points")
+
+
+def choose_cell(key: str) -> None:
+    """Take over the cell that was clicked on; a second click takes the choice back."""
+    points = state[key].selection.points
+    state["cell.true"], state["cell.predicted"] = points[0]["customdata"][:2] if points else (None, None)
+
+
+def show_cell(classes: Sequence[str]) -> None:
+    """The images that any of the runs has in one cell of its matrix, chosen by click or by name."""
+    st.markdown("**Images of a cell**", help="Click on a cell of any matrix, or choose its two classes here.")
+    with st.container(horizontal=True):
+        true, predicted = (
+            st.selectbox(label, classes, index=None, key=f"cell.{side}", bind="query-params", width=240)
+            for label, side in (("True class", "true"), ("Predicted class", "predicted"))
+        )
+    if true is None or predicted is None:
+        st.caption("Choose a cell to see its images, and what every run says of them.")
+        return
+    if left_out := [names[run] for run in predictions if run not in same_images]:
+        st.caption(plain(f"Tested on other images, so left out: {', '.join(left_out)}."))
+    numbers, counts = cell_of_any(in_letters(), true, predicted)
+    st.markdown(plain(cell_in_words(counts, true, predicted)))
+    if len(numbers):
+        show_images(numbers, "page.cell")
+
+
 def show_agreement(other: str) -> None:
     """Which of two runs is right where, with the images and what every compared run says of them."""
-    st.markdown("**The same images under every run**")
     if other not in same_images:
         st.info("These runs were tested on other images: image by image, they do not compare.")
         return
@@ -199,50 +243,55 @@ def show_agreement(other: str) -> None:
         alt="On how many images each of the two runs is right",
     )
     group = choose("Images", GROUPS, "pair.group", format_func=said.__getitem__, default=GROUPS[2])
-    show_group(found[found["group"] == group], f"page.pair.{group}")
+    show_images(found["image"][found["group"] == group].to_numpy(), f"page.pair.{group}")
 
 
-def show_group(found: pd.DataFrame, key: str) -> None:
-    """Images, where the two runs differ most in the probability of the true class first."""
-    if found.empty:
+def in_letters() -> dict[str, Predictions]:
+    """The predictions of the runs that were tested on the same images, by the letters that stand for the runs there."""
+    return {letter: predictions[run] for letter, run in zip("ABCDEFGH", same_images, strict=False)}
+
+
+def show_images(numbers: Rows, key: str) -> None:
+    """Test images by their numbers, each with what every run says of it."""
+    if not len(numbers):
         st.caption("There are none.")
         return
-    if (opened := images_of(known[baseline])) is None:
+    if (opened := images_of(known[same_images[0]])) is None:
         return
-    numbers = found["image"].to_numpy()
-    letters = dict(zip("ABCDEFGH", same_images, strict=False))
-    st.caption(plain(" · ".join(f"{letter}: {names[run]}" for letter, run in letters.items())))
-    said = what_each_says({letter: predictions[run] for letter, run in letters.items()}, predictions[baseline], numbers)
-    paged(opened.test_images, numbers, said, key=key, what="Test image")
+    said = in_letters()
+    st.caption(plain(" · ".join(f"{letter}: {names[run]}" for letter, run in zip(said, same_images, strict=True))))
+    paged(opened.test_images, numbers, what_each_says(said, numbers), key=key, what="Test image")
 
 
 def show_together() -> None:
-    """The groups of the chosen runs: what their difference is worth, all seeds in a table, means in bands."""
-    base = groups.get(baseline)
-    every = {group.title: group for group in groups.values()}
-    of_groups = {title: [(run, reads.history(run.id)) for run in group.runs] for title, group in every.items()}
+    """The groups of the chosen runs: what their differences are worth, all seeds in a table, means in bands."""
+    of_groups = {group.title: [(run, reads.history(run.id)) for run in group.runs] for group in compared}
     pairs = [(run, last_seconds(run, histories)) for members in of_groups.values() for run, histories in members]
     show_groups(
-        list(every.values()),
-        base.title if base else names[baseline],
+        compared,
+        base,
         seconds={run.id: took for run, took in pairs if took is not None},
         alt="The groups side by side; training is that of the last phase",
     )
+    st.caption("Runs that differ only in their seed are one group: all that are done, chosen here or not.")
     if left_out := [names[run] for run in chosen if run not in groups]:
         st.caption(plain(f"Not done, so in no group: {', '.join(left_out)}."))
+    warn_of_seconds(run for run, _ in pairs)
     x: X = choose("Means over", list(OVER), "compare.means", format_func=OVER.__getitem__, default="epoch")
-    if x == "seconds":
-        warn_of_seconds(run for run, _ in pairs)
     measures: tuple[Measure, ...] = ("accuracy", "loss")
     for column, measure in zip(st.columns(2), measures, strict=True):
         with column:
             draw(
-                bands.figure(of_groups, measure, x, baseline=base.title if base else None, dark=is_dark()),
+                bands.figure(of_groups, measure, x, baseline=base, dark=is_dark()),
                 f"mean {measure}",
                 key=f"together.{measure}.{x}",
-                alt=f"Mean validation {measure} of each group; what came out stands in the table above",
+                alt=f"Mean validation {measure} of each group; the same numbers stand in the table below",
             )
     st.caption("Thick lines are means over all seeds, bands ± one standard deviation, thin lines single seeds.")
+    if inside := unfolded("The means as a table", key="fold.means", in_link=True):
+        inside.dataframe(
+            bands.table(of_groups, x), hide_index=True, alt="Mean and spread of each group, epoch by epoch"
+        )
 
 
 @st.fragment
@@ -257,19 +306,40 @@ def show_matrices() -> None:
     columns = st.columns(2)
     for position, (title, figure) in enumerate(zip(matrices, figures, strict=True)):
         with columns[position % 2]:
-            draw(figure, f"confusion {title}", key=f"matrix.{position}", alt=f"Confusion matrix of {title}")
-    others = [run for run in predictions if run != baseline]
-    if baseline not in predictions or not others:
-        return
-    if inside := unfolded("Baseline against another run: where they differ", key="fold.pair", in_link=True):
-        with inside:
-            other = others[0]
-            if len(others) > 1:
-                other = st.selectbox(
-                    "Other run", others, format_func=names.__getitem__, key="pair.other", bind="query-params"
-                )
+            alt = f"Confusion matrix of {title}; the same numbers stand in the table below"
+            draw_cells(figure, f"confusion {title}", key=f"matrix.{position}", alt=alt)
+    if inside := unfolded("These matrices as one table", key="fold.matrices", in_link=True):
+        rows = cells(matrices, values).round(1)
+        inside.dataframe(rows, hide_index=True, alt="Each cell of the confusion matrices, a column for each run")
+    minus, images = st.columns(2, gap="large")
+    with minus:
+        other = choose_other()
+        if other:
             show_difference(other)
+    with images:
+        show_cell(list(dict.fromkeys(name for matrix in matrices.values() for name in matrix.index)))
+    if other and (inside := unfolded("Which of the two is right, image by image", key="fold.pair", in_link=True)):
+        with inside:
             show_agreement(other)
+
+
+def choose_other() -> str | None:
+    """The run whose matrix is set against the baseline's, or None where there are not two, which is said."""
+    others = [run for run in predictions if run != baseline]
+    if baseline not in predictions:
+        st.caption(
+            plain(f"The baseline, “{names[baseline]}”, has not predicted its test images: no differences to it.")
+        )
+        return None
+    if not others:
+        st.caption("No other run has predicted its test images yet: there is no difference to show.")
+        return None
+    if len(others) == 1:
+        return others[0]
+    chosen: str = st.selectbox(
+        "Against the baseline", others, format_func=names.__getitem__, key="pair.other", bind="query-params"
+    )
+    return chosen
 
 
 st.title("Compare", anchor=False)
@@ -309,14 +379,9 @@ names = titles(runs)
 baseline = st.selectbox(
     "Baseline", chosen, format_func=names.__getitem__, key="compare.baseline", help=help_for("baseline")
 )
-groups = of_all_seeds(runs, reads.runs())
-has_seeds = any(len(group.runs) > 1 for group in groups.values())
-is_grouped = has_seeds and st.toggle(
-    "Group runs that differ only in their seed",
-    key="compare.together",
-    bind="query-params",
-    help="Means and spreads of all seeds that are done here, chosen or not: they stay the same whatever else is shown.",
-)
+groups = of_all_seeds(runs, reads.runs(archived=True))
+compared = list({group.title: group for group in groups.values()}.values())
+base = groups[baseline].title if baseline in groups else names[baseline]
 name_address(chosen, baseline)
 with top:
     lead_to_kept()
@@ -330,16 +395,15 @@ measured = [(run, reads.history(run.id)) for run in runs]
 kept = {run.id: reads.predictions(run.id, "test") for run in runs}
 predictions = {run: found for run, found in kept.items() if found is not None}
 images = {run.id: run.environment.get("fingerprint") for run in runs}
-same_images = [run for run in predictions if images[run] == images[baseline]]
+tested = baseline if baseline in predictions else next(iter(predictions), baseline)
+same_images = [run for run in predictions if images[run] == images[tested]]
 
 results = table(measured, baseline)
-if is_grouped:
+if any(len(group.runs) > 1 for group in compared):
     show_together()
     section("Run by run")
 else:
-    first, _, limits = verdict(runs, baseline, predictions).partition("\n")
-    section(plain(first))
-    st.markdown(plain(limits))
+    show_verdict(compared, base)
 st.dataframe(shown(results), hide_index=True, height="content", alt="The runs side by side")
 if results["accuracy"].notna().any():
     draw(
@@ -363,6 +427,8 @@ else:
 
 section("Curves")
 curves(measured, key="compare", baseline=baseline)
+if inside := unfolded("Epochs as a table", key="fold.epochs", in_link=True):
+    inside.dataframe(every_epoch(measured), hide_index=True, alt="All epochs of the runs")
 
 show_pareto(measured, baseline)
 
@@ -373,7 +439,12 @@ section("Where the seconds went")
 ledgers = {names[run.id]: run.seconds for run in runs if run.seconds}
 if ledgers:
     figure = ledger_figure(ledgers, dark=is_dark())
-    draw(figure, "seconds", key="ledgers", alt="Where the seconds of the runs went")
+    alt = "Where the seconds of the runs went; the same numbers stand in the table below"
+    draw(figure, "seconds", key="ledgers", alt=alt)
+    if inside := unfolded("The seconds as a table", key="fold.ledgers", in_link=True):
+        inside.dataframe(ledger(ledgers), hide_index=True, height="content", alt="Where the seconds of the runs went")
+if machine := one_machine(runs):
+    st.caption(plain(machine))
 warn_of_seconds(runs)
 
 fold = "Why is it faster? The seconds of the last phase taken apart"
@@ -385,4 +456,4 @@ if inside := unfolded(fold, key="fold.speedup", in_link=True):
             st.caption("None of these runs has kept a network whose last phase froze layers.")
 
 section("Take it with you")
-comparison(measured, predictions, baseline)
+comparison(measured, baseline, groups, lambda: predictions | predictions_of(compared))

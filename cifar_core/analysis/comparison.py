@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from cifar_core.analysis import wording
-from cifar_core.analysis.history import images_seen, training_seconds
+from cifar_core.analysis.figures import ledger_table
+from cifar_core.analysis.history import EpochRow, epoch_rows, images_seen, training_seconds
 from cifar_core.analysis.labels import labels, titles
+from cifar_core.analysis.metrics import shares
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Measured, PhaseHistory, Run
 
@@ -170,6 +172,52 @@ def shown(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, index=found.index)
 
 
+def every_run(runs: Sequence[Measured], baseline: str | None = None) -> pd.DataFrame:
+    """Return `table` as other programs read it: with the ids as a column, and the flags of a run as one text."""
+    found = table(runs, baseline)
+    return found.assign(flags=found["flags"].map("; ".join)).reset_index() if runs else found
+
+
+def every_epoch(runs: Sequence[Measured]) -> pd.DataFrame:
+    """Return all epochs of all runs: id, run, seed, and the columns of `history.epochs`."""
+    names = titles([run for run, _ in runs])
+    rows = [(run.id, names[run.id], run.seed, *row) for run, histories in runs for row in epoch_rows(histories)]
+    return pd.DataFrame(rows, columns=["id", "run", "seed", *EpochRow._fields])
+
+
+def cells(matrices: Mapping[str, pd.DataFrame], values: str = "counts") -> pd.DataFrame:
+    """Return confusion matrices (see `metrics.confusion`) beside each other: a row per cell, a column per run title.
+
+    The first two columns are the true and the predicted class. Cells are counts, or percent as `metrics.shares` says;
+    those of classes that a run does not know are NaN.
+    """
+    found = {
+        title: (counts if values == "counts" else 100 * shares(counts, values)).stack()
+        for title, counts in matrices.items()
+    }
+    return pd.DataFrame(found).reset_index()
+
+
+def cell_in_words(counts: Mapping[str, int], true: str, predicted: str) -> str:
+    """Return how many images each run (by its short name) has in one cell of its confusion matrix."""
+    if not any(counts.values()):
+        return f"No run takes an image of {true} for {predicted}."
+    own = ", ".join(f"{name} {number:,}" for name, number in counts.items())
+    return f"Images of {true}, predicted as {predicted} by at least one run ({own}); the most disputed first."
+
+
+def ledger(ledgers: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Return where the seconds of runs went, in words: a row per part of a run and one for the whole, a column per run.
+
+    `ledgers` are seconds by entry, by run title.
+    """
+    parts = ledger_table(ledgers)
+    order = ledger_table({"": {entry: 0.0 for own in ledgers.values() for entry in own}})["title"]
+    wide = parts.pivot(index="title", columns="run", values="seconds").reindex(index=order, columns=list(ledgers))
+    wide.loc["altogether"] = wide.sum()
+    return wide.map(wording.duration).rename_axis(index="part of the run", columns=None).reset_index()
+
+
 def last_seconds(run: Run, histories: Sequence[PhaseHistory]) -> float | None:
     """Return the training seconds of the last phase, or None before it has all its epochs."""
     last = next((history for history in histories if history.index == len(run.experiment.phases) - 1), None)
@@ -200,15 +248,25 @@ def same_hardware(run: Run, other: Run) -> bool:
     return bool(run.environment.get("hardware") == other.environment.get("hardware"))
 
 
+def one_machine(runs: Iterable[Run]) -> str | None:
+    """Return what runs were computed on, in a sentence, where that is one machine. Runs not begun are left out."""
+    machines = _machines(runs)
+    return f"Computed on {machines[0]}." if len(machines) == 1 else None
+
+
 def other_machines(runs: Iterable[Run]) -> str | None:
     """Return a warning where runs were computed on different machines, for wherever their seconds stand side by side.
 
     Runs that have not begun are left out.
     """
-    machines = list(dict.fromkeys(run.environment["hardware"] for run in runs if run.environment.get("hardware")))
+    machines = _machines(runs)
     if len(machines) < 2:
         return None
     return f"These runs were computed on different machines ({'; '.join(machines)}): their seconds do not compare."
+
+
+def _machines(runs: Iterable[Run]) -> list[str]:
+    return list(dict.fromkeys(run.environment["hardware"] for run in runs if run.environment.get("hardware")))
 
 
 def _tested_on(run: Run) -> tuple[Any, ...]:

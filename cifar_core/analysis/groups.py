@@ -18,6 +18,9 @@ from cifar_core.analysis.verdict import Group
 from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.measured import Run, State
 
+_SELDOM = 0.05
+"""How probable the split of the images may be by chance, for it to say which side is better."""
+
 
 def spread(values: Sequence[float]) -> float | None:
     """Return the standard deviation of a sample, or None of a single value."""
@@ -71,10 +74,24 @@ class Against:
         return self.spread is not None and abs(self.difference) <= self.spread
 
     @property
+    def is_more_than_luck(self) -> bool:
+        """Whether the shared seeds and the test images, as far as there are some, both say which is better."""
+        by_seeds = self.spread is not None
+        if not by_seeds and not self.images:
+            return False
+        return not (by_seeds and self.within_spread) and (not self.images or self._images_tell)
+
+    @property
+    def _images_tell(self) -> bool:
+        """Whether the images are split as unevenly as chance alone would seldom do, and to the side of the seeds."""
+        is_one_side = (self.images_won > self.images_lost) == (self.difference > 0)
+        return is_one_side and chance(self.images_won, self.images_lost) <= _SELDOM
+
+    @property
     def judgement(self) -> str:
         """What the difference is worth, in a few words."""
         if self.spread is None:
-            return "one seed: how much is luck is not known"
+            return f"{'one seed' if self.seeds else 'no seed in common'}: how much is luck is not known"
         return "within the spread over seeds: no difference to rely on" if self.within_spread else "beyond the spread"
 
     @property
@@ -91,7 +108,7 @@ class Against:
             )
         if self.images:
             likely = chance(self.images_won, self.images_lost)
-            verdict = "the images leave open which is better" if likely > 0.05 else "more than the images leave open"
+            verdict = "the images leave open which is better" if likely > _SELDOM else "more than the images leave open"
             found.append(
                 f"Of {self.images:,} test images it does better on {self.images_won:,} and worse on "
                 f"{self.images_lost:,} than “{self.baseline}”: if neither were better, they would be split so unevenly "
@@ -163,6 +180,29 @@ def against(group: Group, base: Group, predictions: Mapping[str, Predictions]) -
     )
 
 
+def each_against(
+    groups: Sequence[Group], baseline: str, predictions: Mapping[str, Predictions]
+) -> dict[str, list[str]]:
+    """Return what seeds and images say of every other group against the one titled `baseline`, the best first.
+
+    Sentences by title; none where there is no such group. `predictions` are those of the test images, by run id.
+    """
+    base = next((group for group in groups if group.title == baseline), None)
+    said = {}
+    for group in sorted(groups, key=lambda group: -group.mean):
+        if base is None or group is base:
+            continue
+        found = against(group, base, predictions)
+        if found is None:
+            said[group.title] = [f"Tested on other images than “{baseline}”: the accuracies are not comparable."]
+        elif found.seeds > 1:
+            said[group.title] = found.in_words
+        else:
+            first = f"{wording.points(found.difference)} against “{baseline}”, {found.judgement}."
+            said[group.title] = [first, *found.in_words]
+    return said
+
+
 def _images(pairs: Sequence[tuple[Predictions, Predictions]]) -> tuple[int, int, int]:
     """Return how many images all of the pairs have, and how many of them one side tells right with more seeds."""
     if not pairs:
@@ -220,7 +260,7 @@ def shown(found: pd.DataFrame, baseline: str = "the baseline") -> pd.DataFrame:
     """Return the rows of `table` as a reader sees them, the best first; `baseline` is what that one is called."""
     rows = [
         {
-            "": title,
+            "group": title,
             "test accuracy": mean_and_spread(row["mean"], row["spread"], row["seeds"]),
             f"against {baseline}": wording.points(row["difference"], row["difference_spread"]),
             "worth": row["judgement"].replace("the baseline", baseline),

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_core.analysis import colours, transfer_map
-from cifar_core.analysis.groups import Against, against, chance
+from cifar_core.analysis.groups import against
 from cifar_core.analysis.plan import Found, groups
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.verdict import Group, caveats, verdict
@@ -15,7 +15,6 @@ from cifar_core.analysis.wording import count, percent
 from cifar_core.experiment.transfer_map import Point, TransferMap
 
 _FONT = 12  # pixels
-_UNLIKELY = 0.05
 NOWHERE = "at no depth"
 _BAR = 3.2  # height of a bar and the gap to the next, of the letters
 
@@ -111,11 +110,16 @@ def outcome(compared: Sequence[Group], predictions: Mapping[str, Predictions]) -
         raise ValueError("outcome takes at least one group with a test accuracy, received none")
     best, *others = sorted(compared, key=lambda group: -group.mean)
     second = others[0] if others else best
-    runs = [run for group in (best, second)[: 1 + len(others)] for run in group.runs]
-    sentence, _, limits = verdict(runs, second.runs[0].id, predictions).partition("\n")
+    sentence, _, limits = verdict([best, *others[:1]], second.title, predictions).partition("\n")
     sentence = sentence.replace("against the baseline", "against the next,")
-    is_known = not others or _differ(against(best, second, predictions))
-    return Outcome((best.title,) if is_known else (best.title, second.title), sentence, limits)
+    if not others:
+        return Outcome((best.title,), sentence, limits)
+    found = against(best, second, predictions)
+    if found is not None and found.difference > 0 and found.is_more_than_luck:
+        return Outcome((best.title,), sentence, limits)
+    if found is not None and found.seeds > 1 and found.images and not found.within_spread:
+        sentence = f"{sentence} {found.in_words[-1]}"
+    return Outcome((best.title, second.title), sentence, limits)
 
 
 def depths(map: TransferMap) -> list[str]:
@@ -136,15 +140,6 @@ def depth_outcome(map: TransferMap, rows: pd.DataFrame, runs: Found) -> Outcome 
     right = depths(map)[own.index(worse[0])] if worse else NOWHERE
     compared = groups({title: runs[title] for title in ("baseB", *own)})
     return Outcome((right,), transfer_map.findings(map, rows)[0], " ".join(caveats(compared)))
-
-
-def _differ(found: Against | None) -> bool:
-    """Whether a difference is more than luck, over seeds where there are several, else over images."""
-    if found is None:
-        return False
-    if found.spread is not None:
-        return not found.within_spread
-    return bool(found.images) and chance(found.images_won, found.images_lost) <= _UNLIKELY
 
 
 def guessed(tallied: Mapping[str, int], winners: Sequence[str]) -> str:

@@ -1,9 +1,9 @@
 """What must be said beside a run's numbers, so that nobody takes them for more than they are."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from cifar_core.analysis.wording import count
+from cifar_core.analysis.wording import count, listing
 from cifar_core.experiment.measured import Run, State
 
 SEPARATOR = " · "
@@ -15,8 +15,8 @@ _UNFINISHED = {
 }
 
 
-def labels(run: Run) -> list[str]:
-    """Return short labels, most important first; an empty list where nothing needs saying."""
+def data_labels(run: Run) -> list[str]:
+    """Return short labels of what a run's accuracies were measured on, most important first."""
     experiment, found = run.experiment, []
     if experiment.dataset.synthetic:
         found.append("synthetic images")
@@ -26,6 +26,18 @@ def labels(run: Run) -> list[str]:
         found.append(f"quick look: {count(experiment.data.per_class, 'image')} per class")
     if experiment.validation.on == "test":
         found.append("validated on the test images")
+    return found
+
+
+def flags(runs: Iterable[Run]) -> str:
+    """Return a sentence of what the accuracies of several runs were measured on; "" where nothing needs saying."""
+    found = dict.fromkeys(label for run in runs for label in data_labels(run))
+    return f"Mind: {listing(list(found))}." if found else ""
+
+
+def labels(run: Run) -> list[str]:
+    """Return all short labels of a run, most important first; an empty list where nothing needs saying."""
+    found = data_labels(run)
     if reused := run.environment.get("reused"):
         found.append(f"{count(reused['phases'], 'phase')} reused from run {reused['run']}")
     if run.resumed:

@@ -69,7 +69,7 @@ def front(found: pd.DataFrame, cost: Cost) -> "pd.Series[bool]":
 
 def pareto_table(found: pd.DataFrame, cost: Cost) -> pd.DataFrame:
     """Return the rows as a reader sees them, the cheapest first; `no.` is the number that stands in the figure."""
-    ordered = _cheapest_first(found.assign(front=front(found, cost)), cost)
+    ordered = cheapest_first(found.assign(front=front(found, cost)), cost)
     accuracy = [wording.interval(*row) for row in zip(*(ordered[key] for key in _INTERVAL), strict=True)]
     return pd.DataFrame(
         {
@@ -82,7 +82,13 @@ def pareto_table(found: pd.DataFrame, cost: Cost) -> pd.DataFrame:
     )
 
 
-def _cheapest_first(found: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+def in_words(cost: Cost, value: float) -> str:
+    """Return a cost with its unit."""
+    return _SHOWN[cost](value)
+
+
+def cheapest_first(found: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+    """Return the rows in the order of their numbers."""
     return found.sort_values([cost, "accuracy"], ascending=[True, False])
 
 
@@ -95,7 +101,7 @@ def pareto_figure(found: pd.DataFrame, cost: Cost, *, baseline: str | None = Non
     Runs carry their numbers of `pareto_table`: names would hide each other.
     """
     hues = colours.run_colours([str(run) for run in found.index], baseline, dark=dark)
-    found = _cheapest_first(found, cost)
+    found = cheapest_first(found, cost)
     figure = figure_of(dark, height=420, margin={"l": 8, "r": 16, "t": 16, "b": 8}, showlegend=False)
     on_front = front(found, cost)
     stair = found[on_front].sort_values(cost)

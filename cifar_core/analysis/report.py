@@ -10,14 +10,24 @@ from typing import Any
 import pandas as pd
 
 from cifar_core.analysis import colours, wording
-from cifar_core.analysis.comparison import settings, settings_that_differ, shown, table
+from cifar_core.analysis import groups as seeds
+from cifar_core.analysis.comparison import (
+    ledger,
+    one_machine,
+    other_machines,
+    settings,
+    settings_that_differ,
+    shown,
+    table,
+)
 from cifar_core.analysis.curves import Measure, boundaries, guessing, lines
 from cifar_core.analysis.figures import change_sentence, ledger_table
 from cifar_core.analysis.history import epochs
 from cifar_core.analysis.labels import labels, titles
 from cifar_core.analysis.metrics import METRICS, confusion, measure, per_class, shares
+from cifar_core.analysis.pareto import COSTS, Cost, cheapest_first, front, in_words, pareto, pareto_table
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.verdict import verdict
+from cifar_core.analysis.verdict import Group, verdict
 from cifar_core.experiment.measured import Measured, Run
 from cifar_core.experiment.wording import how_it_trains, initial_weights, network_input, trained_share
 
@@ -45,14 +55,25 @@ _PAPER, _INK = "#F4F8FB", "#08306B"
 
 
 def report(
-    runs: Sequence[Measured], predictions: Mapping[str, Predictions] | None = None, baseline: str | None = None
+    runs: Sequence[Measured],
+    predictions: Mapping[str, Predictions] | None = None,
+    baseline: str | None = None,
+    groups: Mapping[str, Group] | None = None,
 ) -> str:
     """Return the report of one run, or of several against the `baseline` (an id; the first without one).
 
-    `predictions` are those of the test images, by run id.
+    `predictions` are those of the test images, by run id; `groups` are the runs' with all their seeds, by run id (see
+    `groups.of_all_seeds`), which are no more than these runs where none are given.
     """
     predictions = predictions or {}
-    parts = _single(runs[0], predictions) if len(runs) == 1 else _compared(runs, predictions, baseline)
+    only = [run for run, _ in runs]
+    if groups is None:
+        groups = seeds.of_all_seeds(only, only)
+    parts = (
+        _single(runs[0], predictions)
+        if len(runs) == 1
+        else _compared(runs, predictions, baseline or only[0].id, groups)
+    )
     title = runs[0][0].name if len(runs) == 1 else f"Comparison of {len(runs)} runs"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -85,26 +106,62 @@ def _single(measured: Measured, predictions: Mapping[str, Predictions]) -> list[
     return [*parts, "<h2>Settings</h2>", _phases(run), _shared_settings(run)]
 
 
-def _compared(runs: Sequence[Measured], predictions: Mapping[str, Predictions], baseline: str | None) -> list[str]:
+def _compared(
+    runs: Sequence[Measured], predictions: Mapping[str, Predictions], base: str, groups: Mapping[str, Group]
+) -> list[str]:
     only = [run for run, _ in runs]
-    base = baseline or only[0].id
-    first, _, limits = verdict(only, base, predictions).partition("\n")
-    parts = [_text(first, strong=True), _text(limits), _table(shown(table(runs, base)))]
+    names = titles(only)
+    parts = [*_verdict(groups, groups[base].title if base in groups else names[base], predictions)]
+    parts += ["<h2>Run by run</h2>", _table(shown(table(runs, base)))]
     differing = settings_that_differ(only)
     parts.append("<h2>What differs</h2>")
     if differing.empty:
         parts.append(_text("Nothing differs but chance: equal settings and seeds."))
     else:
         parts.append(_table(differing.reset_index(), text=tuple(differing.columns)))
-    parts += ["<h2>Curves</h2>", _curves(runs, base)]
-    names = titles(only)
-    if predictions:
-        parts.append("<h2>Confusion matrices of the test images</h2>")
-        parts += [_matrix(predictions[run.id], names[run.id]) for run in only if run.id in predictions]
+    parts += ["<h2>Curves</h2>", _curves(runs, base), *_costs(runs, base)]
+    if drawn := [_matrix(predictions[run.id], names[run.id]) for run in only if run.id in predictions]:
+        parts += ["<h2>Confusion matrices of the test images</h2>", *drawn]
+    if ledgers := {names[run.id]: run.seconds for run in only if run.seconds}:
+        parts += ["<h2>Where the seconds went</h2>", _table(ledger(ledgers)), *_machines(only)]
     parts.append("<h2>The runs</h2>")
     for run, histories in runs:
         parts += [f"<h3>{escape(names[run.id])}</h3>", _about(run), _phases(run), _epochs((run, histories))]
     return parts
+
+
+def _verdict(groups: Mapping[str, Group], baseline: str, predictions: Mapping[str, Predictions]) -> list[str]:
+    """What the groups say about the baseline's (a title), by seeds and by images."""
+    compared = list({group.title: group for group in groups.values()}.values())
+    first, _, limits = verdict(compared, baseline, predictions).partition("\n")
+    parts = [_text(first, strong=True), _text(limits)]
+    if any(len(group.runs) > 1 for group in compared):
+        rows = seeds.shown(seeds.table(compared, baseline)).drop(columns="training")
+        caption = "Groups of runs that differ only in their seed: all that are done"
+        parts.append(_table(rows, text=("worth",), caption=caption))
+    for title, sentences in seeds.each_against(compared, baseline, predictions).items():
+        parts += [f"<h3>{escape(title)}</h3>", _list(sentences)]
+    return parts
+
+
+def _costs(runs: Sequence[Measured], base: str) -> list[str]:
+    """Accuracy against each of its costs, the cheapest first, and which runs are on the front."""
+    found = pareto(runs, base)
+    if len(found) < 2:
+        return []
+    told = "On the front (diamonds): no other run here is as accurate for less, or more accurate for no more."
+    parts = ["<h2>Accuracy against what it costs</h2>", _text(told)]
+    for cost, title in COSTS.items():
+        figure = f"<figure>{pareto_svg(found, cost)}</figure>"
+        parts += [
+            figure,
+            _table(pareto_table(found, cost).rename(columns={"no.": ""}), text=("run",), caption=title.capitalize()),
+        ]
+    return parts
+
+
+def _machines(runs: Sequence[Run]) -> list[str]:
+    return [_text(said) for said in (one_machine(runs), other_machines(runs)) if said]
 
 
 def _about(run: Run) -> str:
@@ -267,10 +324,51 @@ def curve_svg(runs: Sequence[Measured], which: Measure, hues: Mapping[str, str])
         parts += [
             f'<circle cx="{x(a)}" cy="{y(b)}" r="3" fill="{hue}"/>' for a, b in zip(line["x"], line["y"], strict=True)
         ]
+    return _svg(f"{_MEASURES[which]} of each run; the same numbers stand in the table of epochs", parts)
+
+
+def pareto_svg(found: pd.DataFrame, cost: Cost) -> str:
+    """Return runs by accuracy and a cost (see `pareto.pareto`) as an SVG element, with the front as a stair.
+
+    Runs carry their numbers of `pareto_table`; bars are the 95 % intervals.
+    """
+    rows = cheapest_first(found, cost).assign(front=front(found, cost))
+    most = 1.05 * max(1e-9, float(rows[cost].max()))
+
+    def x(value: float) -> float:
+        return round(_LEFT + (_WIDTH - _LEFT - _RIGHT) * value / most, 1)
+
+    def y(share: float) -> float:
+        return round(_HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * share, 1)
+
+    parts = []
+    for step, anchor in enumerate(("start", "middle", "middle", "middle", "middle", "end")):
+        level, value = y(step / 5), most * step / 5
+        parts.append(_line(_LEFT, level, _WIDTH - _RIGHT, level, "#d9dde3"))
+        parts.append(_label(_LEFT - 6, level + 4, wording.percent(step / 5, 0), "end"))
+        parts.append(_label(x(value), _HEIGHT - _BOTTOM + 16, in_words(cost, value), anchor))
+    parts.append(_label((_LEFT + _WIDTH) / 2, _HEIGHT - 4, COSTS[cost], "middle"))
+    best = rows[rows["front"]]
+    stair = [f"M{x(best[cost].iloc[0])},{y(best['accuracy'].iloc[0])}"]
+    stair += [f"H{x(row[cost])}V{y(row['accuracy'])}" for row in best.to_dict("records")]
+    parts.append(f'<path d="{"".join(stair)}" fill="none" stroke="#6B6E7B" stroke-dasharray="2 4"/>')
+    for number, row in enumerate(rows.to_dict("records"), 1):
+        at, level = x(row[cost]), y(row["accuracy"])
+        parts.append(_line(at, y(row["low"]), at, y(row["high"]), "#6B6E7B"))
+        shape = (
+            f"M{at},{level - 7}l7,7l-7,7l-7,-7z"
+            if row["front"]
+            else f"M{at - 5},{level}a5,5 0 1 0 10,0a5,5 0 1 0 -10,0"
+        )
+        parts.append(f'<path d="{shape}" fill="{_INK}"/>')
+        parts.append(_label(at + 10, level + 4, str(number), "start"))
+    return _svg(f"Test accuracy against {COSTS[cost]}; the same numbers stand in the table below", parts)
+
+
+def _svg(name: str, parts: Sequence[str]) -> str:
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{_MEASURES[which]} of each run; the same '
-        f'numbers stand in the table of epochs" font-size="13" font-family="system-ui, sans-serif">'
-        f"{''.join(parts)}</svg>"
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{name}" font-size="13" '
+        f'font-family="system-ui, sans-serif">{"".join(parts)}</svg>'
     )
 
 

@@ -39,6 +39,18 @@ def cell(predictions: Predictions, true: str, predicted: str) -> Rows:
     return _sorted(told, -predictions.probabilities[told].max(axis=1))
 
 
+def cell_of_any(predictions: Mapping[str, Predictions], true: str, predicted: str) -> tuple[Rows, dict[str, int]]:
+    """Return the images (numbers) that at least one network has in this cell of its confusion matrix, those first on
+    which they differ most in the probability of the true class; and how many each has, by its name.
+    """
+    of_each = {name: found.images[cell(found, true, predicted)] for name, found in predictions.items()}
+    numbers = np.unique(np.concatenate(list(of_each.values())))
+    asked = [(found, rows_of(found, numbers)) for found in predictions.values()]
+    of_truth = np.stack([np.where(rows >= 0, _of_truth(found)[rows], np.nan) for found, rows in asked])
+    gaps = np.nanmax(of_truth, axis=0) - np.nanmin(of_truth, axis=0)
+    return _sorted(numbers, -gaps), {name: len(images) for name, images in of_each.items()}
+
+
 def surprising(predictions: Predictions) -> Rows:
     """Return the mistakes, those made with most probability first."""
     wrong = np.flatnonzero(~predictions.correct)
@@ -214,19 +226,18 @@ def groups_in_words(one: str, other: str) -> dict[str, str]:
     return dict(zip(GROUPS, ("both right", f"{one} alone", f"{other} alone", "both wrong"), strict=True))
 
 
-def what_each_says(predictions: Mapping[str, Predictions], known: Predictions, numbers: Rows) -> Callable[[int], str]:
+def what_each_says(predictions: Mapping[str, Predictions], numbers: Rows) -> Callable[[int], str]:
     """Return what stands below the image at a place among `numbers`: its class, and what each network takes it for.
 
-    Networks go by their short names; `known` are predictions on all of the images, for their classes.
+    Networks go by their short names; at least one of them was asked about each image.
     """
-    classes = rows_of(known, numbers)
     rows = {name: rows_of(each, numbers) for name, each in predictions.items()}
 
     def said(place: int) -> str:
-        told = [
-            f"{name}: {top_classes(predictions[name], own[place], 1)}" for name, own in rows.items() if own[place] >= 0
-        ]
-        return "\n".join([true_class(known, classes[place]), *told])
+        asked = {name: own[place] for name, own in rows.items() if own[place] >= 0}
+        told = [f"{name}: {top_classes(predictions[name], row, 1)}" for name, row in asked.items()]
+        first = next(iter(asked))
+        return "\n".join([true_class(predictions[first], asked[first]), *told])
 
     return said
 

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from cifar_core.analysis.comparison import same_test_images
-from cifar_core.analysis.labels import SEPARATOR, titles
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.wording import count, interval, percent, points
 from cifar_core.experiment.measured import Run
@@ -76,34 +75,15 @@ class Group:
         return f"“{self.title}” classifies {value} of the test images correctly"
 
 
-def groups(runs: Sequence[Run]) -> list[Group]:
-    """Return the runs that have a test accuracy, those of equal experiments together, in the order given."""
-    found: dict[str, list[Run]] = {}
-    for run in runs:
-        if run.metrics.get("test"):
-            found.setdefault(run.experiment.model_dump_json(), []).append(run)
-    names = titles([_without_seed(members) for members in found.values()])
-    return [Group(names[members[0].id], tuple(members)) for members in found.values()]
-
-
-def _without_seed(members: Sequence[Run]) -> Run:
-    """Call several seeds of one experiment so, and not by the name of one of them."""
-    if len(members) == 1:
-        return members[0]
-    parts = [part for part in members[0].name.split(SEPARATOR) if not part.startswith("seed ")]
-    return replace(members[0], name=SEPARATOR.join([*parts, count(len(members), "seed")]))
-
-
-def verdict(runs: Sequence[Run], baseline: str, predictions: Mapping[str, Predictions] | None = None) -> str:
-    """Return what the runs say about the baseline (a run id): one sentence, and on a second line what limits it.
+def verdict(compared: Sequence[Group], baseline: str, predictions: Mapping[str, Predictions] | None = None) -> str:
+    """Return what groups say about the baseline (a title): one sentence, and on a second line what limits it.
 
     With `predictions` (test images, by run id) single runs are compared image by image; without, by their intervals.
     """
-    found = groups(runs)
-    base = next((group for group in found if any(run.id == baseline for run in group.runs)), None)
+    base = next((group for group in compared if group.title == baseline), None)
     if base is None:
-        return "The baseline has no test accuracy yet, so there is no verdict."
-    others = [group for group in found if group is not base]
+        return f"The baseline, “{baseline}”, is not done, so there is no verdict yet."
+    others = [group for group in compared if group is not base]
     fair = [group for group in others if same_test_images(group.runs[0], base.runs[0])]
     if not others:
         return f"{base.in_words}; there is nothing else to compare it with yet."
@@ -163,6 +143,7 @@ def _judge_by_images(run: Run, base: Run, predictions: Mapping[str, Predictions]
 def caveats(compared: Sequence[Group], left_out: int = 0) -> list[str]:
     """Return what limits a comparison of groups, in sentences; so many others were `left_out`."""
     found = []
+    real = [run for group in compared for run in group.runs if not run.experiment.dataset.synthetic]
     if any(len(group.runs) == 1 for group in compared):
         found.append("One seed each" if all(len(group.runs) == 1 for group in compared) else "One seed for some")
         found[-1] += ": how far another seed would move the figures is not measured."
@@ -170,6 +151,10 @@ def caveats(compared: Sequence[Group], left_out: int = 0) -> list[str]:
         found.append("Validated on the test images: figures used to choose between runs are optimistic.")
     if any(run.experiment.dataset.synthetic for group in compared for run in group.runs):
         found.append("Synthetic images: this says nothing about photographs.")
+    if any(run.experiment.data.per_class is not None for group in compared for run in group.runs):
+        found.append("A quick look at few images of each class: with all of them, figures and order may differ.")
+    if any(run.environment.get("official") is False for run in real):
+        found.append("Not the official images byte for byte.")
     if any(not run.state.is_finished or run.state != "done" for group in compared for run in group.runs):
         found.append("Not every run reached its end.")
     if left_out:

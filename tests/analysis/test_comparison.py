@@ -1,11 +1,27 @@
 from dataclasses import replace
+from io import BytesIO, StringIO
 
+import pandas as pd
 import pytest
 
-from cifar_core.analysis.comparison import other_machines, settings, settings_that_differ, shown, table
+from cifar_core.analysis.comparison import (
+    cell_in_words,
+    cells,
+    every_epoch,
+    every_run,
+    ledger,
+    one_machine,
+    other_machines,
+    settings,
+    settings_that_differ,
+    shown,
+    table,
+)
+from cifar_core.analysis.exports import to_csv, to_parquet
+from cifar_core.analysis.metrics import confusion
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Head
 from cifar_core.experiment.measured import State
-from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
+from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run, predicted
 
 
 def test_only_settings_that_differ_are_shown_and_in_words() -> None:
@@ -90,5 +106,43 @@ def test_seconds_of_different_machines_are_warned_about_and_of_one_are_not() -> 
     one, queued = make_run("a")[0], make_run("q", environment={})[0]
     other = make_run("b", environment={"hardware": "a GPU"})[0]
     assert other_machines([one, one, queued]) is None
+    assert one_machine([one, one, queued]) == "Computed on 2 cores."
+    assert one_machine([one, other]) is None and one_machine([queued]) is None
     said = other_machines([one, other, queued])
     assert said is not None and "(2 cores; a GPU)" in said
+
+
+def test_cells_of_several_matrices_stand_side_by_side() -> None:
+    few, more = confusion(predicted(300, 3, 0.7, seed=1)), confusion(predicted(300, 4, 0.7, seed=2))
+    found = cells({"few": few, "more": more}).set_index(["true", "predicted"])
+    assert len(found) == 16
+    assert found.loc[[("class 0", "class 1")]].to_numpy().tolist() == [[few.iloc[0, 1], more.iloc[0, 1]]]
+    assert found["few"].isna().sum() == 7  # what only the other knows
+    assert cells({"few": few}, "row %").groupby("true")["few"].sum().tolist() == pytest.approx([100, 100, 100])
+
+
+def test_a_cell_is_said_with_what_each_run_has_in_it() -> None:
+    said = cell_in_words({"A": 12, "B": 0}, "cat", "dog")
+    assert said == "Images of cat, predicted as dog by at least one run (A 12, B 0); the most disputed first."
+    assert cell_in_words({"A": 0, "B": 0}, "cat", "dog") == "No run takes an image of cat for dog."
+
+
+def test_ledgers_stand_side_by_side_in_the_order_of_a_run() -> None:
+    found = ledger({"a": {"queue": 1.0, "steps": 2.0}, "b": {"steps": 90.0, "data": 1.0}}).set_index("part of the run")
+    assert found.columns.tolist() == ["a", "b"]
+    assert found["a"].tolist() == ["1.0 s", "–", "2.0 s", "3.0 s"]
+    assert found["b"].tolist() == ["–", "1.0 s", "1:30", "1:31"]
+    assert found.index[-1] == "altogether"
+
+
+def test_a_comparison_leaves_as_tables_that_other_programs_read() -> None:
+    other = {"hardware": "another", "fingerprint": "f00d"}
+    runs = [make_run("a"), make_run("b", (SCRATCH, DENSE), 0.7, environment=other, state=State.FAILED)]
+    rows, every = every_run(runs, "a"), every_epoch(runs)
+    assert rows["id"].tolist() == ["a", "b"] and "; other hardware than" in rows["flags"][1]
+    assert every.groupby("id").size().tolist() == [8, 8]  # three epochs of two phases, and before each of these
+    assert every["run"].unique().tolist() == ["head only", "dense layers"]
+    for frame in (rows, every):
+        assert pd.read_csv(StringIO(to_csv(frame)))["id"].tolist() == frame["id"].tolist()
+        assert pd.read_parquet(BytesIO(to_parquet(frame))).columns.tolist() == frame.columns.tolist()
+    assert every_run([]).empty and every_epoch([]).empty

@@ -13,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from cifar_core.analysis.groups import Against, against, chance, in_tries, mean_and_spread, of_all_seeds, shown, table
+from cifar_core.analysis.groups import (
+    Against,
+    against,
+    chance,
+    each_against,
+    in_tries,
+    mean_and_spread,
+    of_all_seeds,
+    shown,
+    table,
+)
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.verdict import Group
 from cifar_core.experiment.measured import State
@@ -89,6 +99,8 @@ def test_only_seeds_that_both_have_are_paired() -> None:
     assert (found.seeds, found.spread) == (1, None)
     assert found.difference == pytest.approx(0.09)
     assert found.judgement == "one seed: how much is luck is not known"
+    apart = against(group("later", 0.7, 0.8, first=5, phases=(SCRATCH, DENSE)), HEAD, {})
+    assert apart is not None and apart.judgement == "no seed in common: how much is luck is not known"
 
 
 def test_images_are_won_by_the_side_that_more_seeds_tell_right() -> None:
@@ -121,6 +133,37 @@ def test_groups_tested_on_other_images_are_not_set_against_each_other() -> None:
     assert table([HEAD, Group("other", (other,))], "head").loc["other", "judgement"] == ""
 
 
+def test_every_group_is_set_against_the_baseline_in_sentences_the_best_first() -> None:
+    other, _ = make_run("x", accuracy=0.9, environment={"fingerprint": "other"})
+    one = group("one seed", 0.5, phases=(SCRATCH, DENSE))
+    said = each_against([one, HEAD, DEEP, Group("other", (other,))], "head", {})
+    assert list(said) == ["other", "deep", "one seed"]
+    assert said["other"] == ["Tested on other images than “head”: the accuracies are not comparable."]
+    assert said["deep"][0].startswith("Over 3 shared seeds: +11.0 ± 2.6 points against “head”")
+    assert said["one seed"] == ["−10.0 points against “head”, one seed: how much is luck is not known."]
+    assert each_against([HEAD, DEEP], "nobody", {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("spread", "won", "lost", "expected"),
+    [
+        (0.02, 90, 30, True),
+        (0.2, 90, 30, False),  # within the spread over seeds
+        (0.02, 60, 55, False),  # the images leave it open
+        (0.02, 30, 90, False),  # they say the contrary
+        (0.02, 0, 0, True),  # there are no images
+        (None, 90, 30, True),
+        (None, 60, 55, False),
+        (None, 0, 0, False),
+    ],
+)
+def test_more_than_luck_is_what_seeds_and_images_both_say(
+    spread: float | None, won: int, lost: int, expected: bool
+) -> None:
+    found = Against("a", 0.1, spread, 1 if spread is None else 3, 3, 0, 500 if won else 0, won, lost)
+    assert found.is_more_than_luck == expected
+
+
 @pytest.mark.parametrize(
     ("probability", "words"),
     [
@@ -142,7 +185,7 @@ def test_no_sentence_has_a_bare_p_value() -> None:
 
 def test_readers_see_the_best_first_with_units() -> None:
     rows = shown(table([HEAD, DEEP], "head", seconds={"deep0": 3.0, "deep1": 5.0}))
-    assert rows[""].tolist() == ["deep", "head"]
+    assert rows["group"].tolist() == ["deep", "head"]
     assert rows["test accuracy"].tolist() == ["72.0 ± 2.6 % (n = 3)", "61.0 ± 1.0 % (n = 3)"]
     assert rows["against the baseline"].tolist() == ["+11.0 ± 2.6 points", "–"]
     assert rows["training"].tolist() == ["4.0 s", "–"]
@@ -183,5 +226,5 @@ def test_of_two_runs_of_one_seed_the_newest_counts() -> None:
 
 
 def test_the_baseline_can_be_called_otherwise() -> None:
-    rows = shown(table([HEAD, DEEP], "head"), "the first").set_index("")
+    rows = shown(table([HEAD, DEEP], "head"), "the first").set_index("group")
     assert rows.loc["head", "worth"] == "the first" and "against the first" in rows.columns

@@ -8,7 +8,7 @@ from cifar_core.analysis.verdict import Group
 from cifar_core.experiment.experiment import Phase
 from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.transfer_map import TransferMap
-from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
+from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run, predicted
 
 TITLES = ("head only", "everything")
 
@@ -45,6 +45,18 @@ def test_two_within_the_spread_over_seeds_are_too_close_to_tell() -> None:
     found = outcome([group("head", 0.60, 0.66), group("deep", 0.66, 0.62, phases=(SCRATCH, DENSE))], {})
     assert found.in_words == "deep or head: too close to tell"
     assert "smaller than the spread over seeds" in found.sentence
+
+
+def test_beyond_the_spread_over_seeds_but_not_beyond_the_noise_of_the_images_is_too_close_to_tell() -> None:
+    head, deep = group("head", 0.60, 0.61), group("deep", 0.80, 0.82, phases=(SCRATCH, DENSE))
+    alike = {run.id: predicted(200, 5, 0.7, seed=run.seed) for each in (head, deep) for run in each.runs}
+    assert outcome([head, deep], {}).winners == ("deep",)
+    found = outcome([head, deep], alike)
+    assert found.in_words == "deep or head: too close to tell"
+    assert "larger than the spread over 2 seeds" in found.sentence
+    assert found.sentence.endswith("the images leave open which is better.")
+    better = alike | {run.id: predicted(200, 5, 1.0, seed=run.seed) for run in deep.runs}
+    assert outcome([head, deep], better).winners == ("deep",)
 
 
 def test_a_single_seed_without_predictions_does_not_tell_which_is_better() -> None:

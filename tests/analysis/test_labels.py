@@ -1,4 +1,4 @@
-from cifar_core.analysis.labels import labels, titles
+from cifar_core.analysis.labels import flags, labels, titles
 from cifar_core.experiment.experiment import Data, Validation
 from cifar_core.experiment.measured import State
 from tests.analysis.made_up import make_run
@@ -25,6 +25,15 @@ def test_everything_that_limits_a_number_is_said() -> None:
 
 def test_drawn_images_are_called_synthetic_not_unofficial() -> None:
     assert labels(make_run(data=Data(name="sample"), environment={"official": False})[0]) == ["synthetic images"]
+
+
+def test_what_several_runs_were_measured_on_is_said_once() -> None:
+    clean, _ = make_run()
+    few, _ = make_run(data=Data(name="cifar10", per_class=100), state=State.STOPPED)
+    drawn, _ = make_run(data=Data(name="sample"), validation=Validation(on="test"))
+    assert flags([clean]) == ""
+    expected = "Mind: quick look: 100 images per class, synthetic images and validated on the test images."
+    assert flags([few, clean, drawn, few]) == expected
 
 
 def test_nothing_is_said_about_files_of_which_nothing_is_known() -> None:

@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cifar_core.analysis.groups import of_all_seeds
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.report import report
 from cifar_core.experiment.experiment import Data
@@ -17,7 +18,7 @@ TWO = [make_run(), make_run("bbbbbbbb", (SCRATCH, DENSE), 0.8)]
 class Balanced(HTMLParser):
     """Collects what was opened and not closed."""
 
-    VOID = ("meta", "line", "circle", "polyline", "br")
+    VOID = ("meta", "line", "circle", "polyline", "path", "br")
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,3 +74,26 @@ def test_curves_are_valid_svg_with_a_line_for_each_role_and_phase() -> None:
     drawn = root.findall("polyline")
     assert len(drawn) == 4
     assert sum("stroke-dasharray" in line.attrib for line in drawn) == 2
+
+
+def test_means_in_a_report_are_those_of_all_seeds_whichever_runs_it_is_about() -> None:
+    seeds = [make_run(f"head{seed}", accuracy=0.6 + seed / 50, seed=seed) for seed in range(3)]
+    deep = [make_run(f"deep{seed}", (SCRATCH, DENSE), 0.8, seed=seed) for seed in range(3)]
+    every = [run for run, _ in (*seeds, *deep)]
+    for chosen in ([seeds[0], deep[0]], [seeds[2], seeds[1], deep[1]]):
+        groups = of_all_seeds([run for run, _ in chosen], every)
+        made = report(chosen, baseline=chosen[0][0].id, groups=groups)
+        assert "62.0 ± 2.0 % (n = 3)" in made and "(mean of 3 seeds, n = 5,000 each)" in made
+        assert "Over 3 shared seeds: +18.0 ± 2.0 points" in made
+
+
+def test_a_comparison_says_what_accuracy_costs_and_where_the_seconds_went_on_which_machine() -> None:
+    made = report(TWO)
+    assert made.index("Accuracy against what it costs") < made.index("on the front") < made.index("The runs")
+    assert made.index("Where the seconds went") < made.index("altogether", made.index("Where the seconds"))
+    assert "Computed on 2 cores." in made
+    drawn = [ElementTree.fromstring(each) for each in re.findall(r"<svg.*?</svg>", made, re.DOTALL)]
+    costs = [svg for svg in drawn if "accuracy against" in svg.attrib["aria-label"]]
+    assert [len(svg.findall("path")) for svg in costs] == [3, 3, 3]  # the front, and both runs
+    other = make_run("cccccccc", (SCRATCH, DENSE), 0.8, environment={"hardware": "a GPU", "fingerprint": "f00d"})
+    assert "computed on different machines (2 cores; a GPU)" in report([TWO[0], other])

@@ -16,6 +16,7 @@ from cifar_core.analysis.samples import (
     answers,
     by_confusion,
     cell,
+    cell_of_any,
     confused_pairs,
     difference,
     groups_in_words,
@@ -182,7 +183,16 @@ def test_two_networks_are_named_where_they_agree_and_where_not() -> None:
 def test_below_an_image_stands_its_class_and_what_each_network_that_saw_it_says() -> None:
     one, other = given_to([[0.9, 0.1], [0.2, 0.8]], [0, 0]), given_to([[0.4, 0.6], [0.9, 0.1]], [0, 0])
     fewer = replace(other, probabilities=other.probabilities[:1], labels=other.labels[:1], images=other.images[:1])
-    said = what_each_says({"A": one, "B": fewer}, one, np.array([11, 10]))
+    said = what_each_says({"A": one, "B": fewer}, np.array([11, 10]))
     first, second = one.class_names
     assert said(0) == f"{first}\nA: {second} 80 %"
     assert said(1) == f"{first}\nA: {first} 90 %\nB: {second} 60 %"
+
+
+def test_a_cell_of_several_networks_has_the_images_of_each_the_most_disputed_first() -> None:
+    one = given_to([[0.4, 0.6], [0.1, 0.9], [0.9, 0.1]], [0, 0, 0])  # 10 and 11 are cats taken for dogs
+    other = given_to([[0.3, 0.7], [0.8, 0.2], [0.2, 0.8]], [0, 0, 0], [10, 11, 13])  # 10 and 13
+    images, counts = cell_of_any({"A": one, "B": other}, "cat", "dog")
+    assert images.tolist() == [11, 10, 13]  # 0.7 apart, 0.1 apart, seen by one alone
+    assert counts == {"A": 2, "B": 2}
+    assert cell_of_any({"A": one, "B": other}, "bird", "dog")[0].tolist() == []

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cifar_core.analysis.groups import of_all_seeds
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.verdict import paired, verdict
 from cifar_core.experiment.experiment import Data, Validation
@@ -20,26 +22,35 @@ def head(id: str, accuracy: float | None, **fields: Any) -> Run:
     return make_run(id, accuracy=accuracy, **fields)[0]
 
 
+def said(runs: list[Run], baseline: str, predictions: Mapping[str, Predictions] | None = None) -> str:
+    """The verdict on the groups of runs, against that of the run `baseline`."""
+    groups = of_all_seeds(runs, runs)
+    titles = dict.fromkeys(groups[run.id].title for run in runs if run.id in groups)
+    by_title = {group.title: group for group in groups.values()}
+    base = groups[baseline].title if baseline in groups else baseline
+    return verdict([by_title[title] for title in titles], base, predictions)
+
+
 def test_a_clear_difference_is_called_one() -> None:
-    text = verdict([head("a", 0.6), dense("b", 0.75)], "a")
+    text = said([head("a", 0.6), dense("b", 0.75)], "a")
     assert text.startswith("“dense layers” classifies 75.0 % (95 %: ")
     assert "+15.0 points against the baseline “head only” (60.0 %)" in text
     assert "their 95 % intervals do not overlap" in text
 
 
 def test_overlapping_intervals_are_said_to_overlap() -> None:
-    assert "intervals overlap" in verdict([head("a", 0.6), dense("b", 0.605)], "a")
+    assert "intervals overlap" in said([head("a", 0.6), dense("b", 0.605)], "a")
 
 
 def test_a_single_seed_is_said_to_be_one() -> None:
-    assert "One seed each" in verdict([head("a", 0.6), dense("b", 0.75)], "a")
-    assert "One seed for some" in verdict([head("a", 0.6), head("c", 0.61, seed=4), dense("b", 0.75)], "a")
+    assert "One seed each" in said([head("a", 0.6), dense("b", 0.75)], "a")
+    assert "One seed for some" in said([head("a", 0.6), head("c", 0.61, seed=4), dense("b", 0.75)], "a")
 
 
 def test_a_difference_within_the_spread_over_seeds_is_called_that() -> None:
     runs = [head(f"a{seed}", 0.60 + 0.01 * seed, seed=seed) for seed in range(3)]
     runs += [dense(f"b{seed}", accuracy, seed=seed) for seed, accuracy in enumerate((0.63, 0.59, 0.64))]
-    text = verdict(runs, "a0")
+    text = said(runs, "a0")
     assert "smaller than the spread over seeds" in text
     assert "(n = 3)" in text
     assert "mean of 3 seeds" in text
@@ -48,7 +59,7 @@ def test_a_difference_within_the_spread_over_seeds_is_called_that() -> None:
 def test_a_difference_beyond_the_spread_over_seeds_shows_its_spread() -> None:
     runs = [head(f"a{seed}", 0.60 + 0.01 * seed, seed=seed) for seed in range(3)]
     runs += [dense(f"b{seed}", 0.75 + 0.012 * seed, seed=seed) for seed in range(3)]
-    text = verdict(runs, "a1")
+    text = said(runs, "a1")
     assert "+15.2 ± 0.2 points (n = 3)" in text
     assert "larger than the spread over 3 seeds" in text
     assert "One seed" not in text
@@ -57,31 +68,39 @@ def test_a_difference_beyond_the_spread_over_seeds_shows_its_spread() -> None:
 def test_with_predictions_runs_are_compared_image_by_image() -> None:
     better, worse = predicted(2000, 5, 0.8, seed=1), predicted(2000, 5, 0.4, seed=1)
     runs = [head("a", 0.5), dense("b", 0.8)]
-    assert "more than the test images leave open" in verdict(runs, "a", {"a": worse, "b": better})
-    assert "within the noise of the test images" in verdict(runs, "a", {"a": better, "b": better})
+    assert "more than the test images leave open" in said(runs, "a", {"a": worse, "b": better})
+    assert "within the noise of the test images" in said(runs, "a", {"a": better, "b": better})
 
 
 def test_validation_on_the_test_images_is_said() -> None:
     runs = [head("a", 0.6), dense("b", 0.75, validation=Validation(on="test"))]
-    assert "Validated on the test images" in verdict(runs, "a")
+    assert "Validated on the test images" in said(runs, "a")
 
 
 def test_synthetic_images_are_said() -> None:
     sample = Data(name="sample")
-    assert "says nothing about photographs" in verdict([head("a", 0.6, data=sample), dense("b", 0.7, data=sample)], "a")
+    assert "says nothing about photographs" in said([head("a", 0.6, data=sample), dense("b", 0.7, data=sample)], "a")
+
+
+def test_a_quick_look_and_images_that_are_not_the_official_ones_are_said() -> None:
+    few = Data(name="cifar10", per_class=100)
+    fields: Any = {"data": few, "environment": {"fingerprint": "f00d", "official": False}}
+    runs = [head("a", 0.6, **fields), dense("b", 0.7, **fields)]
+    text = said(runs, "a")
+    assert "few images of each class" in text and "Not the official images" in text
 
 
 @pytest.mark.parametrize(
     ("runs", "expected"),
     [
-        ([], "The baseline has no test accuracy yet"),
-        ([head("a", None)], "The baseline has no test accuracy yet"),
+        ([], "so there is no verdict yet"),
+        ([head("a", None)], "The baseline, “a”, is not done"),
         ([head("a", 0.6)], "nothing else to compare it with yet"),
         ([head("a", 0.6), make_run("b", (SCRATCH,), 0.9)[0]], "tested on other images"),
     ],
 )
-def test_without_a_fair_comparison_there_is_no_verdict(runs: list[Run], expected: str) -> None:
-    assert expected in verdict(runs, "a")
+def test_without_a_fair_comparison_there_is_no_said(runs: list[Run], expected: str) -> None:
+    assert expected in said(runs, "a")
 
 
 def test_only_common_images_are_compared() -> None:

@@ -2,6 +2,10 @@
 
 import pytest
 
+from cifar_core.analysis.comparison import cell_in_words
+from cifar_core.analysis.metrics import confusion
+from cifar_core.analysis.predictions import load
+from cifar_core.analysis.samples import cell_of_any
 from cifar_core.experiment.links import taken_apart
 from cifar_core.runs.store import Store
 from tests.pages.app import App
@@ -104,4 +108,36 @@ def test_a_link_opens_the_folds_that_were_open(runs: dict[str, str]) -> None:
         del app.state[fold]
     chosen = f"{runs['done']},{runs['other seed']}"
     app.open("Compare", **{"runs": chosen, "fold.pair": "true"})
-    assert "The same images under every run" in app.text() and "front" not in app.text()
+    assert "Images\n" in app.text() and "front" not in app.text()
+
+
+def test_a_cell_of_a_matrix_shows_its_images_under_every_run(app: App, runs: dict[str, str], store: Store) -> None:
+    chosen = [runs["done"], runs["other seed"], runs["head only"]]
+    found = {letter: load(store.artifacts(run) / "test.npz") for letter, run in zip("ABC", chosen, strict=True)}
+    true, *others = (str(name) for name in confusion(found["A"]).index)
+    images, counts = cell_of_any(found, true, others[0])
+    link = {"runs": ",".join(chosen), "cell.true": true, "cell.predicted": others[0]}
+    app.open("Compare", **link, **{"fold.matrices": "true", "fold.ledgers": "true", "fold.epochs": "true"})
+    assert cell_in_words(counts, true, others[0]) in app.text()
+    gallery = next(each.proto.body for each in app.test.get("html") if "<figure>" in each.proto.body)
+    assert gallery.count("<figure>") == min(24, len(images)) and gallery.count("\nC: ") == gallery.count("<figure>")
+    tables = {frozenset(table.columns) for table in app.tables()}
+    for columns in ({"true", "predicted"}, {"part of the run"}, {"epoch", "val_loss", "seed"}):
+        assert any(columns <= table for table in tables), columns
+    app.widget("cell.true").set_value(None)
+    assert "Choose a cell to see its images" in app.run().text()
+
+
+def test_a_link_to_a_cell_of_classes_that_are_not_compared_shows_none(app: App, runs: dict[str, str]) -> None:
+    chosen = f"{runs['done']},{runs['other seed']}"
+    app.open("Compare", **{"runs": chosen, "cell.true": "zebra", "cell.predicted": "zebra"})
+    assert "Choose a cell to see its images" in app.text()
+
+
+def test_a_baseline_without_predictions_is_said_to_have_none(app: App, runs: dict[str, str]) -> None:
+    chosen = [runs["stopped"], runs["done"], runs["other seed"]]
+    said = app.open("Compare", runs=",".join(chosen), baseline=runs["stopped"]).text()
+    assert "has not predicted its test images: no differences to it." in said
+    assert "is not done, so there is no verdict yet." in said
+    said = app.open("Compare", runs=",".join(chosen[:2]), baseline=runs["done"]).text()
+    assert "No other run has predicted its test images yet" in said

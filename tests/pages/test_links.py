@@ -80,8 +80,8 @@ def test_an_unknown_run_is_named_and_leads_on(app: App, runs: dict[str, str], pa
     assert app.links()
 
 
-def compared(app: App) -> dict[str, str]:
-    """What the address says is compared: all of it but the folds, which are open here."""
+def named(app: App) -> dict[str, str]:
+    """What the address names: all of it but the folds, which are open here."""
     return {field: value for field, value in app.query.items() if not field.startswith("fold.")}
 
 
@@ -90,20 +90,20 @@ def test_compare_opens_the_runs_of_its_link_with_their_baseline(app: App, runs: 
     app.open("Compare", runs=",".join(chosen), baseline=runs["done"])
     assert app.widget("compare.runs").value == chosen
     assert app.widget("compare.baseline").value == runs["done"]
-    assert compared(app) == {"runs": ",".join(chosen), "baseline": runs["done"]}
+    assert named(app) == {"runs": ",".join(chosen), "baseline": runs["done"]}
 
 
 def test_compare_opens_another_link_after_the_first(app: App, runs: dict[str, str]) -> None:
     app.open("Compare", runs=f"{runs['head only']},{runs['done']}", baseline=runs["done"])
     second = [runs["done"], runs["stopped"]]
     app.open("Compare", runs=",".join(second), baseline=runs["stopped"])
-    assert compared(app) == {"runs": ",".join(second), "baseline": runs["stopped"]}
+    assert named(app) == {"runs": ",".join(second), "baseline": runs["stopped"]}
 
 
 def test_compare_keeps_its_runs_while_other_pages_are_looked_at(app: App, runs: dict[str, str]) -> None:
     app.open("Compare", runs=f"{runs['head only']},{runs['done']}", baseline=runs["done"])
-    link = compared(app)
-    assert compared(app.open("Home").open("Compare")) == link
+    link = named(app)
+    assert named(app.open("Home").open("Compare")) == link
 
 
 def test_compare_leaves_out_runs_that_are_gone(app: App, runs: dict[str, str]) -> None:
@@ -136,7 +136,7 @@ def test_compare_takes_at_most_eight_runs_of_a_link(app: App, store: Store) -> N
 def test_a_run_chosen_by_hand_is_named_by_the_address(app: App, runs: dict[str, str]) -> None:
     app.open("Live", run=runs["failed"])
     app.widget("run.choice").set_value(runs["done"])
-    assert app.run().query == {"run": runs["done"]}
+    assert named(app.run()) == {"run": runs["done"]}
 
 
 def test_a_link_to_another_run_wins_over_the_run_chosen_before(app: App, runs: dict[str, str]) -> None:
