@@ -23,6 +23,7 @@ import streamlit as st
 from cifar_core.memory import keep_small, lasting
 
 if __name__ == "__main__":  # as a page; the server imports this file, too
+    from cifar_core.analysis.labels import SEPARATOR, data_labels
     from cifar_core.analysis.wording import percent, size, status
     from cifar_core.data.feature_store import FeatureStore, feature_store
     from cifar_core.experiment import links
@@ -174,7 +175,7 @@ def front_door() -> None:
     for run in finished:
         accuracy = run.metrics.get("test", {}).get("accuracy")
         words = f"{percent(accuracy)} of the test images" if accuracy is not None else str(run.state)
-        label = plain(f"{words} · {people.name_of(run)}")
+        label = plain(SEPARATOR.join([words, people.name_of(run), *data_labels(run)]))
         st.page_link("pages/3_Results.py", label=label, icon=":material/fact_check:", query_params={"run": run.id})
     if not finished:
         st.caption("No run has finished yet.")

@@ -31,9 +31,10 @@ from tqdm import tqdm
 
 from benchmarks.app import CHROMIUM_ARGUMENTS, Server, closing
 from cifar_core.analysis import moments
-from cifar_core.analysis.linked import MAP, plan_of
+from cifar_core.analysis.linked import plan_of
 from cifar_core.analysis.metrics import measure
 from cifar_core.analysis.plan import Wanted
+from cifar_core.analysis.plan_link import MAP
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.samples import SELECTIONS
 from cifar_core.data.arrays import Images

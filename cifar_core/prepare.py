@@ -1,21 +1,24 @@
 """Everything for a lecture beforehand: images, weights, stored features and recorded runs, and a try without a network.
 
-What is to be prepared is what a link means: a plan's, a lecture's, or the one experiment of the form's.
+What is to be prepared is what a link means: runs that it names, a plan's, or the one experiment of the form's. A link
+that means no runs is refused.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cifar_core.analysis.linked import is_plan, plan_of, subject_of
+from cifar_core.analysis.linked import plan_of, subject_of
 from cifar_core.analysis.plan import Plan, Wanted
+from cifar_core.analysis.plan_link import USUAL
 from cifar_core.data.catalogue import find_images, open_images
 from cifar_core.data.download import download_cifar10
 from cifar_core.experiment import links
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.links import Query
-from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.measured import Comparison, Run, State
+from cifar_core.experiment.record import ExperimentError, nearest, shown
 from cifar_core.experiment.settings import smoke
 from cifar_core.experiment.wording import run_name
 from cifar_core.runs.store import Store
@@ -23,7 +26,7 @@ from cifar_core.runs.supervisor import Policy
 
 WITHOUT_NETWORK = Policy(command=(sys.executable, "-m", "cifar_core.offline"))
 HERE = "http://localhost:8501"
-_OF_ONE_VISIT = ("role", "key", "lecture", "seed", "view")
+_OF_ONE_VISIT = ("role", "key", "lecture", "run", "runs", "comparison", "seed", "view")
 
 Follow = Callable[[Store, str, Policy], Run]
 """Runs a queued run to its end and returns it; says meanwhile how far it is."""
@@ -44,17 +47,21 @@ class Preparation:
     query: Query
 
     @classmethod
-    def of_link(cls, link: str) -> "Preparation":
-        """Return what a link means.
+    def of_link(cls, link: str, kept: Sequence[Comparison] = ()) -> "Preparation":
+        """Return what a link means; `kept` are the comparisons that have a name here.
 
         Raises:
-            ExperimentError: naming what in the link is wrong.
+            ExperimentError: naming what in the link is wrong, or that it means no runs.
         """
         server, page, query = links.taken_apart(link)
-        if runs := links.first(query, "runs"):
-            return cls((), tuple(runs.split(",")), server, _lecture(query))
-        if is_plan(page, query):
-            return cls(tuple(plan_of(query)), (), server, _lecture(query))
+        subject, look = subject_of(query), _look(query) if page == "Lecture" else {}
+        if given := _given(query, kept):
+            return cls((), given, server, look | {"runs": [",".join(given)]})
+        if page == "Plan" or (page == "Lecture" and subject):
+            usual = {"strategies": [",".join(USUAL)]}
+            return cls(tuple(plan_of(query)), (), server, look | (subject or usual))
+        if page != "Experiment":
+            raise ExperimentError(_means_no_runs(page, query))
         _, experiment, seed = links.read_link(
             links.first(query, "start"), query.get("set", []), links.first(query, "seed")
         )
@@ -81,9 +88,33 @@ class Preparation:
         }
 
 
-def _lecture(query: Query) -> Query:
-    """The parameters of a lecture in those of a link, without what belongs to one visit of a page."""
-    return {name: values for name, values in query.items() if name not in _OF_ONE_VISIT} | subject_of(query)
+def _given(query: Query, kept: Sequence[Comparison]) -> tuple[str, ...]:
+    """The runs that a link names, one by one or as a comparison."""
+    if name := links.first(query, "comparison"):
+        known = {each.id: each.runs for each in kept}
+        if name not in known:
+            gone = f"comparison: there is no comparison {shown(name)} here; it may have been deleted."
+            raise ExperimentError(gone + nearest(name, known))
+        return known[name]
+    return tuple(filter(None, links.first(query, "runs", links.first(query, "run")).split(",")))
+
+
+def _means_no_runs(page: str, query: Query) -> str:
+    """What is wrong with a link from which nothing can be prepared, and which one is expected."""
+    if "lecture" in query:
+        return (
+            "This is the link of a lecture's audience, which does not say what is shown. Expected the presenter's "
+            "link of the lecture, or that of its plan or runs."
+        )
+    return (
+        f"A link of the page {shown(page)} that names no runs means nothing to prepare. Expected a link of Experiment, "
+        "Plan or Lecture with what it shows, or one with run, runs or comparison."
+    )
+
+
+def _look(query: Query) -> Query:
+    """How a lecture looks, as its link says it: what it is about and what belongs to one visit is left out."""
+    return {name: values for name, values in query.items() if name not in (*subject_of(query), *_OF_ONE_VISIT)}
 
 
 def bring_images(experiments: Sequence[Experiment], home: Path, step: Step) -> None:
@@ -104,17 +135,22 @@ def record(preparation: Preparation, store: Store, follow: Follow) -> list[Run]:
     Raises:
         UnknownRun: where a run that the link names is not there.
     """
-    recorded = [store.run(id) for id in preparation.given]
-    for wanted in preparation.wanted:
-        plan = Plan({wanted.title: wanted.experiment}, 1)
-        found = plan.runs(store.runs())[wanted.title].get(wanted.seed)
-        if found is None or found.state is not State.DONE:
-            name = run_name(wanted.experiment, wanted.seed) if len(preparation.wanted) == 1 else wanted.name
-            found = follow(store, found.id if found else store.submit(wanted.experiment, wanted.seed, name), Policy())
-        recorded.append(found)
-        if found.state is not State.DONE:
+    recorded = []
+    for run in _runs(preparation, store):
+        recorded.append(run if run.state.is_finished else follow(store, run.id, Policy()))
+        if recorded[-1].state is not State.DONE:
             break
     return recorded
+
+
+def _runs(preparation: Preparation, store: Store) -> Iterator[Run]:
+    """The runs one after the other: each is there, or is queued when it is asked for."""
+    yield from map(store.run, preparation.given)
+    for wanted in preparation.wanted:
+        plan = Plan({wanted.title: wanted.experiment}, 1)
+        name = run_name(wanted.experiment, wanted.seed) if len(preparation.wanted) == 1 else wanted.name
+        found = plan.runs(store.runs())[wanted.title].get(wanted.seed)
+        yield found or store.run(store.submit(wanted.experiment, wanted.seed, name))
 
 
 def check(experiments: Sequence[Experiment], store: Store, follow: Follow) -> list[Run]:

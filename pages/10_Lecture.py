@@ -16,6 +16,7 @@ from cifar_core.analysis import groups as seeds_of
 from cifar_core.analysis import guesses, race, recording, transfer_map
 from cifar_core.analysis.answers import three_answers
 from cifar_core.analysis.comparison import other_machines
+from cifar_core.analysis.labels import flags
 from cifar_core.analysis.linked import Subject, subject_of
 from cifar_core.analysis.plan import Found, groups, standing
 from cifar_core.analysis.recording import SPEEDS, WHOLE
@@ -277,9 +278,11 @@ def show_guesses(tallied: Mapping[str, int], look: Look) -> None:
 def curves(scene: Scene) -> bool:
     """The race or the map so far, recorded or live; returns whether it moves."""
     found, playback, now = scene.now.found, scene.now.playback, time.monotonic()
+    every = [run for runs in found.values() for run in runs.values()]
+    if said := flags(every):
+        st.caption(said)
     if scene.now.shows_live:
         draw(scene, found)
-        every = [run for runs in found.values() for run in runs.values()]
         st.markdown(f"**Live** · {plain(standing(every))}")
         return scene.now.trains
     length = scene.now.length(found)
@@ -355,12 +358,13 @@ def reveal(scene: Scene) -> bool:
     if map is not None:
         said = [each for each in transfer_map.findings(map, rows) if outcome is None or each != outcome.sentence]
         st.markdown("\n".join(f"- {plain(sentence)}" for sentence in said))
-        st.table(transfer_map.shown(rows).set_index("point"))
+        st.dataframe(transfer_map.shown(rows), hide_index=True, height="content", alt="The points of the map")
     elif outcome is not None:
         measured = [each for racers in lectures.racers_of(found).values() for each in racers]
         seconds = {run.id: race.tuning_seconds(run, histories) for run, histories in measured}
         table = seeds_of.table(compared, outcome.winners[0], seconds=seconds)
-        st.table(seeds_of.shown(table, "the first").set_index(""))
+        alt = "Test accuracy of each, and what the differences are worth"
+        st.dataframe(seeds_of.shown(table, "the first"), hide_index=True, height="content", alt=alt)
         st.caption("The curves show accuracy on the validation images, the table and the verdict on the test images.")
     if outcome is not None and any(tallied.values()):
         show_guesses(tallied, scene.now.look)

@@ -14,6 +14,7 @@ from cifar_core.analysis.inside import (
     similarity_figure,
     similarity_sentence,
     similarity_table,
+    what_was_before,
 )
 from cifar_core.analysis.metrics import confusion, measure
 from cifar_core.analysis.predictions import Predictions
@@ -33,6 +34,7 @@ from cifar_core.ui.text import plain
 
 set_up("Results")
 MOST_SAMPLES = 96
+BEFORE, AFTER = "before the target classes", "after training"
 TWO_DECIMALS = st.column_config.NumberColumn(format="%.2f")
 PERCENT = st.column_config.NumberColumn(format="%.1f %%")
 PERCENT_OF_TRUE = st.column_config.NumberColumn("of the true class", format="%.1f %%")
@@ -55,10 +57,10 @@ def show_metrics(run: Run, predictions: Predictions, split: str) -> None:
             column_config=dict.fromkeys(("precision", "recall", "f1"), PERCENT),
             alt=f"Report per class, {split} images",
         )
-        if inside := unfolded("Most confused classes", key=f"fold.confused.{split}"):
+        if inside := unfolded("Most confused classes", key=f"fold.confused.{split}", in_link=True):
             with inside:
                 show_confused(predictions)
-        if inside := unfolded("All metrics, with what they mean", key=f"fold.metrics.{split}"):
+        if inside := unfolded("All metrics, with what they mean", key=f"fold.metrics.{split}", in_link=True):
             inside.table(results.every_metric(found), hide_index=True)
 
 
@@ -89,7 +91,7 @@ def show_matrix(predictions: Predictions, split: str) -> None:
         selection_mode="points",
         alt=f"Confusion matrix of the {split} images; the same counts stand in the table below",
     )
-    if inside := unfolded("Confusion matrix as a table", key=f"fold.matrix.{split}"):
+    if inside := unfolded("Confusion matrix as a table", key=f"fold.matrix.{split}", in_link=True):
         inside.dataframe(counts, alt="Counts of true (rows) and predicted (columns) classes")
 
 
@@ -194,6 +196,7 @@ def show_replay(run: Run, histories: tuple[PhaseHistory, ...]) -> None:
         value=len(moments) - 1,
         format_func=lambda place: replay.title(moments[place], run.experiment),
         key=f"replay.{run.id}",
+        bind="query-params",
         help="Each phase begins with what the network can do before its first step.",
     )
     moment = moments[chosen]
@@ -224,7 +227,7 @@ def show_replay(run: Run, histories: tuple[PhaseHistory, ...]) -> None:
 
 
 def show_inside(run: Run) -> None:
-    """What is in the network, and what its last phase changed: computed once, when asked for."""
+    """What is in the network, and what the target classes changed: computed once, when asked for."""
     found = inspect.kept_inside(home(), run.id)
     if found is None:
         st.caption("Computed from the kept network on test images; this takes several seconds, once.")
@@ -236,31 +239,29 @@ def show_inside(run: Run) -> None:
         except inspect.InspectionFailed as error:
             st.error(plain(str(error)), icon=":material/error:")
             return
-    phase = run.experiment.phases[int(found.phase)].name
-    if found.points_before is None:
-        st.caption("There is no network before the last phase to compare with: it had one phase, or was not kept.")
-    show_filters(found, phase)
-    show_similarity(found, phase)
-    show_projections(found, phase)
+    st.caption(plain(str(found.no_before) or what_was_before(run.experiment)))
+    show_filters(found)
+    show_similarity(found)
+    show_projections(found)
 
 
-def show_filters(found: inspect.Inside, phase: str) -> None:
+def show_filters(found: inspect.Inside) -> None:
     """The filters of the first convolution."""
     if found.filters is None or found.filters.shape[2] != 3:
         return
     st.markdown(f"**Filters of {plain(str(found.layer))}**", help=help_for("filters"))
     if found.filters_before is not None and np.array_equal(found.filters, found.filters_before):
-        st.caption(plain(f"{phase} left them exactly as they were."))
-    pairs = [("before", found.filters_before), ("after", found.filters)]
+        st.caption("Training on the target classes left them exactly as they were.")
+    pairs = [(BEFORE, found.filters_before), (AFTER, found.filters)]
     for column, (when, kernel) in zip(st.columns(2), pairs, strict=True):
         if kernel is not None:
             tiles = filter_tiles(kernel)
-            words = f"{when} {phase}: {len(tiles)} of {kernel.shape[3]}"
+            words = f"{when}: {len(tiles)} of {kernel.shape[3]}"
             scale = max(1, 24 // tiles.shape[1])
             column.image(montage(tiles, 8, scale), caption=plain(words), alt=f"Filters {words}", output_format="PNG")
 
 
-def show_similarity(found: inspect.Inside, phase: str) -> None:
+def show_similarity(found: inspect.Inside) -> None:
     """How much each block's representation changed."""
     if found.cka is None or found.blocks is None or found.blocks_before is None or found.compared is None:
         return
@@ -273,7 +274,7 @@ def show_similarity(found: inspect.Inside, phase: str) -> None:
             similarity_figure(similarity, int(found.compared), dark=is_dark()),
             "similarity",
             key="similarity",
-            alt=f"Similarity of blocks before and after {phase}; the same numbers stand in the table",
+            alt="Similarity of blocks before and after the target classes; the same numbers stand in the table",
         )
     table.dataframe(
         similarity,
@@ -282,13 +283,13 @@ def show_similarity(found: inspect.Inside, phase: str) -> None:
     )
 
 
-def show_projections(found: inspect.Inside, phase: str) -> None:
+def show_projections(found: inspect.Inside) -> None:
     """The last features of test images in two dimensions."""
     st.markdown("**Last features in two dimensions**", help=help_for("principal components"))
     names = found.class_names.tolist()
     kept = [
-        (f"before {phase}", found.points_before, found.explained_before),
-        (f"after {phase}", found.points, found.explained),
+        (BEFORE, found.points_before, found.explained_before),
+        (AFTER, found.points, found.explained),
     ]
     drawn = [(title, points, part) for title, points, part in kept if points is not None and part is not None]
     for column, (title, points, part) in zip(st.columns(2), drawn, strict=False):
@@ -366,7 +367,9 @@ def delete(run: Run) -> None:
 
 
 st.title("Results", anchor=False)
-archived = st.toggle("Show archived runs", key="archived", help="Archived runs are kept, but left out of lists.")
+archived = st.toggle(
+    "Show archived runs", key="archived", bind="query-params", help="Archived runs are kept, but left out of lists."
+)
 run_id = chosen_run([run for run in reads.runs(archived=archived) if run.state.is_finished])
 if run_id is None:
     st.info("No run has finished yet.", icon=":material/fact_check:")
@@ -390,10 +393,10 @@ if kept:
 section("Training")
 histories = reads.history(run.id)
 curves([(run, histories)], key="results")
-if inside := unfolded("Epoch by epoch: some validation images replayed", key="fold.replay"):
+if inside := unfolded("Epoch by epoch: some validation images replayed", key="fold.replay", in_link=True):
     with inside:
         show_replay(run, histories)
-if inside := unfolded("Epochs as a table", key="fold.epochs"):
+if inside := unfolded("Epochs as a table", key="fold.epochs", in_link=True):
     inside.dataframe(tables.epochs(histories), hide_index=True, alt="All epochs of the run")
 for phase in histories:
     if phase.features:
@@ -401,7 +404,7 @@ for phase in histories:
 if proven := [phase for phase in histories if phase.changes]:
     section("Proof of freezing", help=help_for("proof of freezing"))
     st.markdown("\n".join(f"- **{plain(phase.name)}**: {plain(change_sentence(phase.changes))}" for phase in proven))
-    if inside := unfolded("How far each layer moved", key="fold.changes"):
+    if inside := unfolded("How far each layer moved", key="fold.changes", in_link=True):
         with inside:
             for phase in proven:
                 show_changes(phase)
@@ -415,16 +418,16 @@ if has_model:
         icon=":material/image_search:",
         query_params={"runs": run.id},
     )
-if "test" in kept and (inside := unfolded("Mistakes, and images worth a look", key="fold.mistakes")):
+if "test" in kept and (inside := unfolded("Mistakes, and images worth a look", key="fold.mistakes", in_link=True)):
     with inside:
         show_samples(run, kept["test"])
-if has_model and (inside := unfolded("Inside the network", key="fold.inside")):
+if has_model and (inside := unfolded("Inside the network", key="fold.inside", in_link=True)):
     with inside:
         show_inside(run)
-if run.seconds and (inside := unfolded("Where the seconds went", key="fold.seconds")):
+if run.seconds and (inside := unfolded("Where the seconds went", key="fold.seconds", in_link=True)):
     with inside:
         show_seconds(run)
-if inside := unfolded("Network, layers and settings", key="fold.settings"):
+if inside := unfolded("Network, layers and settings", key="fold.settings", in_link=True):
     with inside:
         settings(run, key="settings")
 st.caption(results.origin(run))

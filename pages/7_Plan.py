@@ -1,18 +1,20 @@
 """Many runs for one question: strategies on one clock, or the transfer map; each with several seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
 
 from cifar_core.analysis import race, starting_networks, transfer_map
-from cifar_core.analysis.comparison import other_machines
-from cifar_core.analysis.linked import MAP, MOST_SEEDS
+from cifar_core.analysis.comparison import one_machine, other_machines
+from cifar_core.analysis.groups import table as groups_table
+from cifar_core.analysis.labels import flags
 from cifar_core.analysis.plan import Found, Plan, groups, is_moving, one_of_each
-from cifar_core.analysis.plan_link import VIEWS, PlanLink, refusal
+from cifar_core.analysis.plan_link import GUESS, MAP, MOST_SEEDS, PARAMETERS, VIEWS, PlanLink, refusal
 from cifar_core.analysis.starting_networks import Source
 from cifar_core.analysis.wording import count, status
+from cifar_core.data.folders import shortened
 from cifar_core.data.weights import imagenet_file
 from cifar_core.experiment import links
 from cifar_core.experiment.backbones import BACKBONES
@@ -27,12 +29,13 @@ from cifar_core.experiment.transfer_map import TransferMap, depths
 from cifar_core.experiment.wording import class_list
 from cifar_core.home import home
 from cifar_core.runs import inspect
+from cifar_core.runs.room import NO_ROOM
 from cifar_core.ui import people, reads
-from cifar_core.ui.export import draw
+from cifar_core.ui.export import draw, figures_as, offer_tables, save_chart
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, section, set_up
 from cifar_core.ui.seeds import show_groups
-from cifar_core.ui.start import NO_ROOM, has_images, has_room, no_images
+from cifar_core.ui.start import has_images, has_room, no_images
 from cifar_core.ui.text import plain
 
 set_up("Plan")
@@ -40,7 +43,7 @@ SAMPLE, FORM, LINK = "sample", "form", "link"
 MOST_COMPARED = 8
 MOST_GUESSED = 12
 TABLE_HEIGHT = 500  # pixels
-NOT_CHOSEN = ("plan.link", "plan.new", "plan.chosen", "plan.linked", "plan.start", "plan.table", "plan.figure")
+NOT_CHOSEN = ("plan.link", "plan.new", "plan.chosen", "plan.linked", "plan.start", "plan.figure")
 state, query = st.session_state, st.query_params
 store = reads.store()
 
@@ -62,8 +65,8 @@ def on_sample(base: Experiment) -> Experiment:
 
 def address() -> Query:
     """What the address says about the plan."""
-    said = {name: query.get_all(name) for name in query}
-    said["view"] = [view for view in said.get("view", []) if view != people.VIEW_ONLY]
+    said = {name: query.get_all(name) for name in PARAMETERS}
+    said["view"] = links.views(said)
     return {name: values for name, values in said.items() if values}
 
 
@@ -83,7 +86,7 @@ def open_link() -> None:
     state["plan.new"] = True
     state["plan.base"], state["plan.sample"] = linked_base(link.experiment)
     state.update({f"plan.on.{name}": name in link.strategies for name in STRATEGIES})
-    for part in ("view", "seeds", "last", "block", "baseline", "epochs"):
+    for part in ("view", "seeds", "last", "block", "baseline", "epochs", "point", "networks", "way"):
         state[f"plan.{part}"] = getattr(link, part)
 
 
@@ -140,9 +143,26 @@ def remember(base: Experiment, **own: Any) -> None:
     parameters: dict[str, Any] = links.link(name if name in RECIPES else links.SCRATCH, base, 0)
     parameters |= {"view": [*people.carried().get("view", ()), state["plan.view"]], "seeds": str(state["plan.seeds"])}
     parameters |= {name: str(value) for name, value in own.items() if value}
-    query.from_dict(parameters)
+    for name in PARAMETERS:
+        if name in query and name not in parameters:
+            del query[name]
+    query.update(parameters)
+    keep()
+
+
+def keep() -> None:
+    """Keep what the address says by now, and what is chosen, for a look at other pages in between."""
     state["plan.link"], state["plan.new"] = address(), False
     state["plan.chosen"] = {key: state[key] for key in state if str(key).startswith("plan.") and key not in NOT_CHOSEN}
+
+
+def settle(part: str, allowed: Sequence[str], otherwise: str | None) -> None:
+    """Have something chosen that there is; say it where the link asked for something else."""
+    key = f"plan.{part}"
+    if state.get(key) not in allowed:
+        if state.get("plan.new") and state.get(key):
+            st.warning(plain(refusal(part, state[key], allowed)), icon=":material/link_off:")
+        state[key] = otherwise
 
 
 def start_all(plan: Plan) -> None:
@@ -209,10 +229,7 @@ def choose_strategies(base: Experiment) -> Plan:
     """The strategies of the plan, each with what it does and where it comes from."""
     blocks, usual = blocks_of(base), usual_last(base)
     layers = len(base.networks[-1].layers)
-    if state.get("plan.block") not in blocks:
-        if state.get("plan.new") and state.get("plan.block"):
-            st.warning(plain(refusal("block", state["plan.block"], blocks)), icon=":material/link_off:")
-        state["plan.block"] = blocks[0]
+    settle("block", blocks, blocks[0])
     state["plan.last"] = min(state.get("plan.last") or usual, layers)
     experiments = {}
     for place, (name, strategy) in enumerate(STRATEGIES.items()):
@@ -245,8 +262,10 @@ def show_race(found: Found, baseline: str) -> None:
         key="plan.race",
         alt="Validation accuracy over seconds of each strategy; the results stand in the table below",
     )
-    st.caption(race.about(begun))
-    if warning := other_machines(run for run, _ in measured):
+    raced = [run for run, _ in measured]
+    st.caption(plain(" ".join(filter(None, [race.about(begun), one_machine(raced), flags(raced)]))))
+    save_chart(lambda: race.chart(begun), "race", key="plan.race.svg")
+    if warning := other_machines(raced):
         st.warning(plain(warning), icon=":material/flag:")
     compared = groups(found)
     if not compared:
@@ -262,16 +281,14 @@ def show_race(found: Found, baseline: str) -> None:
             icon=":material/compare_arrows:",
             query_params={"runs": ",".join(runs), "baseline": against},
         )
+    offer_tables({"groups": lambda: groups_table(compared, baseline, seconds=seconds).reset_index()}, "race")
 
 
 def choose_baseline(plan: Plan) -> str:
     """The strategy that the others are set against: from scratch, where it is among them and no other is named."""
     titles = list(plan.titles.values())
-    if state.get("plan.baseline") not in titles:
-        if state.get("plan.new") and state.get("plan.baseline"):
-            st.warning(plain(refusal("baseline", state["plan.baseline"], titles)), icon=":material/link_off:")
-        scratch = STRATEGIES["scratch"].title
-        state["plan.baseline"] = scratch if scratch in titles else titles[0]
+    scratch = STRATEGIES["scratch"].title
+    settle("baseline", titles, scratch if scratch in titles else titles[0])
     chosen: str = st.selectbox("Baseline", titles, key="plan.baseline")
     return chosen
 
@@ -295,41 +312,58 @@ def strategies(base: Experiment) -> None:
 
 
 def show_map(map: TransferMap, found: Found) -> None:
-    """The figure, what it says, its table, and the runs of the point that is selected in either."""
+    """The figure, what it says, its table, and the runs of the point that is chosen in the figure or by name."""
     rows = transfer_map.table(map, found)
     left, right = st.columns([3, 2])
     with left:
-        clicked = draw(
-            transfer_map.figure(map, rows, dark=is_dark()),
+        draw(
+            transfer_map.figure(map, rows, chosen=state["plan.point"], dark=is_dark()),
             "transfer-map",
             key="plan.figure",
-            on_select="rerun",
+            on_select=choose_point,
             selection_mode="points",
             alt="Test accuracy on B over the number of blocks copied; the same numbers stand in the table beside",
         )
         st.caption("Bands are the spread over seeds, ± one standard deviation. The accuracy axis does not start at 0.")
+        if said := flags(run for runs in found.values() for run in runs.values()):
+            st.caption(said)
+        figures_as()
         for sentence in transfer_map.findings(map, rows):
             st.markdown(f"- {plain(sentence)}")
     with right:
-        picked = st.dataframe(
-            transfer_map.shown(rows),
-            hide_index=True,
-            height=TABLE_HEIGHT,
-            key="plan.table",
-            on_select="rerun",
-            selection_mode="single-row",
-            alt="The points of the map",
-        )
-    points = [point["customdata"][0] for point in clicked["selection"]["points"] if point.get("customdata")]
-    points += [rows["point"].iloc[row] for row in picked["selection"]["rows"]]
-    if not points:
-        st.caption("Click a point, or a row of the table, to see its runs.")
-    for point in dict.fromkeys(points):
-        st.markdown(f"**{point}**")
+        st.dataframe(transfer_map.shown(rows), hide_index=True, height=TABLE_HEIGHT, alt="The points of the map")
+    point: str | None = st.selectbox(
+        "Runs of",
+        rows["point"],
+        index=None,
+        key="plan.point",
+        placeholder="Click a point of the map, or choose it here",
+        width=400,
+    )
+    if point != query.get("point"):
+        remember_point(point)
+    if point:
         own = [run for _, run in sorted(found.get(point, {}).items())]
         run_links(own)
         if not own:
             st.caption("None has been started.")
+    offer_tables({"points": lambda: transfer_map.exported(rows)}, "transfer-map")
+
+
+def choose_point() -> None:
+    """Take over the point of the map that was clicked on; a second click takes the choice back."""
+    clicked = [each["customdata"][0] for each in state["plan.figure"].selection.points if each.get("customdata")]
+    point = next(iter(clicked), None)
+    state["plan.point"] = None if point == state["plan.point"] else point
+
+
+def remember_point(point: str | None) -> None:
+    """Put the point of the map into the page's address: a look at the map alone does not draw the whole page."""
+    if point:
+        query["point"] = point
+    else:
+        del query["point"]
+    keep()
 
 
 def lead_to_lecture() -> None:
@@ -365,23 +399,24 @@ def the_map(base: Experiment) -> None:
         state["plan.epochs"] = base.phases[0].epochs
     left.number_input("Epochs of every training", 1, 10_000, key="plan.epochs")
     map = TransferMap.of(base, state["plan.epochs"])
+    settle("point", [point.title for point in map.experiments], None)
     plan = transfer_map.plan(map, state["plan.seeds"])
     found = plan.runs(reads.runs())
     start_panel(plan, found)
-    remember(base, epochs=state["plan.epochs"])
+    remember(base, epochs=state["plan.epochs"], point=state["plan.point"])
     watch(plan, is_moving(found), lambda now: show_map(map, now), every=2.0)
     lead_to_lecture()
 
 
-def choose_starts(base: Experiment) -> list[Source]:
-    """The starting networks to guess about."""
+def choose_starts(base: Experiment) -> list[Source] | None:
+    """The starting networks to guess about; None where there are none to choose from."""
     with_imagenet = [
         name
         for name, row in BACKBONES.items()
         if row.application and row.application.imagenet and imagenet_file(row.application).exists()
     ]
     known = starting_networks.sources([run for run in reads.runs() if reads.has_model(run)], base, with_imagenet)
-    state["plan.guessed"] = [key for key in state.get("plan.guessed", list(known)[:MOST_GUESSED]) if key in known]
+    take_over_networks(known)
     if not known:
         st.info(
             "No run here has been trained on source classes for images of this size, and no ImageNet weights are on "
@@ -389,7 +424,7 @@ def choose_starts(base: Experiment) -> list[Source]:
             icon=":material/hub:",
         )
         st.page_link("pages/1_Experiment.py", label="Go to the experiment form", icon=":material/tune:")
-        return []
+        return None
     chosen = st.multiselect(
         "Starting networks",
         list(known),
@@ -402,6 +437,18 @@ def choose_starts(base: Experiment) -> list[Source]:
     return [known[key] for key in chosen]
 
 
+def take_over_networks(known: dict[str, Source]) -> None:
+    """Have starting networks chosen that there are: those of a link, those chosen before, or the first ones."""
+    named = state.pop("plan.networks", None)
+    if state.get("plan.new"):
+        keys = starting_networks.keys_of(named or (), known, reads.runs())
+        if gone := [name for name in named or () if name not in keys]:
+            words = f"The link names starting networks that are not here: {shortened(gone)}."
+            st.warning(plain(words), icon=":material/link_off:")
+        state["plan.guessed"] = list(known if named is None else dict.fromkeys(keys.values()))[:MOST_GUESSED]
+    state["plan.guessed"] = [key for key in state.get("plan.guessed", known) if key in known][:MOST_GUESSED]
+
+
 def a_guess(base: Experiment) -> None:
     """Guess which starting network suits the target classes, before training; and what came of it."""
     st.markdown(
@@ -409,8 +456,11 @@ def a_guess(base: Experiment) -> None:
         "how well do the features that each network already has tell them apart?",
         help=help_for("LogME"),
     )
+    ways = starting_networks.outcomes(reads.runs(), base)
+    settle("way", list(ways), next(iter(ways), None))
     chosen = choose_starts(base)
-    remember(base)
+    names = None if chosen is None else ",".join(each.name for each in chosen) or ","
+    remember(base, networks=names, way=state["plan.way"])
     if not chosen:
         return
     opened = reads.images_of(base.data)
@@ -441,21 +491,22 @@ def a_guess(base: Experiment) -> None:
         if guess.error:
             st.warning(plain(f"{each.title}: {guess.error}"), icon=":material/flag:")
     show_guesses(
-        base,
         {each.key: each.title for each in chosen},
         {each.key: asdict(guess) for each, guess in guessed if not guess.error},
+        ways,
     )
 
 
-def show_guesses(base: Experiment, titles: dict[str, str], guesses: dict[str, dict[str, Any]]) -> None:
+def show_guesses(
+    titles: dict[str, str], guesses: dict[str, dict[str, Any]], ways: dict[str, dict[str, list[Run]]]
+) -> None:
     """The guesses as a table and bars, and beside them what came of it."""
     if not guesses:
         st.caption("Nothing has been guessed of these networks yet.")
         return
-    ways = starting_networks.outcomes(reads.runs(), base)
-    way = next(iter(ways), None)
     if len(ways) > 1:
-        way = st.selectbox("Set against runs fine-tuned by", list(ways), key="guess.way")
+        st.selectbox("Set against runs fine-tuned by", list(ways), key="plan.way")
+    way = state["plan.way"]
     rows = starting_networks.table(titles, guesses, ways[way] if way else {})
     st.dataframe(
         starting_networks.shown(rows),
@@ -498,7 +549,7 @@ view = st.segmented_control(
 try:
     if view == MAP:
         the_map(base)
-    elif view == "guess":
+    elif view == GUESS:
         a_guess(base)
     else:
         strategies(base)

@@ -5,21 +5,24 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cifar_core import prepare
+from cifar_core.analysis.plan_link import SEEDS, USUAL
 from cifar_core.data.errors import DownloadError
 from cifar_core.experiment import links
 from cifar_core.experiment.links import FIRST
-from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.measured import Comparison, Run, State
+from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply
 from cifar_core.experiment.strategies import STRATEGIES
 from cifar_core.prepare import WITHOUT_NETWORK, Preparation
 from cifar_core.runs.store import Store
 from cifar_core.runs.supervisor import Policy, run_now
-from tests.filled_store import finished
+from tests.filled_store import claim, finished
 from tests.runs.helpers import WORKER
 
 ROOT = Path(__file__).parents[1]
@@ -91,6 +94,60 @@ def test_runs_that_a_lecture_names_are_reused(store: Store) -> None:
     assert "type=200" in lecture["presenter"] and "old" not in lecture["presenter"]
 
 
+KEPT = Comparison("abc", "Two heads", "", datetime(2026, 11, 22, tzinfo=UTC), ("one", "two"), "one")
+
+
+@pytest.mark.parametrize(
+    ("link", "runs"),
+    [
+        ("http://hall:8501/Results?run=one&which=All", ("one",)),
+        ("Live?run=one", ("one",)),
+        ("Compare?runs=two,one&baseline=one", ("two", "one")),
+        ("Compare?comparison=abc&compare.x=seconds", ("one", "two")),
+    ],
+)
+def test_runs_that_any_other_page_names_are_the_lectures(link: str, runs: tuple[str, ...]) -> None:
+    preparation = Preparation.of_link(link, [KEPT])
+    assert (preparation.given, preparation.wanted) == (runs, ())
+    _, _, query = links.taken_apart(preparation.lecture([])["presenter"])
+    assert {name: query[name] for name in query if name not in ("role", "key")} == {"runs": [",".join(runs)]}
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("Compare?comparison=abd", 'there is no comparison "abd" here; it may have been deleted. Did you mean "abc"?'),
+        ("Lecture?lecture=0123456789", "Expected the presenter's link of the lecture"),
+        ("Lecture?role=presenter&key=old", "Expected a link of Experiment, Plan or Lecture"),
+        ("Plan?view=guess", "a guess has no runs"),
+        ("Plan?view=only&view=guess", "a guess has no runs"),
+        ("Results?which=All", 'A link of the page "Results" that names no runs'),
+        ("http://hall:8501/?start=e", "Expected a link of Experiment, Plan or Lecture"),
+        ("Notebook?runs=,", "that names no runs"),
+    ],
+)
+def test_a_link_that_means_no_runs_is_refused_and_says_which_one_is_expected(link: str, said: str) -> None:
+    with pytest.raises(ExperimentError) as refused:
+        Preparation.of_link(link, [KEPT])
+    assert said in str(refused.value)
+
+
+def test_a_plan_without_any_choice_is_the_usual_one_and_so_is_its_lecture() -> None:
+    preparation = Preparation.of_link("http://hall:8501/Plan")
+    assert len(preparation.wanted) == len(USUAL) * SEEDS
+    _, _, query = links.taken_apart(preparation.lecture([])["presenter"])
+    assert query["strategies"] == [",".join(USUAL)] and "runs" not in query
+
+
+def test_a_named_run_that_waits_is_run_and_one_that_failed_ends_it(store: Store) -> None:
+    failed, waiting = claim(store), store.submit(FIRST, 0, "waits")
+    failed.ends(State.FAILED)
+    recorded = prepare.record(Preparation.of_link(f"Live?runs={waiting},{failed.run}"), store, Follower())
+    assert [run.state for run in recorded] == [State.DONE, State.FAILED]
+    recorded = prepare.record(Preparation.of_link(f"Live?runs={failed.run},{waiting}"), store, Follower())
+    assert [run.state for run in recorded] == [State.FAILED]
+
+
 def test_it_ends_with_the_first_run_that_fails(store: Store) -> None:
     recorded = prepare.record(Preparation.of_link(PLAN), store, Follower("raises"))
     assert [run.state for run in recorded] == [State.FAILED]
@@ -153,4 +210,4 @@ def test_the_command_tries_a_recorded_plan_in_a_worker_without_a_network(store: 
 def test_a_link_that_means_nothing_is_explained(tmp_path: Path) -> None:
     ended = call(tmp_path, "Plan?strategies=heads")
     assert ended.returncode == 2
-    assert 'received "heads"' in ended.stderr and "Traceback" not in ended.stderr
+    assert 'there is no strategy "heads"' in ended.stderr and "Traceback" not in ended.stderr

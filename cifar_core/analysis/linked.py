@@ -7,59 +7,54 @@ from typing import NamedTuple
 from cifar_core.analysis import guesses, transfer_map
 from cifar_core.analysis.labels import SEPARATOR, titles, without_seed
 from cifar_core.analysis.plan import Found, Plan
+from cifar_core.analysis.plan_link import GUESS, MAP, PlanLink
 from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.links import Query, first, linked, whole
+from cifar_core.experiment.links import FIRST, Query, first, views
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.record import ExperimentError, nearest
 from cifar_core.experiment.strategies import STRATEGIES, Choices
 from cifar_core.experiment.transfer_map import CURVES, TransferMap
 from cifar_core.experiment.wording import class_list, trained_share
 
-USUAL = ("head", "last-block", "everything", "gradual", "lp-ft", "scratch")
-"""The strategies of a plan in which nobody has chosen any."""
-SEEDS, MOST_SEEDS = 3, 20
-MAP = "map"
-"""The value of `view` that means a transfer map."""
 _SUBJECT = ("start", "set", "strategies", "last", "block", "epochs", "seeds", "runs")
 
 
 def subject_of(query: Query) -> Query:
     """Return the parameters that say what a lecture is about, without those of a visit and of how it looks."""
-    return {name: query[name] for name in _SUBJECT if query.get(name)} | ({"view": [MAP]} if _is_map(query) else {})
-
-
-def _is_map(query: Query) -> bool:
-    return MAP in query.get("view", [])
-
-
-def is_plan(page: str, query: Query) -> bool:
-    """Whether an address means many runs, and not the one experiment of a form."""
-    return page in ("Plan", "Lecture") or "strategies" in query or _is_map(query)
+    is_map = views(query)[:1] == [MAP]
+    return {name: query[name] for name in _SUBJECT if query.get(name)} | ({"view": [MAP]} if is_map else {})
 
 
 def plan_of(query: Query) -> Plan:
     """Return the plan that an address's parameters mean: strategies, or with view=map a transfer map.
 
     Raises:
-        ExperimentError: naming what in the link is wrong.
+        ExperimentError: naming what in the link is wrong, or that it means no runs.
     """
-    base, seeds = linked(query), whole(first(query, "seeds"), SEEDS, MOST_SEEDS)
-    if (found := _map_of(query)) is not None:
-        return transfer_map.plan(found, seeds)
-    named = first(query, "strategies", ",".join(USUAL)).split(",")
-    if unknown := [name for name in named if name not in STRATEGIES]:
-        raise ExperimentError(
-            f'strategies: expected some of {", ".join(STRATEGIES)} with commas between, received "{unknown[0]}".'
-        )
-    choices = Choices(whole(first(query, "last"), 0, 10_000) or None, first(query, "block") or None)
-    chosen = [strategy for name, strategy in STRATEGIES.items() if name in named]
-    return Plan({strategy.title: strategy.experiment(base, choices) for strategy in chosen}, seeds)
+    link = _sound(query)
+    base = link.experiment or FIRST
+    if (found := _map_of(link)) is not None:
+        return transfer_map.plan(found, link.seeds)
+    if not link.strategies:
+        raise ExperimentError(f"This link's strategies: expected at least one of {', '.join(STRATEGIES)}.")
+    choices = Choices(link.last, link.block)
+    chosen = [strategy for name, strategy in STRATEGIES.items() if name in link.strategies]
+    return Plan({strategy.title: strategy.experiment(base, choices) for strategy in chosen}, link.seeds)
 
 
-def _map_of(query: Query) -> TransferMap | None:
-    epochs = whole(first(query, "epochs"), 0, 10_000)
-    return TransferMap.of(linked(query), epochs or None) if _is_map(query) else None
+def _sound(query: Query) -> PlanLink:
+    """What an address says, where all of it can be meant and it means runs."""
+    link = PlanLink.of(query)
+    if link.refused or link.problems:
+        raise ExperimentError(link.refused or link.problems[0])
+    if link.view == GUESS:
+        raise ExperimentError("This link's view: a guess has no runs; expected the link of strategies or of a map.")
+    return link
+
+
+def _map_of(link: PlanLink) -> TransferMap | None:
+    return TransferMap.of(link.experiment or FIRST, link.epochs) if link.view == MAP else None
 
 
 def by_experiment(runs: Sequence[Run]) -> dict[str, dict[int, Run]]:
@@ -103,7 +98,7 @@ class Subject:
         """
         if ids := tuple(filter(None, first(query, "runs").split(","))):
             return cls(ids, None, None)
-        return cls((), plan_of(query), _map_of(query))
+        return cls((), plan_of(query), _map_of(PlanLink.of(query)))
 
     @property
     def question(self) -> str:

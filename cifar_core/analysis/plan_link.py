@@ -3,21 +3,33 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cifar_core.analysis.linked import MAP, MOST_SEEDS, SEEDS, USUAL
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.links import Query, first, linked
+from cifar_core.experiment.links import Query, first, linked, views
 from cifar_core.experiment.record import ExperimentError, choice, shown
 from cifar_core.experiment.strategies import STRATEGIES
 
-VIEWS = {"strategies": "Strategies", MAP: "Transfer map", "guess": "A guess first"}
+MAP, GUESS = "map", "guess"
+VIEWS = {"strategies": "Strategies", MAP: "Transfer map", GUESS: "A guess first"}
+"""The values of `view`, and what they are called."""
+USUAL = ("head", "last-block", "everything", "gradual", "lp-ft", "scratch")
+"""The strategies of a plan in which nobody has chosen any."""
+SEEDS, MOST_SEEDS = 3, 20
+PARAMETERS = (
+    *("start", "set", "view", "seeds", "strategies", "last", "block", "baseline"),
+    *("epochs", "point", "networks", "way"),
+)
+"""What of an address is the plan's."""
 _MOST = 10_000
+_CALLED = {"strategies": "strategy"}
 
 
 @dataclass(frozen=True)
 class PlanLink:
     """What an address says. None: nothing, or nothing that can be meant.
 
-    `experiment` is what the plan varies; `refused` says why it cannot be had, `problems` what else is wrong.
+    `experiment` is what the plan varies; `refused` says why it cannot be had, `problems` what else is wrong. `point` is
+    one of the map's; `networks` and `way` are the starting networks of a guess and the tuning that it is set against.
+    Whether the experiment has the block, the baseline, the point, the networks and the way, only its page knows.
     """
 
     experiment: Experiment | None
@@ -29,6 +41,9 @@ class PlanLink:
     block: str | None
     baseline: str | None
     epochs: int | None
+    point: str | None
+    networks: tuple[str, ...] | None
+    way: str | None
     problems: tuple[str, ...]
 
     @classmethod
@@ -40,9 +55,10 @@ class PlanLink:
                 experiment = linked(query)
             except ExperimentError as error:
                 refused = str(error)
-        strategies = tuple(filter(None, first(query, "strategies", ",".join(USUAL)).split(",")))
+        strategies = _listed(query, "strategies")
+        strategies = USUAL if strategies is None else strategies
         problems += [refusal("strategies", name, STRATEGIES) for name in strategies]
-        view = first(query, "view", next(iter(VIEWS)))
+        view = next(iter(views(query)), next(iter(VIEWS)))
         problems.append(refusal("view", view, VIEWS))
         whole = {}
         for name, most in (("seeds", MOST_SEEDS), ("last", _MOST), ("epochs", _MOST)):
@@ -54,19 +70,28 @@ class PlanLink:
                     said = f"expected a whole number from 1 to {most:,}, received {shown(text)}."
                     problems.append(f"This link's {name}: {said}")
         return cls(
-            experiment,
-            refused,
-            view if view in VIEWS else next(iter(VIEWS)),
-            whole["seeds"] or SEEDS,
-            strategies,
-            whole["last"] or None,
-            first(query, "block") or None,
-            first(query, "baseline") or None,
-            whole["epochs"] or None,
-            tuple(filter(None, problems)),
+            experiment=experiment,
+            refused=refused,
+            view=view if view in VIEWS else next(iter(VIEWS)),
+            seeds=whole["seeds"] or SEEDS,
+            strategies=tuple(name for name in strategies if name in STRATEGIES),
+            last=whole["last"] or None,
+            block=first(query, "block") or None,
+            baseline=first(query, "baseline") or None,
+            epochs=whole["epochs"] or None,
+            point=first(query, "point") or None,
+            networks=_listed(query, "networks"),
+            way=first(query, "way") or None,
+            problems=tuple(filter(None, problems)),
         )
+
+
+def _listed(query: Query, name: str) -> tuple[str, ...] | None:
+    """The names that stand in a parameter with commas between, a comma alone for none; None without the parameter."""
+    text = first(query, name)
+    return tuple(filter(None, text.split(","))) if text else None
 
 
 def refusal(name: str, received: str, allowed: Iterable[str]) -> str:
     """Return what is wrong with a name in the address that the plan does not have, or nothing."""
-    return "" if received in allowed else f"This link's {name}: {choice(name, received, allowed)}"
+    return "" if received in allowed else f"This link's {name}: {choice(_CALLED.get(name, name), received, allowed)}"

@@ -43,6 +43,12 @@ class Source:
     title: str
     start: tuple[str, str]
 
+    @property
+    def name(self) -> str:
+        """What a link calls it: by the id of its run, or "imagenet:" and the backbone."""
+        kind, which = self.start
+        return which if kind == "run" else f"{kind}:{which}"
+
 
 def key_of(run: Run, runs: Mapping[str, Run]) -> str | None:
     """Return what decides the network that a run had when it came to the target classes, or None.
@@ -89,6 +95,17 @@ def sources(runs: Sequence[Run], base: Experiment, backbones: Sequence[str] = ()
         Source(_imagenet_key(name), f"{BACKBONES[name].title}, ImageNet", ("imagenet", name)) for name in backbones
     ]
     return {source.key: source for source in (*of_runs, *of_imagenet)}
+
+
+def keys_of(names: Sequence[str], known: Mapping[str, Source], runs: Sequence[Run]) -> dict[str, str]:
+    """Return the keys of starting networks (`sources`) by what a link calls them, where they are here.
+
+    Of several runs that share one, any may name it: newer ones may have come since. `runs` are all runs.
+    """
+    every = {run.id: run for run in runs}
+    named = {source.name: key for key, source in known.items()}
+    found = {name: named.get(name) or (key_of(every[name], every) if name in every else None) for name in names}
+    return {name: key for name, key in found.items() if key is not None and key in known}
 
 
 def _parts(run: Run) -> list[str]:

@@ -90,13 +90,19 @@ def _measured(mean: float, spread: float, seeds: int, waiting: int) -> str:
 
 
 def figure(
-    map: TransferMap, rows: pd.DataFrame, *, whole: pd.DataFrame | None = None, dark: bool = False, font: int = _FONT
+    map: TransferMap,
+    rows: pd.DataFrame,
+    *,
+    chosen: str | None = None,
+    whole: pd.DataFrame | None = None,
+    dark: bool = False,
+    font: int = _FONT,
 ) -> go.Figure:
     """Draw a map's `table`: a line per curve with the spread over seeds as a band, the baseline as a level band.
 
     The faint dotted line is what guessing gives. Each marker carries its point's title, for a page to know which was
-    clicked. While the map fills in, `whole` is the table that it will have, for an axis that stands still. Letters are
-    about `font` pixels high.
+    clicked; that of the `chosen` one has a ring. While the map fills in, `whole` is the table that it will have, for an
+    axis that stands still. Letters are about `font` pixels high.
     """
     palette, names = colours.palette(dark), ["none", *map.blocks]
     drawn = figure_of(dark, height=_HEIGHT + 8 * (font - _FONT))
@@ -107,8 +113,10 @@ def figure(
         own = rows[(rows["curve"] == curve) & rows["mean"].notna()]
         place, dash, symbol = _LOOKS[curve]
         _curve(drawn, own, f"{curve}: {meaning}", palette[place], dash, symbol)
+    _ring(drawn, rows[rows["point"] == chosen], colours.TEXT[dark])
     chance = 100 / len(map.target.split.target)
     drawn.add_hline(chance, line={"dash": "dot", "width": 1, "color": colours.FAINT[dark]}, layer="below")
+    drawn.update_traces(unselected={"marker": {"opacity": 1}})  # the ring alone says what is chosen
     drawn.update_layout(
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": font - 1}},
@@ -201,6 +209,25 @@ def _curve(drawn: go.Figure, own: pd.DataFrame, name: str, colour: str, dash: st
         name=name,
         legendgroup=name,
     )
+
+
+def _ring(drawn: go.Figure, row: pd.DataFrame, colour: str) -> None:
+    """Mark a point, if it is drawn; clicks and the mouse go through to its own marker."""
+    if not row["mean"].notna().any() or row["curve"].iloc[0] == "baseA":
+        return
+    drawn.add_scatter(
+        x=row["depth"].tolist(),
+        y=(100 * row["mean"]).tolist(),
+        mode="markers",
+        marker={"color": colour, "size": 22, "symbol": "circle-open", "line": {"width": 2}},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def exported(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `table` as other programs read them: the ids of a point's runs as one text, blanks between."""
+    return rows.assign(runs=rows["runs"].str.join(" "))
 
 
 def has_learned(map: TransferMap, rows: pd.DataFrame) -> bool | None:

@@ -14,6 +14,8 @@ Query = dict[str, list[str]]
 """The parameters of an address, each with all its values."""
 
 SCRATCH = "scratch"
+VIEW_ONLY = "only"
+"""The value of `view` in an address that is for watching: beside a page's own view, if it has any."""
 FIRST = Experiment(
     data=Data(name="sample"),
     phases=(
@@ -70,6 +72,11 @@ def linked(query: Query) -> Experiment:
 def first(query: Query, name: str, otherwise: str = "") -> str:
     """Return a parameter's first value."""
     return next(iter(query.get(name, [])), otherwise)
+
+
+def views(query: Query) -> list[str]:
+    """Return what an address says about a page's view, without that it is for watching."""
+    return [view for view in query.get("view", []) if view != VIEW_ONLY]
 
 
 def whole(text: str, otherwise: int, most: int) -> int:

@@ -9,29 +9,77 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from cifar_core.analysis.comparison import every_epoch, every_run
 from cifar_core.analysis.exports import images_file, tables, to_csv, to_parquet, write_archive
 from cifar_core.analysis.keras_script import ScriptError, keras_notebook, keras_script
+from cifar_core.analysis.pictures import svg
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.report import report
 from cifar_core.analysis.trackers import event_files, lacks
+from cifar_core.analysis.verdict import Group
 from cifar_core.analysis.wording import size
 from cifar_core.experiment.measured import MODEL, Measured, Run
 from cifar_core.home import home
-from cifar_core.ui import reads
+from cifar_core.ui import people, reads
 from cifar_core.ui.text import plain
 
+FORMS = ("SVG", "PNG")
+_FORM = "figures.form"
+SECONDS_TO_SEND = 300.0
 
-def as_svg(*words: str) -> dict[str, Any]:
-    """Return Plotly's configuration for a figure that can be saved as SVG, named so, and has no other buttons."""
-    name = re.sub(r"\W+", "-", " ".join(("transfer-lab", *words))).strip("-").lower()[:80]
+
+def file_name(*words: str) -> str:
+    """Return a name that files can have, without its ending."""
+    return re.sub(r"\W+", "-", " ".join(("transfer-lab", *words))).strip("-").lower()[:80]
+
+
+def camera(form: str, *words: str) -> dict[str, Any]:
+    """Return Plotly's configuration for a figure that can be saved in a form, named so, and has no other buttons.
+
+    A PNG has two pixels for each of the screen's.
+    """
     return {
         "displaylogo": False,
         "modeBarButtons": [["toImage"]],
-        "toImageButtonOptions": {"format": "svg", "filename": name},
+        "toImageButtonOptions": {
+            "format": form.lower(),
+            "filename": file_name(*words),
+            "scale": 2 if form == "PNG" else 1,
+        },
     }
+
+
+def figures_as() -> None:
+    """Let the reader choose what the camera of every figure saves, here and on all other pages."""
+    st.segmented_control(
+        "The camera of a figure saves",
+        FORMS,
+        default=FORMS[0],
+        required=True,
+        key=_FORM,
+        persist_state="session",
+        help="It stands over each figure's upper right corner. The figure is saved as it looks, on no background: of "
+        "the dark theme, for dark slides. Curves have a button for each form.",
+    )
+
+
+def save_chart(chart: Callable[[], dict[str, Any]], *name: str, key: str) -> None:
+    """Offer a Vega-Lite chart as SVG, made when asked for. Streamlit's own button over the chart saves a PNG."""
+    st.download_button(
+        "Save as SVG",
+        lambda: svg(chart()),
+        f"{file_name(*name)}.svg",
+        "image/svg+xml",
+        key=key,
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+        help="The button over the chart's upper right corner saves it as PNG.",
+    )
 
 
 def draw(figure: go.Figure, *name: str, key: str, alt: str, **options: Any) -> Any:
@@ -39,7 +87,9 @@ def draw(figure: go.Figure, *name: str, key: str, alt: str, **options: Any) -> A
 
     `alt` is what a screen reader says of it; `options` are those of `st.plotly_chart`.
     """
-    return st.plotly_chart(figure, key=key, theme=None, config=as_svg(*name), alt=alt, **options)
+    return st.plotly_chart(
+        figure, key=key, theme=None, config=camera(st.session_state.get(_FORM) or FORMS[0], *name), alt=alt, **options
+    )
 
 
 def downloads(run: Run) -> None:
@@ -78,14 +128,23 @@ def downloads(run: Run) -> None:
             if path.exists():
                 st.download_button(f"{label}, {size(path.stat().st_size)}", path.read_bytes, f"{run.id}-{file}")
     _trackers(run, measured)
+    figures_as()
+    offer_tables(
+        {name: lambda name=name: tables(measured(), kept)[name]() for name in tables((run, ()), kept)},  # type: ignore[misc]
+        run.id,
+    )
+
+
+def offer_tables(tables: Mapping[str, Callable[[], pd.DataFrame]], file: str) -> None:
+    """Offer tables by name, in a chosen form; `file` is what their files' names begin with."""
     form = st.segmented_control("Tables as", ["CSV", "Parquet"], default="CSV", required=True, key="export.form")
     write: Callable[..., str | bytes] = to_csv if form == "CSV" else to_parquet
     with st.container(horizontal=True):
-        for name in tables((run, ()), kept):
+        for name, make in tables.items():
             st.download_button(
                 name.replace("-", ", ").capitalize(),
-                lambda name=name: write(tables(measured(), kept)[name]()),  # type: ignore[misc]
-                f"{run.id}-{name}.{form.lower()}",
+                lambda make=make: write(make()),  # type: ignore[misc]
+                f"{file}-{name}.{form.lower()}",
                 key=f"export.{name}",
             )
 
@@ -102,23 +161,33 @@ def _trackers(run: Run, measured: Callable[[], Measured]) -> None:
                 "application/zip",
                 help="Unpack it and run: tensorboard --logdir FOLDER",
             )
-        if "MLflow" not in lacking and st.button("Send to MLflow", key="export.mlflow"):
-            with st.spinner("Sending …"):
-                sent, said = _send_to_mlflow(run)
-            (st.success if sent else st.error)(plain(said))
+        if "MLflow" not in lacking:
+            barred = people.why_not()
+            if st.button("Send to MLflow", key="export.mlflow", disabled=bool(barred), help=barred) and not barred:
+                with st.spinner("Sending …", show_time=True):
+                    sent, said = _send_to_mlflow(run)
+                (st.success if sent else st.error)(plain(said))
     for reason in lacking.values():
         st.caption(plain(reason))
 
 
 def _send_to_mlflow(run: Run) -> tuple[bool, str]:
     """Let the command line send a run: importing MLflow would take 60 MB of this process, and seconds of all pages."""
-    told = subprocess.run(
-        [sys.executable, "-m", "cifar_core", "export", run.id, "--as", "mlflow"],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "TRANSFER_LAB_HOME": str(home().absolute()), "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        encoding="utf-8",
-    )
+    command = ["-m", "cifar_core", "export", run.id, "--as", "mlflow"]
+    try:
+        told = subprocess.run(
+            [sys.executable, *command],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "TRANSFER_LAB_HOME": str(home().absolute()), "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=SECONDS_TO_SEND,
+        )
+    except subprocess.TimeoutExpired:
+        return False, (
+            f"MLflow had not taken everything after {SECONDS_TO_SEND:.0f} s, so sending was given up. See whether its "
+            f"server answers; this command takes as long as it needs: python {' '.join(command)}"
+        )
     return told.returncode == 0, next(reversed(told.stderr.strip().splitlines()), "").removeprefix("Error: ")
 
 
@@ -140,12 +209,19 @@ def _scripts(run: Run) -> None:
         )
 
 
-def comparison(runs: Sequence[Measured], predictions: Mapping[str, Predictions], baseline: str) -> None:
-    """Offer the report of a comparison."""
+def comparison(
+    runs: Sequence[Measured],
+    baseline: str,
+    groups: Mapping[str, Group],
+    predictions: Callable[[], Mapping[str, Predictions]],
+) -> None:
+    """Offer the report of a comparison and its tables; arguments are those of `report`, predictions when called."""
     st.download_button(
         "Report of this comparison (HTML)",
-        lambda: report(runs, predictions, baseline),
+        lambda: report(runs, predictions(), baseline, groups),
         "comparison.html",
         "text/html",
         help="One file that opens without a network and prints well.",
     )
+    figures_as()
+    offer_tables({"runs": lambda: every_run(runs, baseline), "epochs": lambda: every_epoch(runs)}, "comparison")

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 import streamlit as st
 
 from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.links import VIEW_ONLY
 from cifar_core.experiment.measured import Run
 from cifar_core.runs.errors import StoreError, TooManyRuns
 from cifar_core.runs.store import Store
@@ -25,8 +26,6 @@ READ_ONLY = "TRANSFER_LAB_READ_ONLY"
 """Set in the environment to "on": only a presenter starts or changes anything."""
 RUNS_PER_PERSON = "TRANSFER_LAB_RUNS_PER_PERSON"
 """Set in the environment to how many runs of one person may wait and work at a time; no limit without."""
-VIEW_ONLY = "only"
-"""The value of `view` in an address that is for watching."""
 
 _COOKIE = "transfer_lab_name"
 _YEAR_SECONDS = 365 * 24 * 3600
@@ -88,11 +87,12 @@ def why_not(run: Run | None = None) -> str | None:
 
 def why_not_start(count: int = 1) -> str | None:
     """Return why whoever looks may not start so many runs now, in words; None: they may."""
-    most = _most()
-    if (reason := why_not()) or most is None:
-        return reason
-    unfinished = sum(run.person == me() and not run.state.is_finished for run in reads.runs(archived=True))
-    return str(TooManyRuns(unfinished, count, most)) if unfinished + count > most else None
+    return why_not() or _too_many(me(), count)
+
+
+def why_not_go_on(run: Run) -> str | None:
+    """Return why whoever looks may not let a run go on now, in words; None: they may."""
+    return why_not(run) or _too_many(run.person, 1)
 
 
 def submit(experiment: Experiment, seed: int, name: str, token: str | None = None) -> str:
@@ -115,6 +115,15 @@ def changing(run: str) -> Store:
     if reason := why_not(reads.store().run(run)):
         raise NotAllowed(reason)
     return reads.store()
+
+
+def go_on(run: str) -> None:
+    """Let a run go on for whoever is looking; as `Store.resume`.
+
+    Raises:
+        StoreError: saying why, when they may not.
+    """
+    changing(run).resume(run, most=_most())
 
 
 def whose(run: Run) -> str:
@@ -171,6 +180,14 @@ def _masters(run: Run) -> str:
 def _most() -> int | None:
     most = os.environ.get(RUNS_PER_PERSON, "")
     return int(most) if most.isdecimal() and not is_presenter() else None
+
+
+def _too_many(person: str, count: int) -> str | None:
+    """Why a person cannot have so many more runs waiting and working, in words."""
+    if (most := _most()) is None:
+        return None
+    unfinished = sum(run.person == person and not run.state.is_finished for run in reads.runs(archived=True))
+    return str(TooManyRuns(unfinished, count, most)) if unfinished + count > most else None
 
 
 def _login() -> bool:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from cifar_core.analysis.linked import Subject, by_experiment, is_plan, plan_of, subject_of
-from cifar_core.experiment.links import FIRST, taken_apart
+from cifar_core.analysis.linked import Subject, by_experiment, plan_of, subject_of
+from cifar_core.experiment.links import FIRST, Query, taken_apart
 from cifar_core.experiment.measured import State
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import apply
@@ -35,23 +35,21 @@ def test_without_anything_a_plan_has_the_usual_strategies_and_seeds() -> None:
     assert (len(plan.experiments), plan.seeds) == (6, 3)
 
 
-def test_an_unknown_strategy_is_named() -> None:
-    with pytest.raises(ExperimentError, match='received "heads"'):
-        plan_of({"strategies": ["heads,scratch"]})
-
-
 @pytest.mark.parametrize(
-    ("link", "expected"),
+    ("query", "said"),
     [
-        ("Plan?start=e", True),
-        ("http://x/Lecture?runs=a", True),
-        ("?strategies=head", True),
-        ("Experiment?start=e&view=only", False),
+        ({"strategies": ["heads,scratch"]}, 'there is no strategy "heads"'),
+        ({"strategies": [","]}, "expected at least one of head, "),
+        ({"seeds": ["99"]}, "seeds: expected a whole number from 1 to 20"),
+        ({"view": ["only", "map"], "epochs": ["-1"]}, "epochs: expected a whole number"),
+        ({"set": ["phases.7.epochs=3"], "seeds": ["99"]}, "phases.7"),
+        ({"view": ["guess"]}, "a guess has no runs"),
     ],
 )
-def test_plans_are_told_from_experiments(link: str, expected: bool) -> None:
-    _, page, query = taken_apart(link)
-    assert is_plan(page, query) is expected
+def test_what_the_page_would_tell_of_a_link_makes_it_no_plan(query: Query, said: str) -> None:
+    with pytest.raises(ExperimentError) as refused:
+        plan_of(query)
+    assert said in str(refused.value)
 
 
 def test_chosen_runs_that_differ_in_seeds_alone_are_one() -> None:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from cifar_core.analysis.linked import SEEDS, USUAL
-from cifar_core.analysis.plan_link import PlanLink
+from cifar_core.analysis.plan_link import SEEDS, USUAL, PlanLink
 from cifar_core.experiment.links import FIRST, Query
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
@@ -13,6 +12,7 @@ def test_an_empty_address_means_the_usual_plan() -> None:
     link = PlanLink.of({})
     assert (link.experiment, link.view, link.seeds, link.strategies) == (None, "strategies", SEEDS, USUAL)
     assert (link.last, link.block, link.baseline, link.epochs) == (None, None, None, None)
+    assert (link.point, link.networks, link.way) == (None, None, None)
     assert (link.refused, link.problems) == ("", ())
 
 
@@ -28,19 +28,33 @@ def test_everything_that_an_address_says_is_taken_over() -> None:
             "block": ["dense_1"],
             "baseline": ["head only"],
             "epochs": ["9"],
+            "point": ["A2B+"],
+            "networks": ["0a1b,imagenet:vgg16"],
+            "way": ["everything, 3 epochs"],
         }
     )
     assert link.experiment == apply(RECIPES["a-ft2"].experiment, ["phases.1.epochs=7"])
     assert (link.view, link.seeds, link.strategies, link.last) == ("map", 5, ("head", "gradual"), 2)
     assert (link.block, link.baseline, link.epochs, link.problems) == ("dense_1", "head only", 9, ())
+    assert (link.point, link.networks, link.way) == ("A2B+", ("0a1b", "imagenet:vgg16"), "everything, 3 epochs")
 
 
 def test_settings_without_a_start_are_the_samples() -> None:
     assert PlanLink.of({"set": ["phases.1.epochs=7"]}).experiment == apply(FIRST, ["phases.1.epochs=7"])
 
 
-def test_no_strategy_at_all_is_a_choice_too() -> None:
-    assert PlanLink.of({"strategies": [","]}).strategies == ()
+def test_none_at_all_is_a_choice_too() -> None:
+    link = PlanLink.of({"strategies": [","], "networks": [","]})
+    assert (link.strategies, link.networks) == ((), ())
+
+
+def test_that_a_link_is_for_watching_is_no_view() -> None:
+    assert PlanLink.of({"view": ["only"]}) == PlanLink.of({})
+    assert (
+        PlanLink.of({"view": ["only", "map"]})
+        == PlanLink.of({"view": ["map", "only"]})
+        == PlanLink.of({"view": ["map"]})
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """The transfer map's table and figure hold the numbers of its runs, and fill in as they finish."""
 
 from dataclasses import replace
+from io import BytesIO, StringIO
 
+import pandas as pd
 import pytest
 
 from cifar_core.analysis import transfer_map
+from cifar_core.analysis.exports import to_csv, to_parquet
 from cifar_core.analysis.plan import Plan
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.recipes import recipe
@@ -81,6 +84,20 @@ def test_while_a_map_fills_in_its_axis_stands_still_and_letters_can_be_large() -
     assert transfer_map.figure(MAP, few).layout.yaxis.range != whole.layout.yaxis.range
     sizes = filling.layout.font.size, filling.layout.xaxis.title.font.size, filling.layout.legend.font.size
     assert min(sizes) > 20 and filling.layout.height > whole.layout.height
+
+
+def test_the_chosen_point_has_a_ring_that_takes_no_clicks() -> None:
+    ring = transfer_map.figure(MAP, ROWS, chosen="A2B").data[-1]
+    assert (ring.x, ring.y, ring.hoverinfo) == ((2,), pytest.approx((62,)), "skip")
+    for nowhere in (None, "B4B", "baseA"):  # none, not measured yet, measured on other classes
+        assert transfer_map.figure(MAP, ROWS, chosen=nowhere).data == transfer_map.figure(MAP, ROWS).data
+
+
+def test_the_table_leaves_as_csv_and_parquet_with_the_runs_of_each_point() -> None:
+    leaves = transfer_map.exported(ROWS)
+    csv, parquet = pd.read_csv(StringIO(to_csv(leaves))), pd.read_parquet(BytesIO(to_parquet(leaves)))
+    for found in (csv.set_index("point"), parquet.set_index("point")):
+        assert found.loc["A2B", "mean"] == pytest.approx(0.62) and found.loc["A2B", "runs"] == "A2B0 A2B1"
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -61,6 +61,24 @@ def test_guesses_are_made_once_and_set_against_what_came_of_them(
     assert len(again.tables()) == 1 and again.query == app.query
 
 
+def test_the_address_brings_back_the_networks_and_the_way_that_were_chosen(
+    app: App, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, _ = (with_network(store, seed=seed) for seed in range(3))
+    finished(store, FIRST, seed=0)
+    monkeypatch.setattr(inspect, "_ask", answered)
+    app.open("Plan", view="guess", networks=f"{second},gone,{first}")
+    assert "The link names starting networks that are not here: gone." in app.text()
+    app.click("Guess for 2 networks").widget("plan.way").select_index(1)
+    chosen = app.run().widget("plan.way").value
+    again = App().open("Plan", **app.query)
+    assert (again.query, again.query["networks"]) == (app.query, f"{second},{first}")
+    assert again.widget("plan.way").value == again.query["way"] == chosen
+    again.widget("plan.guessed").set_value([])
+    assert again.run().query["networks"] == ","
+    assert App().open("Plan", **again.query).widget("plan.guessed").value == []
+
+
 def test_a_network_that_cannot_be_used_says_why_beside_the_others(
     app: App, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +99,7 @@ def test_of_two_outcomes_nothing_is_claimed_and_ways_of_tuning_are_kept_apart(
     monkeypatch.setattr(inspect, "_ask", answered)
     said = app.open("Plan", view="guess").click("Guess for 2 networks").text()
     assert "of fewer than 3, nothing can be said" in said
-    assert len(app.widget("guess.way").options) == 2
+    assert len(app.widget("plan.way").options) == 2
 
 
 def test_a_worker_that_fails_is_said_so(app: App, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

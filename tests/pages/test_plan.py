@@ -116,16 +116,17 @@ def test_the_verdict_stands_above_the_table_of_all_seeds(app: App, store: Store)
         finished(store, STRATEGIES["scratch"].experiment(FIRST), seed, right=0.9)
     said = app.open("Plan", **TWO, baseline="head only").text()
     assert "“from scratch” classifies" in said and "(mean of 3 seeds" in said
+    assert "Computed on 2 cores." in said
     assert "Over 3 shared seeds" in said and "Of 200 test images it does better on" in said
     (rows,) = app.tables()
-    assert rows[""].tolist() == ["from scratch", "head only"]
+    assert rows["group"].tolist() == ["from scratch", "head only"]
     assert all("(n = 3)" in accuracy for accuracy in rows["test accuracy"])
     assert any(link.startswith("Compare?") for link in app.links().values())
 
 
 def test_while_the_baseline_is_missing_the_verdict_waits(app: App, store: Store) -> None:
     finished(store, STRATEGIES["head"].experiment(FIRST))
-    assert "“from scratch”, is not done yet" in app.open("Plan", **TWO).text()
+    assert "“from scratch”, is not done, so there is no verdict yet." in app.open("Plan", **TWO).text()
 
 
 def test_the_map_offers_its_runs_and_queues_the_bases_first(app: App, store: Store) -> None:
@@ -147,6 +148,20 @@ def test_the_map_fills_in_from_the_store(app: App, store: Store) -> None:
     (rows,) = app.tables()
     assert "(n = 1)" in rows.set_index("point").loc["A2B", "test accuracy"]
     assert done not in str(app.links())  # no point chosen yet
+    assert "point" not in app.query
+
+
+def test_the_chosen_point_of_the_map_stands_in_the_address_with_its_runs(app: App, store: Store) -> None:
+    map = TransferMap.of(FIRST, epochs=2)
+    done = finished(store, {point.title: experiment for point, experiment in map.experiments.items()}["A2B"])
+    app.open("Plan", view="map", seeds="1", epochs="2").widget("plan.point").set_value("A2B")
+    assert app.run().query["point"] == "A2B"
+    again = App().open("Plan", **app.query)
+    assert done in str(again.links()) and again.query == app.query
+    assert done in str(app.open("Home").open("Plan").links())
+    app.widget("plan.point").set_value(None)
+    assert "point" not in app.run().query
+    assert "This link's point: there is no point" in App().open("Plan", view="map", point="A9B").text()
 
 
 def test_a_network_that_branches_has_no_map_and_the_page_says_why(app: App) -> None:

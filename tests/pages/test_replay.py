@@ -6,7 +6,7 @@ from cifar_core.analysis import moments
 from cifar_core.experiment.measured import Moment, State
 from cifar_core.runs.store import Store
 from tests.filled_store import claim
-from tests.pages.app import App
+from tests.pages.app import FOLDS, App
 
 
 def followed(store: Store, *, first_phase: int = 0) -> str:
@@ -40,6 +40,16 @@ def test_the_slider_begins_at_the_last_epoch_and_goes_back_to_before_the_first(a
     slider.set_value(0)
     app.run()
     assert accuracies(app)[-1] == "0.0 %"
+
+
+def test_the_address_opens_the_fold_at_its_epoch_and_goes_on_saying_so(app: App, store: Store) -> None:
+    run = followed(store)
+    for fold in FOLDS:
+        del app.state[fold]
+    link = {"run": run, "fold.replay": "true", f"replay.{run}": "fine-tune, epoch 1", "archived": "true"}
+    app.open("Results", **link)
+    assert (app.widget(f"replay.{run}").value, app.widget("archived").value) == (5, True)
+    assert app.run().query == link
 
 
 def accuracies(app: App) -> list[str]:
