@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import wraps
@@ -20,6 +21,7 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
+from cifar_core.analysis.labels import SEPARATOR, labels
 from cifar_core.data.catalogue import IMAGE_SIDE, data_at, find_images, open_images
 from cifar_core.data.errors import DataError
 from cifar_core.data.feature_store import KEPT
@@ -33,7 +35,8 @@ from cifar_core.experiment.record import MOST_BYTES, ExperimentError
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply, smoke, with_epochs
 from cifar_core.experiment.wording import run_name, trained_share
 from cifar_core.home import home
-from cifar_core.runs.errors import StoreError, UnknownRun
+from cifar_core.runs.errors import StoreError, StoreUnusable, UnknownRun
+from cifar_core.runs.room import NO_ROOM, has_room
 from cifar_core.runs.store import Store
 from cifar_core.runs.supervisor import Leaving, Policy, run_now
 
@@ -97,7 +100,16 @@ def _text(_context: click.Context, _parameter: click.Parameter, received: str) -
     return received
 
 
-@click.group()
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do what was asked for; Ctrl-C ends it as it stops a run, also before there is one."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(EXIT_CODES[State.STOPPED])
+
+
+@click.group(cls=_Commands)
 def main() -> None:
     """Transfer Lab: train a CNN on some classes, freeze part of it, fine-tune the rest on others, and compare."""
 
@@ -169,6 +181,8 @@ def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool, 
     if ordinary:
         os.environ[KEPT] = "off"  # for the worker
     meant = _available(_quick_look(meant) if quick else meant, chosen=chosen)
+    if not has_room(home(), [meant]):
+        _fail(NO_ROOM, 1)
     store = Store(home())
     run_id = store.submit(meant, seed, run_name(meant, seed))
     click.echo(f"Run {run_id}: {run_name(meant, seed)}", err=True)
@@ -194,7 +208,7 @@ def _run_to_its_end(store: Store, run_id: str, *, as_json: bool) -> None:
         _print_results(ended, store.history(run_id))
     if ended.reason:
         click.echo(ended.reason, err=True)
-    sys.exit(EXIT_CODES[ended.state])
+    sys.exit(EXIT_CODES.get(ended.state, EXIT_CODES[State.STOPPED]))  # cut off here, it may go on elsewhere
 
 
 @main.command()
@@ -208,7 +222,8 @@ def runs(as_json: bool) -> None:
     for each in found:
         accuracy = each.metrics.get("test", {}).get("accuracy")
         shown = f"{100 * accuracy:.1f} %" if accuracy is not None else ""
-        click.echo(f"{each.id}  {each.state:12} {shown:>7}  {each.name}")
+        said = f" ({SEPARATOR.join(labels(each))})" if accuracy is not None and labels(each) else ""
+        click.echo(f"{each.id}  {each.state:12} {shown:>7}  {each.name}{said}")
 
 
 @main.command()
@@ -305,17 +320,17 @@ def export(run_id: str, form: str, out: Path | None) -> None:
 def prepare(what: str, as_json: bool) -> None:
     """Prepare a lecture: fetch data and weights, record the runs, and check that all of it works without a network.
 
-    LINK is the address of the Experiment, Plan or Lecture page. What has been run here is not run again.
+    LINK is the address of the Experiment, Plan or Lecture page, or of runs: of one, or of a comparison. What has been
+    run here is not run again.
     """
     from cifar_core import prepare as preparing  # pandas: a second that other commands do without
 
-    is_link = "?" in what or "://" in what
+    store, is_link = Store(home()), "?" in what or "://" in what
     preparation = (
-        preparing.Preparation.of_link(what)
+        preparing.Preparation.of_link(what, store.comparisons())
         if is_link
         else preparing.Preparation.of_experiment(_experiment(what, None, None, None, None, ()))
     )
-    store = Store(home())
     given = [store.run(id).experiment for id in preparation.given]
     experiments = [*preparation.experiments, *dict.fromkeys(given)]
     with _bars() as step:
@@ -337,8 +352,8 @@ def prepare(what: str, as_json: bool) -> None:
         click.echo(f"Recorded: {len(recorded)}. Tried without a network: {len(tried)}. Everything is here.")
     for who, link in (links or {}).items():
         click.echo(f"{who}: {link}", err=as_json)
-    if last.reason:
-        click.echo(last.reason, err=True)
+    if last.reason or last.state is not State.DONE:
+        click.echo(last.reason or f"The run {last.id} did not reach its end: {last.state}.", err=True)
     sys.exit(EXIT_CODES[last.state])
 
 
@@ -433,26 +448,41 @@ def _available(meant: Experiment, *, chosen: bool) -> Experiment:
 
 
 def _follow(store: Store, run_id: str, policy: Policy | None = None) -> Run:
-    """Run it in a thread and draw its progress; the first Ctrl-C asks it to stop, the second cuts it off."""
-    leaving, presses, ended = Leaving(), [], []
+    """Run it in a thread and draw its progress; the first Ctrl-C asks it to stop, the second cuts it off.
+
+    Further ones do nothing more: what was measured is still to be printed.
+    """
+    leaving, presses = Leaving(), []
+    ended: Future[Run] = Future()
+
+    def work() -> None:
+        try:
+            ended.set_result(run_now(store, run_id, policy, leaving))
+        except Exception as error:
+            ended.set_exception(error)
+
     before = signal.signal(signal.SIGINT, lambda *_: presses.append(time.monotonic()))
-    thread = threading.Thread(target=lambda: ended.append(run_now(store, run_id, policy, leaving)), daemon=True)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         with tqdm(total=1.0, bar_format="{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]") as bar:
             asked = False
             while thread.is_alive():
                 thread.join(0.25)
-                _draw(bar, store.run(run_id))
-                if presses and not asked:
-                    asked = True
-                    store.request_stop(run_id)
-                    bar.write("Stopping, and keeping what was measured …", file=sys.stderr)
                 if len(presses) > 1 and not leaving.is_set():
                     leaving.begin(SECONDS_TO_SAVE_AFTER_CUT)
+                try:
+                    if presses and not asked:
+                        store.request_stop(run_id)
+                        asked = True
+                        bar.write("Stopping, and keeping what was measured …", file=sys.stderr)
+                    _draw(bar, store.run(run_id))
+                except StoreUnusable:
+                    bar.set_description_str("the store cannot be used right now, trying again")
     finally:
-        signal.signal(signal.SIGINT, before)
-    return ended[0] if ended else store.run(run_id)
+        if not presses:
+            signal.signal(signal.SIGINT, before)
+    return ended.result()
 
 
 def _draw(bar: "tqdm[Any]", current: Run) -> None:
@@ -505,6 +535,7 @@ def _summary(found: Run) -> dict[str, Any]:
         "state": found.state,
         "seed": found.seed,
         "created": found.created,
+        "labels": labels(found),
         "metrics": found.metrics,
     }
 
@@ -520,6 +551,7 @@ def _document(found: Run, history: tuple[PhaseHistory, ...]) -> dict[str, Any]:
                 "epochs": [asdict(epoch) for epoch in phase.epochs],
                 "changes": [asdict(change) for change in phase.changes],
                 "features": phase.features,
+                "reused_from": phase.reused_from,
             }
             for phase in history
         ],
@@ -531,6 +563,8 @@ def _document(found: Run, history: tuple[PhaseHistory, ...]) -> dict[str, Any]:
 
 def _print_results(found: Run, history: tuple[PhaseHistory, ...]) -> None:
     click.echo(f"{found.name} ({found.id}): {found.state}")
+    if said := labels(found):
+        click.echo(f"  {SEPARATOR.join(said)}")
     for phase in history:
         if phase.epochs:
             last = phase.epochs[-1]
@@ -539,6 +573,10 @@ def _print_results(found: Run, history: tuple[PhaseHistory, ...]) -> None:
                 f"accuracy {100 * last.accuracy:.1f} %, "
                 f"validation {last.val_loss:.3f}, {100 * last.val_accuracy:.1f} %"
             )
+        if phase.reused_from is not None:
+            click.echo(f"    Reused: trained by run {phase.reused_from}.")
+        if phase.features:
+            click.echo(f"    {phase.features}")
     if "test" in found.metrics:
         test = found.metrics["test"]
         click.echo(f"  test: {100 * test['accuracy']:.1f} % of {test['n']:,} images, loss {test['loss']:.3f}")

@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,13 +46,14 @@ PASSWORD_IN_ADDRESS = re.compile(
 )
 LITTLE_ROOM = 1e9
 SECONDS_TO_ANSWER = 1.0
+SECONDS_FOR_A_DRIVER = 10.0
 _BUSY_SECONDS = 2.0
 
 
 def diagnosis(home: Path, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Return what there is, by part, and under "problems" what is wrong with it, in sentences.
 
-    Sizes are in bytes. Takes a second or so; TensorFlow is not imported, so graphics cards are not listed.
+    Sizes are in bytes. Takes a second or so; TensorFlow is not imported: graphics cards are those of NVIDIA's driver.
     """
     problems: list[str] = []
 
@@ -139,7 +141,26 @@ def _hardware() -> dict[str, Any]:
         "load": [round(each, 2) for each in psutil.getloadavg()],
         "memory": memory.total,
         "memory available": memory.available,
+        "graphics cards": _graphics_cards(),
     }
+
+
+def _graphics_cards() -> list[str]:
+    """What the NVIDIA driver lists, or says instead; nothing where there is none."""
+    if (command := shutil.which("nvidia-smi")) is None:
+        return []
+    try:
+        said = subprocess.run(
+            [command, "-L"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=SECONDS_FOR_A_DRIVER,
+            encoding="utf-8",
+            errors="replace",
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return [str(error)]
+    return said.strip().splitlines()
 
 
 def _disk(home: Path) -> dict[str, Any]:

@@ -12,18 +12,19 @@ import contextlib
 import errno
 import gc
 import hashlib
-import itertools
 import json
 import math
 import os
 import shutil
 import sys
+import textwrap
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 gc.disable()  # imports leave no garbage, and to look for it took a fifth of their time
 
@@ -53,10 +54,23 @@ from cifar_core.data.files import replacing
 from cifar_core.data.weights import weights_file
 from cifar_core.experiment.beginning import beginning, source_phases
 from cifar_core.experiment.experiment import Experiment, InitialWeights, Phase, Validation
-from cifar_core.experiment.measured import MODEL, Before, Epoch, LayerChange, Moment, Point, Progress, Run, State
+from cifar_core.experiment.measured import (
+    MODEL,
+    Before,
+    Epoch,
+    LayerChange,
+    Moment,
+    PhaseHistory,
+    Point,
+    Progress,
+    Run,
+    State,
+)
 from cifar_core.experiment.settings import changed
 from cifar_core.experiment.wording import output_names
-from cifar_core.runs.errors import ClaimLost, StoreError
+from cifar_core.runs.errors import ClaimLost, StoreError, StoreUnusable, UnknownRun
+from cifar_core.runs.patience import Patience
+from cifar_core.runs.processes import STORE_UNUSABLE
 from cifar_core.runs.store import Store
 from cifar_core.training.augmenting import examples
 from cifar_core.training.callbacks import StopRequested, TrainingDivergedError
@@ -87,7 +101,8 @@ SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_TO_SAVE = 5.0
 SECONDS_TO_WIND_UP = 20.0
 """From going over a limit until the run has to have ended by itself."""
-TRIES_BEFORE_FORCE = 5
+SECONDS_BEFORE_FORCE = 1.5
+"""To write the end of a run that is ended by force."""
 EXPLAINED = (
     DataError,
     PredictionsError,
@@ -105,6 +120,9 @@ TEST, VALIDATION = "test.npz", "validation.npz"
 GUESSED_ON = 2000
 """Images that a guess is made on at most: it takes seconds then, however large the data set."""
 PROBE = Phase(name="guess", train_on="target")
+MOST_OF_AN_ERROR = 300
+
+_P = ParamSpec("_P")
 
 
 class Job:
@@ -112,21 +130,22 @@ class Job:
 
     def __init__(self, home: Path, run: str, owner: str, claimed_at: float):
         self.home, self.id, self.owner = home, run, owner
-        self.store = Store(home)
-        self.run = self.store.run(run)
-        self.folder = self.store.artifacts(run)
         self.ledger = Ledger()
-        self.ledger.seconds |= {
-            "queue": max(0.0, claimed_at - self.run.created.timestamp()),
-            "start": max(0.0, time.time() - claimed_at),
-        }
         self._began = time.monotonic()
         self._end: State | None = None
         self._over = ""
         self._ended = threading.Event()
-        events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, process=os.getpid())
         self._keys: list[str] = []
         threading.Thread(target=self._watch_supervisor, daemon=True).start()
+        self._patiently = Patience()
+        self.store = self._patiently(Store, home)
+        self.run = self._patiently(self.store.run, run)
+        self.folder = self.store.artifacts(run)
+        self.ledger.seconds |= {
+            "queue": max(0.0, claimed_at - self.run.created.timestamp()),
+            "start": max(0.0, time.time() - claimed_at),
+        }
+        events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, process=os.getpid())
         threading.Thread(target=self._watch_stop_flag, daemon=True).start()
 
     def do(self) -> None:
@@ -136,6 +155,10 @@ class Job:
         except ClaimLost:
             _log("The claim on this run is lost: somebody else decides about it now.")
             return
+        except StoreUnusable as error:
+            # No fault of the run's: it may go on by itself.
+            state, metrics = State.INTERRUPTED, None
+            reason = f"Nothing could be written any more. {error} Everything measured until then is kept."
         except EXPLAINED as error:
             state, reason, metrics = State.FAILED, str(error), None
         except Exception as error:
@@ -144,25 +167,26 @@ class Job:
         self._finish(state, reason, metrics)
 
     def _finish(
-        self, state: State, reason: str, metrics: dict[str, dict[str, float]] | None, *, tries: int | None = None
+        self,
+        state: State,
+        reason: str,
+        metrics: dict[str, dict[str, float]] | None,
+        *,
+        patience: float = math.inf,
     ) -> None:
         """Write the end as soon as the store takes it: a full disk must not turn a finished run into a failed one."""
         seconds = self.ledger.close()
         self._ended.set()
         events.note(self.folder, "ended", state=state, reason=reason, seconds=seconds, metrics=metrics)
-        for tried in itertools.count(1):
-            try:
-                self.store.finish(self.id, self.owner, state, reason=reason, metrics=metrics, seconds=seconds)
-                return
-            except ClaimLost as error:
-                _log(str(error))
-                return
-            except StoreError as error:
-                if tried == 1:
-                    _log(f"The end of the run could not be written yet: {error}")
-                if tried == tries:
-                    return
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+        ending: dict[str, Any] = {"reason": reason, "metrics": metrics, "seconds": seconds}
+        try:
+            Patience(patience)(self.store.finish, self.id, self.owner, state, **ending)
+        except StoreError as error:
+            _log(str(error))
+
+    def _write(self, write: Callable[Concatenate[str, str, _P], None], /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        """Write as the owner of the run, as soon as the store takes it."""
+        self._patiently(write, self.id, self.owner, *args, **kwargs)
 
     def _work(self) -> tuple[State, str, dict[str, dict[str, float]] | None]:
         allowed = limits.limits()
@@ -179,15 +203,12 @@ class Job:
                 "official": images.official,
                 "fingerprint": images.fingerprint,
             }
-            weights = self._weights()
+            weights = self._patiently(_weights_file, self.run, self.store)
             self._keys = self._beginnings(environment, weights)
-            if self.run.resumed:
-                position = standing(self.folder)
-                self.store.rewind(self.id, self.owner, position.phase, position.epoch)
-                moments.cut(self.folder / moments.FILE, position.phase, position.epoch)
-            elif reused := self._reuse():
-                environment["reused"] = reused
-            self.store.set_environment(self.id, self.owner, environment)
+            self._begin_or_go_on()
+            if reused := [phase.reused_from for phase in self._history() if phase.reused_from]:
+                environment["reused"] = {"run": reused[-1], "phases": len(reused)}
+            self._write(self.store.set_environment, environment)
             trained = train(
                 self.run.experiment,
                 images,
@@ -220,21 +241,6 @@ class Job:
 
         return open_images(self.run.experiment.data, home=self.home, progress=progress)
 
-    def _weights(self) -> Path | None:
-        """The file of the initial weights, where they come from one."""
-        initial = self.run.experiment.initial_weights
-        if initial.path is not None:
-            return weights_file(initial.path)
-        if initial.run is None:
-            return None
-        path = self.store.artifacts(self.store.run(initial.run).id) / MODEL
-        if not path.exists():
-            raise WeightsError(
-                f"The run {initial.run} has kept no model to start from. Choose a run that is done, or other initial "
-                "weights."
-            )
-        return path
-
     def _beginnings(self, environment: dict[str, Any], weights: Path | None) -> list[str]:
         """For every phase, a key of all that decides the network's state at its end.
 
@@ -250,27 +256,48 @@ class Job:
         begun = [decides | beginning(experiment, phase) | weights_but_place for phase in range(len(experiment.phases))]
         return [hashlib.sha256(json.dumps(all_of_it, sort_keys=True).encode()).hexdigest() for all_of_it in begun]
 
-    def _reuse(self) -> dict[str, Any] | None:
-        """Begin where another run ended a phase, if one began alike; the last phase is always trained."""
+    def _begin_or_go_on(self) -> None:
+        """Bring the store and the folder to where training begins, whatever moment an earlier process was killed at."""
+        if self._history():
+            position = standing(self.folder)
+            self._write(self.store.rewind, position.phase, position.epoch)
+            moments.cut(self.folder / moments.FILE, position.phase, position.epoch)
+        else:
+            self._clear()
+            self._reuse()
+
+    def _history(self) -> tuple[PhaseHistory, ...]:
+        return self._patiently(self.store.epochs, [self.id])[self.id]
+
+    def _clear(self) -> None:
+        """Remove the files of phases: where the store knows of none, they mean nothing."""
+        ends = map(end_of_phase, range(len(self.run.experiment.phases)))
+        for file in (CHECKPOINT, moments.FILE, *ends):
+            (self.folder / file).unlink(missing_ok=True)
+
+    def _reuse(self) -> None:
+        """Begin where another run ended a phase, if one began alike; the last phase is always trained.
+
+        What is copied counts from the moment on that the store knows of it.
+        """
         if os.environ.get(REUSE) == "off":
-            return None
+            return
         for phase in reversed(range(len(self._keys) - 1)):
-            if (found := self.store.checkpoint(self._keys[phase])) is None:
+            found = self._patiently(self.store.checkpoint, self._keys[phase])
+            if found is None:
                 continue
             source, their_phase = found
-            theirs = self.store.artifacts(source)
-            if their_phase == phase and self._take_over(theirs, phase):
-                if (answers := theirs / moments.FILE).exists():
-                    shutil.copyfile(answers, self.folder / moments.FILE)
-                    moments.cut(self.folder / moments.FILE, phase + 1, 0)
-                self.store.reuse(self.id, self.owner, source, phase)
-                return {"run": source, "phases": phase + 1}
-        return None
+            try:
+                if their_phase == phase and self._take_over(self.store.artifacts(source), phase):
+                    self._write(self.store.reuse, source, phase)
+                    return
+            except (FileNotFoundError, UnknownRun):  # that run was deleted just now
+                self._clear()
 
     def _take_over(self, theirs: Path, last: int) -> bool:
-        """Copy the ends of phases out of another run's folder; False where they are not all there.
+        """Copy the ends of phases, and what the network made of images, out of another run's folder.
 
-        The end of a run's own last phase is its model.
+        False where the ends are not all there. That of a run's own last phase is its model.
         """
         ends = [theirs / end_of_phase(phase) for phase in range(last + 1)]
         kept = [end for end in ends if end.exists()]
@@ -283,13 +310,15 @@ class Job:
         elif kept != ends:
             return False
         for end in kept:
-            shutil.copyfile(end, self.folder / end.name)
+            _copy(end, self.folder / end.name)
+        if (answers := theirs / moments.FILE).exists():
+            _copy(answers, self.folder / moments.FILE)
+            moments.cut(self.folder / moments.FILE, last + 1, 0)
         return True
 
     def _seconds_before(self) -> float:
         """How long this run, or the one that it begins with, had trained already."""
-        history = self.store.history(self.id)
-        return max((epoch.at for phase in history for epoch in phase.epochs), default=0.0)
+        return max((epoch.at for phase in self._history() for epoch in phase.epochs), default=0.0)
 
     def _save(self, trained: Trained) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -312,7 +341,7 @@ class Job:
     def _predict(self, trained: Trained, examples: Examples, file: str) -> dict[str, float]:
         experiment = self.run.experiment
         predictions = Predictions(
-            probabilities=probabilities(trained, examples),
+            probabilities=probabilities(trained, examples, self),
             labels=examples.labels.numpy(),
             images=examples.indices,
             class_names=output_names(experiment, len(experiment.phases) - 1),
@@ -323,7 +352,7 @@ class Job:
     def _say(self, state: State, step: str) -> None:
         if self.should_stop():
             raise StopRequested
-        self.store.set_state(self.id, self.owner, state, step)
+        self._write(self.store.set_state, state, step)
         events.note(self.folder, "state", state=state, step=step)
 
     def _watch_supervisor(self) -> None:
@@ -333,14 +362,16 @@ class Job:
         os._exit(1)
 
     def _watch_stop_flag(self) -> None:
+        always = Patience(math.inf)
         while self._end is None:
             try:
-                if self.store.stop_requested(self.id):
+                if always(self.store.stop_requested, self.id):
                     self._end = State.STOPPED
-                    self.store.set_state(self.id, self.owner, State.STOPPING, "keeping what was measured")
+                    always(self.store.set_state, self.id, self.owner, State.STOPPING, "keeping what was measured")
             except StoreError as error:
                 _log(f"Whether to stop could not be read: {error}")
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            if self._ended.wait(SECONDS_BETWEEN_LOOKS):
+                return
 
     def _watch_limits(self, allowed: limits.Limits) -> None:
         """End the run when it uses more than it may: at its next batch, or by force where that comes too late."""
@@ -352,7 +383,7 @@ class Job:
                 with contextlib.suppress(StoreError):
                     self.store.set_state(self.id, self.owner, State.STOPPING, "keeping what was measured")
             if self._over and (now - over_since > SECONDS_TO_WIND_UP or allowed.far_exceeded()):
-                self._finish(State.FAILED, self._over, None, tries=TRIES_BEFORE_FORCE)
+                self._finish(State.FAILED, self._over, None, patience=SECONDS_BEFORE_FORCE)
                 os._exit(1)
 
     # --- the trainer's reporter
@@ -363,26 +394,26 @@ class Job:
 
     def phase(self, index: int, name: str) -> None:
         """A phase begins."""
-        self.store.begin_phase(self.id, self.owner, index, name)
+        self._write(self.store.begin_phase, index, name)
         events.note(self.folder, "phase", phase=index, name=name)
         self._say(State.TRAINING, "compiling the first step")
 
     def features(self, phase: int, sentence: str, seconds: float) -> None:
         """Whether a phase trains on stored features, and why; the seconds it took to have them."""
-        self.store.record_features(self.id, self.owner, phase, sentence, seconds)
+        self._write(self.store.record_features, phase, sentence, seconds)
         events.note(self.folder, "features", phase=phase, said=sentence, seconds=seconds)
 
     def before(self, phase: int, before: Before) -> None:
         """Validation before any step of a phase."""
-        self.store.record_before(self.id, self.owner, phase, before)
+        self._write(self.store.record_before, phase, before)
 
     def points(self, phase: int, points: list[Point]) -> None:
         """Training loss and accuracy since the points before."""
-        self.store.add_points(self.id, self.owner, phase, points)
+        self._write(self.store.add_points, phase, points)
 
     def epoch(self, phase: int, epoch: Epoch) -> None:
         """An epoch has ended."""
-        self.store.add_epoch(self.id, self.owner, phase, epoch)
+        self._write(self.store.add_epoch, phase, epoch)
         events.note(self.folder, "epoch", phase=phase, **asdict(epoch))
 
     def followed(self, moment: Moment) -> None:
@@ -391,20 +422,20 @@ class Job:
 
     def changes(self, phase: int, changes: list[LayerChange]) -> None:
         """How far a finished phase moved each layer."""
-        self.store.record_changes(self.id, self.owner, phase, changes)
+        self._write(self.store.record_changes, phase, changes)
 
     def kept(self, phase: int, epoch: int) -> None:
         """A phase with early stopping has ended with the weights of this epoch."""
-        self.store.record_kept(self.id, self.owner, phase, epoch)
+        self._write(self.store.record_kept, phase, epoch)
 
     def phase_ended(self, index: int) -> None:
         """A phase has ended, and its end is kept: others may begin there."""
-        self.store.record_checkpoint(self.id, self.owner, index, self._keys[index])
+        self._write(self.store.record_checkpoint, index, self._keys[index])
         events.note(self.folder, "phase_ended", phase=index)
 
     def progress(self, progress: Progress) -> None:
         """How far the run has come."""
-        self.store.set_progress(self.id, self.owner, progress)
+        self._write(self.store.set_progress, progress)
 
     def should_stop(self) -> bool:
         """Whether a stop was asked for, or the supervisor is gone."""
@@ -420,13 +451,39 @@ def file_hash(path: Path) -> str:
         return ""
 
 
+def _weights_file(run: Run, store: Store) -> Path | None:
+    """The file of a run's initial weights, where they come from one."""
+    initial = run.experiment.initial_weights
+    if initial.path is not None:
+        return weights_file(initial.path)
+    if initial.run is None:
+        return None
+    path = store.artifacts(store.run(initial.run).id) / MODEL
+    if not path.exists():
+        raise WeightsError(
+            f"The run {initial.run} has kept no model to start from. Choose a run that is done, or other initial "
+            "weights."
+        )
+    return path
+
+
+def _copy(file: Path, to: Path) -> None:
+    """Copy a file, at once or not at all, and onto the disk."""
+    with replacing(to) as part:
+        shutil.copyfile(file, part)
+        with part.open("rb+") as copy:
+            os.fsync(copy.fileno())
+
+
 def _in_words(error: BaseException) -> str:
-    """Say what ended a run; of what nobody expected, with where it happened."""
+    """Say what ended a run; of what nobody expected, only the log can say more."""
     if _is_about_room(error):
         return "The disk is full. Delete old runs, or free room otherwise; then this run can go on."
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return "The machine ran out of memory. Try a smaller batch, fewer images or a smaller network."
-    return f"Something unexpected went wrong: {type(error).__name__}: {error}\n\n{traceback.format_exc(limit=-6)}"
+    first_line = str(error).strip().partition("\n")[0].rstrip(".: ")
+    said = textwrap.shorten(f"{type(error).__name__}: {first_line}", MOST_OF_AN_ERROR, placeholder=" …")
+    return f"Something unexpected went wrong ({said}). The run's log says where."
 
 
 def _is_about_room(error: BaseException | None) -> bool:
@@ -451,11 +508,26 @@ def inspect(question: dict[str, Any]) -> None:
         "guess": _guesses,
         "step costs": _step_costs,
     }
+    result, answering = Path(question["result"]), threading.Lock()
     try:
+        allowed = limits.limits()
+        if allowed != limits.Limits():
+            threading.Thread(target=_watch_question, args=(allowed, result, answering), daemon=True).start()
         answer = answers[question["inspect"]](question)
     except EXPLAINED as error:
         answer = {"error": np.array(str(error))}
-    np.savez(question["result"], **answer)
+    answering.acquire()  # for good: only one answers, and who is late waits for the end of the process
+    np.savez(result, **answer)
+
+
+def _watch_question(allowed: limits.Limits, result: Path, answering: threading.Lock) -> None:
+    """End a question that uses more than a run may, with the reason for an answer."""
+    began = time.monotonic()
+    while not (over := allowed.exceeded(result.parent, time.monotonic() - began)):
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    if answering.acquire(blocking=False):
+        np.savez(result, error=np.array(f"What was asked for was given up. {over.partition('. ')[0]}."))
+        os._exit(0)
 
 
 def _augmented(question: dict[str, Any]) -> dict[str, Any]:
@@ -469,23 +541,43 @@ def _augmented(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inside(question: dict[str, Any]) -> dict[str, Any]:
-    """What is in the network of a run, and in the one before its last phase: see `training.inside.inside`."""
+    """What is in the network of a run, and in it before the target classes: see `training.inside.inside`."""
     store = Store(Path(question["home"]))
     run, phase = _run_with_network(store, question["run"])
-    experiment, folder = run.experiment, store.artifacts(run.id)
-    after = kept_network(folder / MODEL)
+    experiment = run.experiment
+    after = kept_network(store.artifacts(run.id) / MODEL)
     images = _images_of(run, store)
     test = feed(experiment, phase, images, run.seed).test
     chosen = np.random.default_rng(0).permutation(len(test))[:PROJECTED]
-    networks = experiment.networks[max(0, phase - 1)], experiment.networks[phase]
-    before = network_before(folder, experiment, phase, run.seed)
+    networks = experiment.networks[max(0, source_phases(experiment) - 1)], experiment.networks[phase]
+    try:
+        before, no_before = _before_target_classes(store, run, phase), ""
+    except EXPLAINED as error:
+        before, no_before = None, str(error)
     found = inside(after, before, networks, images.test_images[test.indices[chosen]])
     return found | {
-        "phase": phase,
+        "no_before": np.array(no_before),
         "images": test.indices[chosen],
         "labels": test.labels.numpy()[chosen].astype(np.int64),
         "class_names": np.array(output_names(experiment, phase)),
     }
+
+
+def _before_target_classes(store: Store, run: Run, last: int) -> keras.Model:
+    """The network of a run, of which `last` is the last phase begun, as it was before any phase on target classes."""
+    experiment, phase = run.experiment, source_phases(run.experiment)
+    if last < phase:
+        raise NoNetworkError("This run trained on no target classes, so there is no before and after them.")
+    if phase:
+        return network_before(store.artifacts(run.id), experiment, phase, run.seed)
+    if experiment.initial_weights.source == "random":
+        raise NoNetworkError("This run met the target classes with random weights: there is nothing learned before.")
+    weights = _weights_file(run, store)
+    if weights is not None and run.started is not None and weights.stat().st_mtime > run.started.timestamp():
+        raise NoNetworkError("The file of the weights that this run began with was written anew since.")
+    model = build(experiment, 0, run.seed)
+    initialize(model, experiment, weights, lambda step: None)
+    return model
 
 
 def _step_costs(question: dict[str, Any]) -> dict[str, Any]:
@@ -556,9 +648,7 @@ def _source_network(store: Store, id: str) -> keras.Model:
         raise NoNetworkError("This run has not finished a phase on source classes.")
     if before == len(run.experiment.phases):
         return kept_network(store.artifacts(id) / MODEL)
-    if (network := network_before(store.artifacts(id), run.experiment, before, run.seed)) is None:
-        raise NoNetworkError("This run has not kept its network as it was before the target classes.")
-    return network
+    return network_before(store.artifacts(id), run.experiment, before, run.seed)
 
 
 def _imagenet_network(target: Experiment, backbone: str) -> keras.Model:
@@ -586,20 +676,29 @@ def _run_with_network(store: Store, id: str) -> tuple[Run, int]:
     return run, begun[-1].index
 
 
+def work_on(job: dict[str, Any]) -> int:
+    """Do a run, or answer a page's question, and return the exit code of this process."""
+    if "inspect" in job:
+        inspect(job)
+        return 0
+    try:
+        Job(Path(job["home"]), job["run"], job["owner"], job["claimed_at"]).do()
+    except StoreError as error:  # so the end of the run cannot be written either
+        _log(str(error))
+        return STORE_UNUSABLE
+    return 0
+
+
 def main() -> None:
     """Wait for a job on standard input and do it; without one, end quietly."""
     share_graphics_cards()
     line = sys.stdin.readline()
     orphan.adopted.set()
     if line.strip():
-        job = json.loads(line)
-        if "inspect" in job:
-            inspect(job)
-        else:
-            Job(Path(job["home"]), job["run"], job["owner"], job["claimed_at"]).do()
+        code = work_on(json.loads(line))
         with contextlib.suppress(OSError):
             sys.stdout.flush()
-        os._exit(0)  # everything is written; TensorFlow's tear-down would keep the next run waiting for a second
+        os._exit(code)  # everything is written; TensorFlow's tear-down would keep the next run waiting for a second
 
 
 if __name__ == "__main__":

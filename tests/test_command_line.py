@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,15 +10,22 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
-from cifar_core.__main__ import run_command_line
+from cifar_core.__main__ import _follow, _print_results, run_command_line
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.measured import MODEL, PhaseHistory, State
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import SMOKE_PER_CLASS
+from cifar_core.runs import patience
+from cifar_core.runs.room import NO_ROOM, SPARE_BYTES, bytes_kept
 from cifar_core.runs.store import Store
 from tests.data.own import fill
+from tests.runs.helpers import QUICK, refuse, submit
 
 ROOT = Path(__file__).parents[1]
 TINY = ("--data", "sample", "--per-class", "8", "--epochs", "1")
@@ -114,9 +122,37 @@ def test_a_run_can_be_shown_and_listed_afterwards(home: Path, finished: Any) -> 
     assert finished["run"] in [run["id"] for run in document(home, "runs")]
 
 
+def test_accuracies_stand_beside_what_must_be_said_about_them(home: Path, finished: Any) -> None:
+    assert finished["labels"] == ["synthetic images", "quick look: 8 images per class"]
+    said = " · ".join(finished["labels"])
+    assert said in call(home, "runs").stdout
+    shown = call(home, "show", finished["run"]).stdout
+    assert said in shown and all(phase["features"] in shown for phase in finished["phases"])
+
+
+def test_a_phase_that_another_run_trained_is_said(
+    home: Path, finished: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _print_results(Store(home).run(finished["run"]), (PhaseHistory(0, "stage 1", reused_from="abc"),))
+    assert "Reused: trained by run abc." in capsys.readouterr().out
+
+
 def test_a_run_leaves_model_and_predictions(home: Path, finished: Any) -> None:
     files = {path.name for path in Store(home).artifacts(finished["run"]).iterdir()}
     assert {"model.keras", "test.npz", "validation.npz", "log.txt"} <= files
+
+
+def test_a_run_keeps_on_the_disk_what_was_said_before_its_start(home: Path, finished: Any) -> None:
+    folder = Store(home).artifacts(finished["run"])
+    kept = sum((folder / name).stat().st_size for name in (MODEL, "phase-0.npz", "test.npz", "validation.npz"))
+    assert kept == pytest.approx(bytes_kept(Experiment.parse(finished["experiment"])), rel=0.05)
+
+
+def test_without_room_for_a_run_none_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=SPARE_BYTES))
+    ended = called_here(tmp_path, "run", "e", *TINY)
+    assert (ended.returncode, ended.stderr) == (1, f"Error: {NO_ROOM}\n")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("form", ["script", "notebook", "report", "csv", "archive", "images"])
@@ -210,6 +246,15 @@ def test_bad_arguments_are_explained_and_exit_with_2(home: Path, arguments: tupl
     assert "Traceback" not in ended.stderr
 
 
+def test_ctrl_c_before_there_is_a_run_exits_with_130(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cifar_core.__main__.data_at", interrupted)
+    ended = called_here(home, "run", "e", "--data", "a large folder")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 @pytest.fixture
 def long_run(home: Path) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
@@ -226,16 +271,43 @@ def long_run(home: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
-def test_ctrl_c_stops_the_run_and_keeps_what_was_measured(long_run: "subprocess.Popen[str]") -> None:
-    assert long_run.stderr is not None
-    seen = ""
-    while "epoch 2 of 500" not in seen:
-        character = long_run.stderr.read(1)
-        assert character, f"the run ended early: {seen}"
-        seen += character
+def test_ctrl_c_twice_ends_the_run_keeps_what_was_measured_and_leaves_no_process(
+    long_run: "subprocess.Popen[str]",
+) -> None:
+    def read_until(words: str) -> None:
+        assert long_run.stderr is not None
+        seen = ""
+        while words not in seen:
+            character = long_run.stderr.read(1)
+            assert character, f"the run ended early: {seen}"
+            seen += character
+
+    read_until("epoch 2 of 500")
+    workers = psutil.Process(long_run.pid).children(recursive=True)
+    long_run.send_signal(signal.SIGINT)
+    read_until("Stopping, and keeping")
     long_run.send_signal(signal.SIGINT)
     stdout, _ = long_run.communicate(timeout=60)
     assert long_run.returncode == 130
-    stopped = json.loads(stdout)
-    assert stopped["state"] == "stopped"
-    assert stopped["phases"][0]["epochs"]
+    cut_off = json.loads(stdout)
+    assert cut_off["state"] in ("stopped", "interrupted")
+    assert cut_off["phases"][0]["epochs"]
+    assert workers and not any(worker.is_running() for worker in workers)
+
+
+def test_a_store_that_is_unusable_for_a_moment_does_not_end_a_run_of_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    run = submit(store)
+    refuse(monkeypatch, "claim", "run", "renew", times=3)
+    assert _follow(store, run, QUICK).state is State.DONE
+    store.close()
+
+
+def test_a_store_that_stays_unusable_is_said_and_exits_with_1(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "SECONDS_OF_PATIENCE", 0)
+    refuse(monkeypatch, "claim")
+    ended = called_here(home, "run", "e", *TINY)
+    assert ended.returncode == 1
+    assert "There is no room left" in ended.stderr and "Traceback" not in ended.stderr

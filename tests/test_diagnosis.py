@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,26 @@ def test_a_limit_that_cannot_be_meant_is_a_problem_and_the_rest_is_still_told(ho
     found = diagnosis(home, ENVIRONMENT | {"TRANSFER_LAB_RUN_MINUTES": "soon"})
     assert found["problems"] == ['TRANSFER_LAB_RUN_MINUTES: expected a number above 0, received "soon".']
     assert found["disk"]["free"] > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what stands for the driver is a shell script")
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("echo GPU 0: NVIDIA A100; echo GPU 1: NVIDIA A100", ["GPU 0: NVIDIA A100", "GPU 1: NVIDIA A100"]),
+        ("echo the driver is not loaded >&2; exit 9", ["the driver is not loaded"]),
+        (None, []),
+    ],
+)
+def test_graphics_cards_are_told_as_their_driver_does(
+    script: str | None, found: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if script is not None:
+        command = home.with_name("nvidia-smi")
+        command.write_text(f"#!/bin/sh\n{script}\n")
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(home.parent))
+    assert diagnosis(home, ENVIRONMENT)["hardware"]["graphics cards"] == found
 
 
 def test_no_secret_is_shown() -> None:

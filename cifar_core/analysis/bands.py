@@ -1,6 +1,7 @@
 """Curves of groups of runs that differ in their seeds alone: the mean of all seeds in a band of their spread."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -72,47 +73,57 @@ def figure(
     drawn = figure_of(dark, height=380 + 22 * len(groups), margin={"l": 8, "r": 8, "t": 8, "b": 8})
     hues = colours.run_colours(list(groups), baseline, dark=dark)
     dashes, shapes = _dashes(list(groups), baseline), colours.run_shapes(list(groups), baseline)
+    traces: list[dict[str, Any]] = []  # one by one, the figure would check all of itself each time
     for title in sorted(hues, key=lambda title: title == baseline):  # on top and dotted: first phases are often shared
         hue = hues[title]
         red, green, blue = (int(hue[place : place + 2], 16) for place in (1, 3, 5))
         lines_apart = [own for _, own in rows[rows["group"] == title].groupby(["seed", "phase"])]
-        drawn.add_scatter(
-            x=[x for own in lines_apart for x in (*own["x"], None)],
-            y=[y for own in lines_apart for y in (*(scale * own["y"]), None)],
-            mode="lines",
-            line={"color": hue, "width": 1},
-            opacity=0.5,
-            hoverinfo="skip",
-            showlegend=False,
+        traces.append(
+            dict(
+                x=[x for own in lines_apart for x in (*own["x"], None)],
+                y=[y for own in lines_apart for y in (*(scale * own["y"]), None)],
+                mode="lines",
+                line={"color": hue, "width": 1},
+                opacity=0.5,
+                hoverinfo="skip",
+                showlegend=False,
+            )
         )
         for place, (_, own) in enumerate(mean[mean["group"] == title].groupby("phase")):
             low, high = (scale * (own["mean"] + side * own["spread"]) for side in (-1, 1))
             if own["spread"].notna().all():
-                drawn.add_scatter(
-                    x=[*own["x"], *own["x"][::-1]],
-                    y=[*high, *low[::-1]],
-                    mode="lines",
-                    fill="toself",
-                    fillcolor=f"rgba({red},{green},{blue},{_SEEN_THROUGH[dark]})",
-                    line={"width": 0},
-                    hoverinfo="skip",
-                    showlegend=False,
+                traces.append(
+                    dict(
+                        x=[*own["x"], *own["x"][::-1]],
+                        y=[*high, *low[::-1]],
+                        mode="lines",
+                        fill="toself",
+                        fillcolor=f"rgba({red},{green},{blue},{_SEEN_THROUGH[dark]})",
+                        line={"width": 0},
+                        hoverinfo="skip",
+                        showlegend=False,
+                    )
                 )
-            drawn.add_scatter(
-                x=own["x"].tolist(),
-                y=(scale * own["mean"]).tolist(),
-                name=f"{title} (n = {own['n'].iloc[0]})",
-                mode="lines+markers",
-                line={"color": hue, "width": 3, "dash": dashes[title]},
-                marker={"size": 7, "symbol": shapes[title]},  # Plotly calls them as Vega does
-                legendgroup=title,
-                showlegend=not place,
-                customdata=[
-                    f"{name}, epoch {epoch}" + ("" if spread != spread else f", ± {scale * spread:.{decimals}f}")
-                    for name, epoch, spread in zip(own["phase_name"], own["phase_epoch"], own["spread"], strict=True)
-                ],
-                hovertemplate=f"{title}<br>%{{customdata}}<br>%{{y:.{decimals}f}}<extra></extra>",
+            traces.append(
+                dict(
+                    x=own["x"].tolist(),
+                    y=(scale * own["mean"]).tolist(),
+                    name=f"{title} (n = {own['n'].iloc[0]})",
+                    mode="lines+markers",
+                    line={"color": hue, "width": 3, "dash": dashes[title]},
+                    marker={"size": 7, "symbol": shapes[title]},  # Plotly calls them as Vega does
+                    legendgroup=title,
+                    showlegend=not place,
+                    customdata=[
+                        f"{name}, epoch {epoch}" + ("" if spread != spread else f", ± {scale * spread:.{decimals}f}")
+                        for name, epoch, spread in zip(
+                            own["phase_name"], own["phase_epoch"], own["spread"], strict=True
+                        )
+                    ],
+                    hovertemplate=f"{title}<br>%{{customdata}}<br>%{{y:.{decimals}f}}<extra></extra>",
+                )
             )
+    drawn.add_traces([{"type": "scatter", **trace} for trace in traces])
     one_below_the_other = {"orientation": "h", "entrywidthmode": "fraction", "entrywidth": 1.0, "font": {"size": 12}}
     drawn.update_layout(legend=one_below_the_other | {"y": 1.02, "yanchor": "bottom", "x": 0})
     drawn.update_xaxes(title_text=X_TITLES[x], rangemode="tozero")

@@ -9,8 +9,18 @@ from numpy.typing import NDArray
 
 from cifar_core.analysis import colours, wording
 from cifar_core.analysis.figures import figure_of, matrix_figure
+from cifar_core.experiment.beginning import source_phases
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.wording import initial_weights
 
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star")
+
+
+def what_was_before(experiment: Experiment) -> str:
+    """Return which network is meant by "before the target classes"."""
+    if source_phases(experiment):
+        return "Before: the network as training on the source classes left it."
+    return f"Before: the network at its start, layers beyond the backbone at random. {initial_weights(experiment)}"
 
 
 def filter_tiles(kernel: NDArray[np.float32], most: int = 64) -> NDArray[np.uint8]:
@@ -57,7 +67,7 @@ def similarity_figure(similarity: pd.DataFrame, compared: int, *, dark: bool = F
 
 
 def similarity_sentence(similarity: pd.DataFrame) -> str:
-    """Return which blocks the last phase changed least and most; blocks in both networks are compared."""
+    """Return which blocks changed least and most; blocks in both networks are compared."""
     both = [block for block in similarity.index if block in similarity.columns]
     if not both:
         return "No block is in both networks."

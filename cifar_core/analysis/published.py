@@ -1,6 +1,6 @@
 """What was published beside what was measured here: one row for each published phase."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,8 @@ import pandas as pd
 
 from cifar_core.analysis import wording
 from cifar_core.analysis.history import training_seconds
+from cifar_core.analysis.metrics import per_class
+from cifar_core.analysis.predictions import Predictions
 from cifar_core.experiment.measured import Epoch, Measured, PhaseHistory, Run, State
 from cifar_core.experiment.recipes import RECIPES, Published, Recipe, reaches, with_random_weights
 
@@ -124,32 +126,39 @@ class Claim:
             said.append(f"Time here: {self.time_here} ({'; '.join(self.hardware) or wording.MISSING}).")
         return " ".join([*said, f"{self.parameters} parameters train."])
 
-    def details(self) -> pd.DataFrame:
+    def details(self, predictions: Callable[[str], Predictions | None] = lambda run: None) -> pd.DataFrame:
         """Return everything that was published in numbers beside ours: columns quantity, published, here.
 
-        Precision, recall and F1 are of predictions, which only the final model of a run makes.
+        Precision, recall and F1 are of predictions, which only the final model of a run makes. `predictions` returns
+        those of a run, by its id, on the test images: the F1 of each class is computed from them.
         """
         kind = "thresholded" if self.published.scores else "macro"
         at = "at a probability of 0.5" if self.published.scores else "macro average"
         rows = (
-            ("test accuracy", self.published.test_accuracy, self._scores("accuracy")),
-            ("validation accuracy, last epoch", self.published.val_accuracy, self._epochs("val_accuracy")),
-            ("validation accuracy, best epoch", self.published.best_val_accuracy, self._best()),
-            ("validation accuracy, first epoch", self.published.first_val_accuracy, self._epochs("val_accuracy", 0)),
-            ("validation loss", self.published.val_loss, self._epochs("val_loss")),
-            ("training accuracy", self.published.accuracy, self._epochs("accuracy")),
-            ("training loss", self.published.loss, self._epochs("loss")),
-            (f"precision, {at}", self.published.precision, self._scores(f"{kind}_precision")),
-            (f"recall, {at}", self.published.recall, self._scores(f"{kind}_recall")),
-            ("F1, macro average", self.published.f1, self._scores("macro_f1")),
+            ("test accuracy", "test_accuracy", self._scores("accuracy")),
+            ("validation accuracy, last epoch", "val_accuracy", self._epochs("val_accuracy")),
+            ("validation accuracy, best epoch", "best_val_accuracy", self._best()),
+            ("validation accuracy, first epoch", "first_val_accuracy", self._epochs("val_accuracy", 0)),
+            ("validation loss", "val_loss", self._epochs("val_loss")),
+            ("training accuracy", "accuracy", self._epochs("accuracy")),
+            ("training loss", "loss", self._epochs("loss")),
+            ("training loss, first epoch", "first_loss", self._epochs("loss", 0)),
+            (f"precision, {at}", "precision", self._scores(f"{kind}_precision")),
+            (f"recall, {at}", "recall", self._scores(f"{kind}_recall")),
+            ("F1, macro average", "f1", self._scores("macro_f1")),
         )
-        shown = [
-            (name, wording.number(value, 4), _mean(ours, factor=1, decimals=4, unit=""))
-            if name.endswith("loss")
-            else (name, wording.percent(value, 2), _mean(ours, decimals=2))
-            for name, value, ours in rows
-            if value is not None
-        ]
+        shown = []
+        for title, name, ours in rows:
+            given = [getattr(one, name) for one in (self.published, self.published.also) if one is not None]
+            texts = [_as_published(value, title) for value in given if value is not None]
+            if texts:
+                shown.append((title, " or ".join(dict.fromkeys(texts)), _as_measured(ours, title)))
+        if by_class := self.published.f1_by_class:
+            found = [predictions(run.id) for run in self._ended]
+            scores = [per_class(each).set_index("class")["f1"].to_dict() for each in found if each is not None]
+            for name, value in by_class.items():
+                ours = tuple(float(each[name]) for each in scores if name in each)
+                shown.append((f"F1, {name}", _as_published(value, "F1"), _as_measured(ours, "F1")))
         return pd.DataFrame(shown, columns=["quantity", "published", "here"])
 
     def _epochs(self, name: str, place: int = -1) -> tuple[float, ...]:
@@ -160,11 +169,11 @@ class Claim:
 
     def _scores(self, name: str) -> tuple[float, ...]:
         """A metric of the final model on the test images, by run that ended with this phase."""
-        return tuple(
-            float(run.metrics["test"][name])
-            for run, history in self.runs
-            if history.index == len(run.experiment.phases) - 1 and name in run.metrics.get("test", {})
-        )
+        return tuple(float(run.metrics["test"][name]) for run in self._ended if name in run.metrics.get("test", {}))
+
+    @property
+    def _ended(self) -> list[Run]:
+        return [run for run, history in self.runs if history.index == len(run.experiment.phases) - 1]
 
 
 def following(runs: Sequence[Run]) -> list[Run]:
@@ -213,12 +222,11 @@ def _claim(
 ) -> Claim:
     planned, on_test = recipe.experiment.phases[phase].epochs, published.test_accuracy is not None
     same = tuple(
-        (run, histories[phase])
+        (run, measured)
         for run, histories in runs
-        if _does(run, recipe, phase)
-        and len(histories) > phase
-        and len(histories[phase].epochs) == planned
-        and (not on_test or (run.state is State.DONE and "test" in run.metrics))
+        if _does(run, recipe, phase) and (not on_test or (run.state is State.DONE and "test" in run.metrics))
+        for measured in histories
+        if measured.index == phase and len(measured.epochs) == planned
     )
     return Claim(recipe, phase, published, same, lacks_weights)
 
@@ -295,6 +303,14 @@ def document(claim: Claim) -> dict[str, Any]:
 
 def _val_accuracy(epoch: Epoch) -> float:
     return epoch.val_accuracy
+
+
+def _as_published(value: float, quantity: str) -> str:
+    return wording.number(value, 4) if "loss" in quantity else wording.percent(value, 2)
+
+
+def _as_measured(values: Sequence[float], quantity: str) -> str:
+    return _mean(values, factor=1, decimals=4, unit="") if "loss" in quantity else _mean(values, decimals=2)
 
 
 def _mean(values: Sequence[float], *, factor: int = 100, decimals: int = 1, unit: str = " %") -> str:

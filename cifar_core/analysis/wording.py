@@ -1,11 +1,13 @@
 """Numbers and states in words. British spelling; a missing number is a dash."""
 
 import math
+import re
 from datetime import timedelta
 
 from cifar_core.experiment.measured import Run, State
 
 MISSING = "–"
+_COUNTED = re.compile(r"(\d[\d,]*) of (?:about )?(\d[\d,]*)")
 _LEVELS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -119,6 +121,16 @@ def status(run: Run, position: int | None = None) -> str:
             cause = run.reason.strip().splitlines()[0].strip() if run.reason.strip() else "no reason was recorded"
             return f"{run.state}: {cause}"
     return f"{run.state}: {run.step}" if run.step else str(run.state)
+
+
+def share(run: Run) -> float:
+    """Return how far a run has come, from 0 to 1: of its epochs, or before these of what its step counts in words."""
+    if run.progress is not None:
+        return run.progress.fraction
+    if run.state is State.PREPARING and (counted := _COUNTED.search(run.step)):
+        done, of = (int(number.replace(",", "")) for number in counted.groups())
+        return min(1.0, done / max(1, of))
+    return float(run.state is State.DONE)
 
 
 def _about(seconds: float) -> str:

@@ -20,6 +20,8 @@ from cifar_core.experiment.layers import (
     Relu,
 )
 
+KERAS_SERVER = "https://storage.googleapis.com/tensorflow/keras-applications"
+
 
 @dataclass(frozen=True)
 class Block:
@@ -35,11 +37,19 @@ class Application:
 
     `blocks` names each block with the last of its layers, from image to features. `imagenet` is the file, in
     Keras's folder `models`, of the weights that Keras has for it, learned on ImageNet; without one there are none.
+    On the server that Keras takes it from it lies in `folder`; `file_hash` is its MD5 or SHA-256, where Keras knows it.
     """
 
     builder: str
     imagenet: str
     blocks: tuple[tuple[str, str], ...]
+    folder: str = ""
+    file_hash: str | None = None
+
+    @property
+    def address(self) -> str:
+        """Where Keras takes the file of ImageNet weights from."""
+        return f"{KERAS_SERVER}/{self.folder}/{self.imagenet}"
 
 
 @dataclass(frozen=True)
@@ -218,13 +228,21 @@ BACKBONES: dict[str, Backbone] = {
                 "VGG16",
                 "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
                 tuple((f"block{number}", f"block{number}_pool") for number in range(1, 6)),
+                folder="vgg16",
+                file_hash="6d6bbae143d832006294945121d1f1fc",
             ),
         ),
         _application(
             "resnet50",
             "ResNet50",
             "caffe",
-            Application("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5", _RESNET),
+            Application(
+                "ResNet50",
+                "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+                _RESNET,
+                folder="resnet",
+                file_hash="4d473c1dd8becc155b73f8504c6f6626",
+            ),
         ),
         _application(
             "resnet50-v2",
@@ -234,6 +252,8 @@ BACKBONES: dict[str, Backbone] = {
                 "ResNet50V2",
                 "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
                 (*_RESNET[:-1], ("conv5", "post_relu")),
+                folder="resnet",
+                file_hash="fac2f116257151a9d068a22e544a4917",
             ),
         ),
         _application(
@@ -248,6 +268,8 @@ BACKBONES: dict[str, Backbone] = {
                     ("stem_2", "max_pooling2d_1"),
                     *((f"mixed{number}", f"mixed{number}") for number in range(11)),
                 ),
+                folder="inception_v3",
+                file_hash="bcbd6486424b2319ff4ef7d526e38f63",
             ),
             smallest=75,
         ),
@@ -263,6 +285,8 @@ BACKBONES: dict[str, Backbone] = {
                     *((f"block{number}", "add" if number == 2 else f"add_{number - 2}") for number in range(2, 14)),
                     ("block14", "block14_sepconv2_act"),
                 ),
+                folder="xception",
+                file_hash="b0042744bf5b25fce3cb969f33bebb97",
             ),
             smallest=71,
         ),
@@ -277,6 +301,7 @@ BACKBONES: dict[str, Backbone] = {
                     ("stem", "conv1_relu"),
                     *((f"stage_{stage}", f"conv_pw_{last}_relu") for stage, last in enumerate((1, 3, 5, 11, 13), 1)),
                 ),
+                folder="mobilenet",
             ),
         ),
         _application(
@@ -293,6 +318,7 @@ BACKBONES: dict[str, Backbone] = {
                     ("stage_7", "block_16_project_BN"),
                     ("top", "out_relu"),
                 ),
+                folder="mobilenet_v2",
             ),
         ),
         _application(
@@ -311,6 +337,8 @@ BACKBONES: dict[str, Backbone] = {
                     ("stage_5", "expanded_conv_10_add"),
                     ("top", "activation_17"),
                 ),
+                folder="mobilenet_v3",
+                file_hash="d3e8ec802a04aa4fc771ee12a9a9b836",
             ),
         ),
         _application(
@@ -326,6 +354,8 @@ BACKBONES: dict[str, Backbone] = {
                     *((f"block{last[0]}", f"block{last}_add") for last in ("2b", "3b", "4c", "5e", "6h")),
                     ("top", "top_activation"),
                 ),
+                folder="efficientnet_v2",
+                file_hash="893217f2bb855e2983157299931e43ff",
             ),
         ),
         _application(
@@ -340,6 +370,8 @@ BACKBONES: dict[str, Backbone] = {
                     *((f"dense_block_{number - 1}", f"pool{number}_pool") for number in (2, 3, 4)),
                     ("dense_block_4", "relu"),
                 ),
+                folder="densenet",
+                file_hash="30ee3e1110167f948a6b9946edeeb738",
             ),
         ),
         _application(
@@ -357,6 +389,8 @@ BACKBONES: dict[str, Backbone] = {
                     ),
                     ("top", "layer_normalization"),
                 ),
+                folder="convnext",
+                file_hash="d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
             ),
         ),
     )

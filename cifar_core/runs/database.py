@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, insert, select, update
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from cifar_core.home import store_address
 from cifar_core.runs.errors import StoreUnusable
@@ -103,7 +103,7 @@ class Database:
             yield
         except IntegrityError:
             raise  # a mistake in the caller, not in the store
-        except DatabaseError as error:
+        except DBAPIError as error:
             raise StoreUnusable(self._system.sentence(error)) from error
         except OSError as error:
             raise StoreUnusable(

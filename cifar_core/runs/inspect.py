@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import tempfile
+import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -28,10 +29,14 @@ from cifar_core.experiment.measured import MODEL, StepCosts
 from cifar_core.runs.processes import WORKER_COMMAND, Worker, describe_exit
 
 SECONDS = 90.0
+QUESTIONS_AT_ONCE = 1
+"""So many processes with TensorFlow may there be beside the runs, however many people ask."""
 INSIDE = "inside.npz"
 """The file in a run's folder that keeps what was found inside its network."""
-STEP_COSTS = "step_costs.json"
-"""The file in a run's folder that keeps what steps of its last phase cost."""
+INSIDE_FORM = 2
+"""Which form of `Inside` the file is in; in another one, it is computed anew. Until 2, "before" was one phase ago."""
+STEP_COSTS = "step_costs_2.json"
+"""The file in a run's folder that keeps what steps of its last phase cost. Until 2, no update was compiled for it."""
 
 
 class InspectionFailed(Exception):  # noqa: N818 - says what has happened
@@ -59,7 +64,8 @@ def augmented(
     """Return examples of a phase's augmentation. To be called from a button: it takes several seconds.
 
     Raises:
-        InspectionFailed: where the images cannot be read, or the process failed or took longer than `seconds`.
+        InspectionFailed: where the images cannot be read, the process failed or took longer than `seconds`, or others
+            asked for as long.
     """
     question = {"experiment": experiment.to_json(), "phase": phase, "seed": seed}
     answer = _ask("augmentation", home, question, seconds, command)
@@ -70,11 +76,12 @@ def augmented(
 class Inside:
     """What is in a run's network, as `cifar_core.training.inside.inside` describes it, None where it has none.
 
-    What ends in `before` is of the network as the phase before the last, `phase` (from 0), left it. `images` (n,) are
-    the numbers of the test images behind the points, `labels` (n,) their outputs, named by `class_names`.
+    What ends in `_before` is of the network before any phase on target classes: as the source classes left it, or with
+    its initial weights. `no_before` says why there is no such network, "" where there is. `images` (n,) are the numbers
+    of the test images behind the points, `labels` (n,) their outputs, named by `class_names`.
     """
 
-    phase: NDArray[np.int64]
+    no_before: NDArray[np.str_]
     images: NDArray[np.int64]
     labels: NDArray[np.int64]
     class_names: NDArray[np.str_]
@@ -92,12 +99,16 @@ class Inside:
 
 
 def kept_inside(home: Path, run: str) -> Inside | None:
-    """Return what was found in a run's network before, or None where nobody asked yet, or it has trained since."""
+    """Return what was found in a run's network before, or None where nobody asked yet, or it has trained since.
+
+    An answer that was kept in an older form is none.
+    """
     folder = home / "runs" / run
     try:
         if (folder / INSIDE).stat().st_mtime < (folder / MODEL).stat().st_mtime:
             return None
-        return Inside(**_arrays(folder / INSIDE))
+        answer: dict[str, Any] = _arrays(folder / INSIDE)
+        return Inside(**answer) if answer.pop("form", 0) == INSIDE_FORM else None
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
         return None  # to be asked again
 
@@ -111,7 +122,7 @@ def inside(home: Path, run: str, *, seconds: float = 4 * SECONDS, command: Seque
     answer: dict[str, Any] = _ask("inside", home, {"run": run}, seconds, command)
     path = home / "runs" / run / INSIDE
     with contextlib.suppress(OSError), replacing(path) as part:  # it is shown, even if it cannot be kept
-        np.savez(part, **answer)
+        np.savez(part, form=INSIDE_FORM, **answer)
     return Inside(**answer)
 
 
@@ -257,10 +268,17 @@ def _look(answer: dict[str, NDArray[Any]], prefix: str) -> Look:
     )
 
 
+_turns = threading.BoundedSemaphore(QUESTIONS_AT_ONCE)
+
+
 def _ask(
     what: str, home: Path, question: dict[str, Any], seconds: float, command: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
+    """Ask a process of its own, when it is this question's turn."""
+    if not _turns.acquire(timeout=seconds):
+        raise InspectionFailed(f"Others are asking: in {seconds:.0f} s it was not your turn. Try again in a moment.")
     with ExitStack() as held:
+        held.callback(_turns.release)
         try:
             folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="transfer-lab-")))
             worker, result = Worker(folder / "log.txt", command), folder / "answer.npz"

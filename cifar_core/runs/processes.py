@@ -16,6 +16,8 @@ import psutil
 from cifar_core.orphan import PARENT
 
 WORKER_COMMAND = (sys.executable, "-m", "cifar_core.worker")
+STORE_UNUSABLE = 75
+"""The exit code of a worker that could not use the store: what it would have said there ends its log."""
 
 _PROJECT = Path(__file__).parents[2]
 _NICE = 10

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Double, Row, Select, Table, delete, func, insert, literal, select, update
 
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import (
@@ -89,11 +89,7 @@ class Store:
                 )
                 .on_conflict_do_nothing(index_elements=["token"])
             )
-            if most is not None:
-                own = (runs.c.person == person) & runs.c.state.in_([state for state in State if not state.is_finished])
-                unfinished = connection.execute(select(func.count()).select_from(runs).where(own)).scalar_one()
-                if unfinished > most:
-                    raise TooManyRuns(unfinished - 1, 1, most)
+            _refuse_too_many(connection, person, most)
             if token is not None:
                 run = connection.execute(select(runs.c.id).where(runs.c.token == token)).scalar_one()
         return run
@@ -147,9 +143,12 @@ class Store:
 
     def reconcile(self) -> list[str]:
         """Make runs whose lease has expired interrupted, and return their ids."""
+        # By the time of asking: who waits for a turn to write makes those wait who would renew.
+        with self._database.reading() as connection:
+            asked = connection.execute(select(self._database.now())).scalar_one()
         overdue = (
             update(runs)
-            .where(runs.c.lease_until < self._database.now())
+            .where(runs.c.lease_until < literal(asked, Double))
             .values(
                 state=State.INTERRUPTED,
                 reason="The program that ran it stopped without a word: it was closed or crashed, or the computer "
@@ -216,15 +215,20 @@ class Store:
         return None if found is None else (found.run, found.phase)
 
     def reuse(self, run: str, owner: str, source: str, last_phase: int) -> None:
-        """Take over what another run measured in its phases up to one, saying whose it is."""
+        """Take over what another run measured in its phases up to one, saying whose it is.
+
+        Raises:
+            UnknownRun: when the other run has been deleted.
+        """
         with self._claimed(run, owner) as connection:
+            self._state(connection, source)
             for table in (phases, epochs, points, changes):
                 own = (table.c.run == source) & (table.c.phase <= last_phase)
                 rows = [{**row, "run": run} for row in connection.execute(select(table).where(own)).mappings()]
                 if table is phases:
                     rows = [row | {"reused_from": row["reused_from"] or source} for row in rows]
                 if rows:
-                    connection.execute(insert(table), rows)
+                    connection.execute(self._database.insert(table).on_conflict_do_nothing(), rows)
 
     def record_features(self, run: str, owner: str, phase: int, sentence: str, seconds: float) -> None:
         """Set whether the phase trains on stored features, and why, and the seconds it took to have them."""
@@ -251,8 +255,8 @@ class Store:
             connection.execute(measured.on_conflict_do_update(index_elements=keys, set_=asdict(epoch)))
 
     def record_changes(self, run: str, owner: str, phase: int, new: Sequence[LayerChange]) -> None:
-        """Add how far the phase moved its layers, in the network's order."""
-        self._append(changes, run, owner, phase, new)
+        """Set how far the phase moved its layers, in the network's order."""
+        self._append(changes, run, owner, phase, new, instead=True)
 
     def record_kept(self, run: str, owner: str, phase: int, epoch: int) -> None:
         """Set the epoch whose weights the phase ended with."""
@@ -301,19 +305,22 @@ class Store:
                 case state if state.is_active:
                     _update(connection, run, stop_requested=True)
 
-    def resume(self, run: str) -> None:
+    def resume(self, run: str, *, most: int | None = None) -> None:
         """Queue a run that ended before its end again; it goes on from its last finished epoch.
 
         Raises:
             NotResumable: for a run in another state.
+            TooManyRuns: and nothing is queued, when more than `most` of its person's runs would wait and work.
         """
         with self._database.writing() as connection:
+            person = self._known(connection, run, runs.c.person)[0]
             state = self._state(connection, run)
             if not state.can_go_on:
                 raise NotResumable(run, state)
             last = select(func.coalesce(func.max(runs.c.position), 0) + 1).scalar_subquery()
             again = {"state": State.QUEUED, "reason": "", "finished": None, "stop_requested": False}
             _update(connection, run, **again, position=last, resumed=runs.c.resumed + 1)
+            _refuse_too_many(connection, person, most)
 
     def stop_requested(self, run: str) -> bool:
         """Whether somebody asked the run to stop."""
@@ -494,9 +501,20 @@ class Store:
         with self._claimed(run, owner, **values):
             pass
 
-    def _append(self, table: Table, run: str, owner: str, phase: int, new: Sequence[Point | LayerChange]) -> None:
+    def _append(
+        self,
+        table: Table,
+        run: str,
+        owner: str,
+        phase: int,
+        new: Sequence[Point | LayerChange],
+        *,
+        instead: bool = False,
+    ) -> None:
         with self._claimed(run, owner) as connection:
             own = (table.c.run == run) & (table.c.phase == phase)
+            if instead:
+                connection.execute(delete(table).where(own))
             last = connection.execute(select(func.coalesce(func.max(table.c.number), 0)).where(own)).scalar_one()
             rows = [
                 {"run": run, "phase": phase, "number": number, **asdict(one)}
@@ -533,6 +551,16 @@ def _in_turn(query: Select[Any]) -> Select[Any]:
     first = func.min(runs.c.position).over(partition_by=runs.c.person)  # between people who were never served
     order = turn, served.scalar_subquery().correlate(runs).nulls_first(), first
     return query.where(runs.c.state == State.QUEUED).order_by(*order).correlate(None)
+
+
+def _refuse_too_many(connection: Connection, person: str, most: int | None) -> None:
+    """Undo the transaction where it has given a person more unfinished runs than `most`."""
+    if most is None:
+        return
+    own = (runs.c.person == person) & runs.c.state.in_([state for state in State if not state.is_finished])
+    unfinished = connection.execute(select(func.count()).select_from(runs).where(own)).scalar_one()
+    if unfinished > most:
+        raise TooManyRuns(unfinished - 1, 1, most)
 
 
 def _new_id() -> str:

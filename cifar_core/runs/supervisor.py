@@ -5,7 +5,9 @@ store; here are only their start, their lease, and the ends that they cannot wri
 asked, machine lost, or cut off when the supervisor goes.
 """
 
+import contextlib
 import logging
+import math
 import os
 import secrets
 import socket
@@ -18,11 +20,12 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.measured import LOG, Run, State
 from cifar_core.runs import places
 from cifar_core.runs.errors import ClaimLost, StoreError, StoreUnusable
+from cifar_core.runs.patience import Patience
 from cifar_core.runs.places import Capacity, MachineLost, PlacedWorker, Slot
-from cifar_core.runs.processes import WORKER_COMMAND, Worker, describe_exit
+from cifar_core.runs.processes import STORE_UNUSABLE, WORKER_COMMAND, Worker, describe_exit
 from cifar_core.runs.store import LEASE_SECONDS, Store
 
 if TYPE_CHECKING:
@@ -175,15 +178,16 @@ def run_now(store: Store, run: str, policy: Policy | None = None, leaving: "Leav
     interrupted, `leaving.begin(seconds)` from another thread.
 
     Raises:
-        StoreError: when the run is unknown or the store unusable.
+        StoreError: when the run is unknown, or the store stays unusable before it begins or when leaving it.
     """
     policy, leaving = policy or Policy(), leaving or Leaving()
     owner = new_owner()
-    claimed = store.claim(owner, run=run, lease=policy.lease)
+    claimed = Patience(until=leaving)(store.claim, owner, run=run, lease=policy.lease)
     if claimed is not None:
         spare = Spare(store.home / "runs", policy, kept=False)
         _Shift(store, claimed, owner, policy, leaving, spare).work()
-    while not (found := store.run(run)).state.is_finished and not leaving.wait(policy.poll):
+    always = Patience(math.inf, leaving)
+    while not (found := always(store.run, run)).state.is_finished and not leaving.wait(policy.poll):
         reconcile(store)
     return found
 
@@ -339,8 +343,9 @@ class _Shift:
 
     def _hand_over(self, worker: PlacedWorker) -> None:
         if worker.machine:
-            self._store.set_state(self._run.id, self._owner, State.PREPARING, f"starting on {worker.machine}")
-        worker.move_log(self._store.artifacts(self._run.id) / "log.txt")
+            with contextlib.suppress(StoreUnusable):  # the worker says more soon
+                self._store.set_state(self._run.id, self._owner, State.PREPARING, f"starting on {worker.machine}")
+        worker.move_log(self._store.artifacts(self._run.id) / LOG)
         assert self._run.started is not None
         worker.give(
             {
@@ -365,7 +370,9 @@ class _Shift:
                     return ending
             self._leaving.wait(self._policy.poll)
         process = f"Its process on {worker.machine}" if worker.machine else "Its process"
-        return State.FAILED, f"{process} {describe_exit(code)}. The end of its log:\n\n{worker.log_end()}"
+        if code == STORE_UNUSABLE:
+            return State.INTERRUPTED, f"{process} could not use the store. {worker.log_end(lines=1)}"
+        return State.FAILED, f"{process} {describe_exit(code)}.\n\nThe end of its log:\n{worker.log_end()}"
 
     def _beat(self, worker: PlacedWorker) -> tuple[State, str] | None:
         """Renew the lease, and see whether the worker must be ended."""
@@ -394,14 +401,6 @@ class _Shift:
         return time.monotonic() - since >= (self._policy.saving if saving else self._policy.stop)
 
     def _finish(self, state: State, reason: str) -> None:
-        """Write the end; a worker that has written it before is right. While the store is unusable, try again."""
-        while True:
-            try:
-                self._store.finish(self._run.id, self._owner, state, reason=reason)
-                return
-            except ClaimLost:
-                return
-            except StoreError as error:
-                _LOG.error("The end of the run %s could not be written yet: %s", self._run.id, error)
-                if self._leaving.wait(self._policy.heartbeat):
-                    return  # the lease expires, and the next supervisor tells the truth
+        """Write the end, as soon as the store takes it; a worker that has written it before is right."""
+        with contextlib.suppress(ClaimLost, StoreUnusable):  # unusable at leaving: the next supervisor tells the truth
+            Patience(math.inf, self._leaving)(self._store.finish, self._run.id, self._owner, state, reason=reason)

@@ -7,22 +7,26 @@ import io
 import lzma
 import math
 import re
+import shutil
 import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import h5py
 import keras
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from cifar_core.data import weights
 from cifar_core.experiment.applications import BaseLayer
-from cifar_core.experiment.backbones import Backbone
+from cifar_core.experiment.backbones import Application, Backbone
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.network import NetworkLayer
 
@@ -64,8 +68,16 @@ def initialize(model: keras.Model, experiment: Experiment, path: Path | None, sa
         case "run":
             assert path is not None
             origin = f"the run {experiment.initial_weights.run}"
+    try:
+        kept = read_weights(path)
+    except WeightsError as error:
+        if experiment.initial_weights.source != "imagenet":
+            raise
+        raise WeightsError(
+            f"{error} Perhaps its download was cut off: delete {path}, and the next run downloads it anew."
+        ) from error
     layers = [layer for layer in backbone_layers(experiment) if model.get_layer(layer.name).weights]
-    found = _matched(read_weights(path), layers)
+    found = _matched(kept, layers)
     problems = [problem for layer, own in zip(layers, found, strict=True) if (problem := _misfit(model, layer, own))]
     if problems:
         more = len(problems) - MISMATCHES_NAMED
@@ -216,6 +228,9 @@ def _shapes(shapes: list[tuple[int, ...]]) -> str:
 def imagenet_file(backbone: Backbone, say: Callable[[str], None]) -> Path:
     """Return the file of Keras's ImageNet weights, downloaded by Keras where it is not there yet.
 
+    It is downloaded by one process at a time, into a folder of its own: what bears its name is whole. `say` hears how
+    much is there, and whatever it raises ends the download.
+
     Raises:
         WeightsError: saying what to download, from where and into which folder, when it cannot be had.
     """
@@ -225,32 +240,74 @@ def imagenet_file(backbone: Backbone, say: Callable[[str], None]) -> Path:
     if path.exists():
         return path
     about = sum(4 * layer.weights for layer, _ in backbone.layers() if isinstance(layer, BaseLayer)) / 1e6
-    with _watched(path, lambda done: say(f"downloading ImageNet weights, {done / 1e6:.0f} of about {about:.0f} MB")):
-        try:
-            getattr(keras.applications, application.builder)(include_top=False, weights="imagenet")
-        except Exception as error:  # Keras raises plain Exception where a download fails
-            address = re.search(r"https?://[^\s]+(?=:)", str(error))
-            raise WeightsError(
-                f"The ImageNet weights of {backbone.title} are not on this computer and could not be downloaded. "
-                f"Download {address.group() if address else application.imagenet} elsewhere and put it into "
-                f"{path.parent} as {path.name}; or start from random weights. ({error})"
-            ) from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _held(FileLock(path.with_name(f"lock-{path.name}")), say):
+            if not path.exists():
+                _download(
+                    application,
+                    path,
+                    lambda done: say(f"downloading ImageNet weights, {done:.0f} of about {about:.0f} MB"),
+                )
+    except OSError as error:
+        raise WeightsError(
+            f"The ImageNet weights of {backbone.title} are not on this computer and could not be downloaded. "
+            f"Download {application.address} elsewhere and put it into {path.parent} as {path.name}; or start from "
+            f"random weights. ({error})"
+        ) from error
     return path
 
 
 @contextmanager
-def _watched(path: Path, say: Callable[[int], None]) -> Iterator[None]:
-    """Tell how much of a file is there, while it grows."""
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.wait(SECONDS_BETWEEN_LOOKS):
-            say(path.stat().st_size if path.exists() else 0)
-
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
+def _held(lock: FileLock, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock, and tell what is being waited for as long as somebody else does."""
+    while True:
+        try:
+            lock.acquire(timeout=SECONDS_BETWEEN_LOOKS)
+            break
+        except Timeout:
+            say("waiting for ImageNet weights that another run downloads")
     try:
         yield
     finally:
-        done.set()
-        watcher.join()
+        lock.release()
+
+
+def _download(application: Application, path: Path, say: Callable[[float], None]) -> None:
+    """Let Keras download a file while `say` hears how many MB are there.
+
+    Raises:
+        OSError: when it does not arrive, or not as it should be.
+    """
+    unfinished = f"unfinished-{path.name}-"
+    for left in path.parent.glob(f"{unfinished}*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(prefix=unfinished, dir=path.parent, ignore_cleanup_errors=True) as folder:
+        arriving, fetched = Path(folder, path.name), Future[str]()
+
+        def fetch() -> None:
+            try:
+                fetched.set_result(
+                    keras.utils.get_file(
+                        path.name,
+                        application.address,
+                        cache_dir=folder,
+                        cache_subdir="",
+                        file_hash=application.file_hash,
+                    )
+                )
+            except Exception as error:  # Keras raises plain Exception where a download fails
+                fetched.set_exception(error)
+
+        threading.Thread(target=fetch, daemon=True).start()  # which nobody waits for any more when `say` raises
+        while not wait([fetched], SECONDS_BETWEEN_LOOKS).done:
+            say(_megabytes(arriving))
+        if (error := fetched.exception()) is not None:
+            raise OSError(str(error)) from error
+        arriving.replace(path)
+
+
+def _megabytes(path: Path) -> float:
+    with suppress(OSError):  # it is not there yet, or was removed because it is not as it should be
+        return path.stat().st_size / 1e6
+    return 0.0

@@ -1,4 +1,4 @@
-"""Looking inside a trained network: its filters, what its last phase changed, and one image on its way through it."""
+"""Looking inside a trained network: its filters, what fine-tuning changed, and one image on its way through it."""
 
 import contextlib
 import zipfile
@@ -49,15 +49,16 @@ def kept_network(path: Path) -> keras.Model:
         raise NoNetworkError(f"The model of this run cannot be read ({error}).") from error
 
 
-def network_before(folder: Path, experiment: Experiment, phase: int, seed: int) -> keras.Model | None:
-    """Return the network as the phase before left it, or None where that was not kept.
+def network_before(folder: Path, experiment: Experiment, phase: int, seed: int) -> keras.Model:
+    """Return the network as it was before a phase, the second (1) or a later one.
 
     Raises:
         CheckpointError: when what was kept is damaged.
+        NoNetworkError: when it was not kept.
     """
     path = folder / end_of_phase(phase - 1)
-    if phase == 0 or not path.exists():
-        return None
+    if not path.exists():
+        raise NoNetworkError(f"This run has not kept its network as it was before {experiment.phases[phase].name}.")
     model = build(experiment, phase - 1, seed)
     restore_weights(load(path), model)
     return model
@@ -66,7 +67,7 @@ def network_before(folder: Path, experiment: Experiment, phase: int, seed: int) 
 def inside(
     after: keras.Model, before: keras.Model | None, networks: tuple[Network, Network], images: NDArray[np.uint8]
 ) -> dict[str, Any]:
-    """Return what can be seen in a network, and beside it in the one `before` its last phase.
+    """Return what can be seen in a network, and beside it in the one `before` it was fine-tuned.
 
     `networks` describe `before` and `after`; `images` are uint8 (n, height, width, 3), the first PROJECTED are used.
     Arrays: "filters" and "filters_before", the kernels of the first convolution `layer` (height, width, channels,

@@ -8,7 +8,7 @@ from cifar_core.analysis.labels import labels
 from cifar_core.analysis.wording import status
 from cifar_core.data.folders import shortened
 from cifar_core.experiment import links
-from cifar_core.experiment.measured import Run
+from cifar_core.experiment.measured import LOG, Run, State
 from cifar_core.experiment.wording import how_it_trains, initial_weights, network_input
 from cifar_core.runs.errors import StoreError, UnknownRun
 from cifar_core.ui import people, reads
@@ -71,21 +71,28 @@ def badges(run: Run) -> None:
 
 
 def reason(run: Run) -> None:
-    """Show why a run ended as it did, and the end of its log where there is one."""
-    summary, _, log = run.reason.partition("\n\n")
+    """Show why a run ended as it did; offer its log where it failed, and to go on."""
+    summary = run.reason.partition("\n\n")[0]
     if summary and summary.splitlines()[0] not in status(run):
         st.warning(plain(summary), icon=":material/info:")
-    if log:
-        st.code(log, language=None)
-    barred = people.why_not(run)
-    if run.state.can_go_on and st.button(
-        "Go on from the last finished epoch",
-        icon=":material/resume:",
-        disabled=bool(barred),
-        help=barred or "To the same end as an undisturbed run.",
-    ):
+    if not run.state.can_go_on:
+        return
+    barred = people.why_not_go_on(run)
+    log = reads.store().artifacts(run.id) / LOG
+    with st.container(horizontal=True):
+        is_wanted = st.button(
+            "Go on from the last finished epoch",
+            icon=":material/resume:",
+            disabled=bool(barred),
+            help=barred or "To the same end as an undisturbed run.",
+        )
+        if run.state is State.FAILED and log.exists():
+            st.download_button(
+                "Log (.txt)", log.read_bytes, f"{run.id}-log.txt", "text/plain", icon=":material/description:"
+            )
+    if is_wanted:
         try:
-            people.changing(run.id).resume(run.id)
+            people.go_on(run.id)
         except StoreError as error:
             st.error(plain(str(error)), icon=":material/error:")
         else:

@@ -75,7 +75,7 @@ def test_the_number_of_parameters_is_not_made_the_cause_where_most_still_train()
 
 def test_stored_features_are_named_as_the_cause_where_there_were_any() -> None:
     run, histories = DEEPER
-    stored = [*histories[:-1], replace(histories[-1], features_seconds=1.5)]
+    stored = (*histories[:-1], replace(histories[-1], features_seconds=1.5))
     text = texts((run, stored))[2]
     assert "computed once for each image (stored features, 1.5 s of these seconds) instead of in every epoch" in text
     assert "needs no gradients at all" not in text

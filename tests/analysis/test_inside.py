@@ -13,7 +13,17 @@ from cifar_core.analysis.inside import (
     similarity_sentence,
     similarity_table,
     spotlight,
+    what_was_before,
 )
+from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.recipes import RECIPES
+
+
+def test_what_was_before_the_target_classes_is_what_the_run_had_learned_by_then() -> None:
+    assert "training on the source classes left it" in what_was_before(RECIPES["a-ft2"].experiment)
+    tuned: dict[str, object] = {"phases": [{"name": "tuned", "train_on": "target"}], "backbone": "mobilenet"}
+    said = what_was_before(Experiment.parse(tuned | {"initial_weights": {"source": "imagenet"}}))
+    assert "at its start" in said and said.endswith("Initial weights learned on ImageNet.")
 
 
 def test_filters_are_grey_where_they_are_zero_and_scaled_each_by_its_own() -> None:

@@ -2,9 +2,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cifar_core.analysis.metrics import METRICS
+from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.published import (
     Badge,
     Claim,
@@ -53,8 +55,8 @@ def test_everything_published_stands_once() -> None:
     rows = [(found.recipe.id, found.phase) for found in claims([])]
     assert rows == [
         *(("a-initial", 0), ("a-ft1", 1), ("a-ft2", 2), ("b", 0), ("b", 1), ("c1", 0), ("c2a", 0), ("c2b", 0)),
-        *(("c2c", 0), ("c2d", 0), ("c2e", 0), ("c2e-frozen", 0), ("c3", 0), ("c3", 1), ("d1", 0), ("d2", 0)),
-        *(("e", 0), ("e", 1)),
+        *(("c2c", 0), ("c2d", 0), ("c2e", 0), ("c2e-frozen", 0), ("c3", 0), ("c3", 1), ("d-small", 0)),
+        *(("d1", 0), ("d2", 0), ("e", 0), ("e", 1)),
     ]
     assert len({found.title for found in claims([])}) == len(rows)
 
@@ -89,6 +91,12 @@ def test_the_badge_follows_the_range_over_seeds_and_the_published_interval(
 @pytest.mark.parametrize("change", ["data.per_class=100", "data.name=sample", "phases.0.batch_size=32"])
 def test_runs_under_other_conditions_do_not_count(change: str) -> None:
     assert claim([run_of("a-initial", 0.86, changes=(change,))], "initial training").runs == ()
+
+
+def test_a_phase_counts_as_what_it_is_where_an_earlier_one_has_no_history() -> None:
+    run, histories = run_of("a-ft1", 0.86, 0.61)
+    found = [each for each in claims([(run, histories[1:])]) if each.runs]
+    assert [(each.recipe.id, each.runs[0][1].index) for each in found] == [("a-ft1", 1)]
 
 
 def test_an_unfinished_phase_does_not_count() -> None:
@@ -201,6 +209,29 @@ def test_the_details_give_the_best_the_first_and_the_last_epoch() -> None:
     rows = details.set_index("quantity")["here"]
     assert rows["validation accuracy, last epoch"] == "86.00 ± 1.41 % (n = 2)"
     assert rows["validation loss"] == "1.0000 ± 0.0000 (n = 2)"
+
+
+def test_the_details_give_what_a_second_place_of_the_publication_gives_and_the_first_epoch_of_training() -> None:
+    c1 = claim([run_of("c1", 0.7, test={"accuracy": 0.745})], "BatchNorm CNN").details().set_index("quantity")
+    assert list(c1.loc["test accuracy"]) == ["74.49 % or 74.94 %", "74.50 % (n = 1)"]
+    assert c1.loc["training loss", "published"] == "0.4421 or 0.4784"
+    c2d = claim([], "custom CNN").details().set_index("quantity")["published"]
+    assert c2d["precision, macro average"] == "79.00 %"
+    ft1 = claim([run_of("a-ft1", 0.86, 0.61)], "fine-tune 1").details().set_index("quantity")
+    assert list(ft1.loc["training loss, first epoch"]) == ["2.9138 or 0.9894", "1.0000 (n = 1)"]
+
+
+def test_the_f1_of_each_class_is_computed_from_the_predictions_of_runs_that_kept_them() -> None:
+    labels = np.array([0, 0, 1, 1])
+    probabilities = np.eye(5, dtype=np.float32)[[0, 1, 1, 1]]  # one dog is taken for a frog
+    kept = Predictions(probabilities, labels, labels, ("dog", "frog", "horse", "ship", "truck"))
+    (first, histories), (other, _) = run_of("d1", 0.93), run_of("d1", 0.94)
+    found = claim([(first, histories), (replace(other, id="kept nothing"), histories)], "strategy 1")
+    rows = found.details({first.id: kept}.get).set_index("quantity")
+    assert list(rows.loc["F1, dog"]) == ["90.00 %", "66.67 % (n = 1)"]
+    assert list(rows.loc["F1, frog"]) == ["95.00 %", "80.00 % (n = 1)"]
+    assert list(rows.loc["F1, truck"]) == ["95.00 %", "–"]
+    assert not any("F1, " in name for name in claim([], "fine-tune 1").details()["quantity"])
 
 
 def test_a_recipe_that_a_longer_one_begins_with_is_not_worth_a_run_of_its_own() -> None:

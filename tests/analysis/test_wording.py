@@ -96,3 +96,26 @@ def test_a_finished_run_says_how_long_it_took() -> None:
     assert wording.status(run) == "done in 1:20"
     stopped = replace(run, state=State.STOPPED, progress=Progress(2, 1, 0.4, None))
     assert wording.status(stopped) == "stopped, phase 2 of 2 (head only), epoch 1 of 3, after 1:20"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"state": State.PREPARING, "step": "downloading ImageNet weights, 3 of about 12 MB"}, 0.25),
+        ({"state": State.PREPARING, "step": "downloading ImageNet weights, 13 of about 12 MB"}, 1.0),
+        ({"state": State.PREPARING, "step": "preparing the images, 1,500 of 60,000"}, 0.025),
+        ({"state": State.PREPARING, "step": "storing features, 10 of 40, about 9 s to go"}, 0.25),
+        ({"state": State.PREPARING, "step": "storing features, 0 of 0"}, 0.0),
+        ({"state": State.PREPARING, "step": "opening the images"}, 0.0),
+        ({"state": State.PREPARING, "step": "storing features, 1 of 2", "progress": Progress(2, 1, 0.4, None)}, 0.4),
+        ({"state": State.TRAINING, "progress": Progress(2, 1, 0.4, None)}, 0.4),
+        ({"state": State.TRAINING, "step": "1 of 2"}, 0.0),
+        ({"state": State.DONE}, 1.0),
+        ({"state": State.FAILED}, 0.0),
+    ],
+)
+def test_a_run_has_come_as_far_as_its_epochs_or_what_it_prepares_before_them(
+    fields: dict[str, Any], expected: float
+) -> None:
+    run, _ = make_run(**({"progress": None} | fields))
+    assert wording.share(run) == expected

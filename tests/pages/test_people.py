@@ -103,12 +103,16 @@ def test_a_link_for_watching_shows_every_page_and_changes_nothing(app: App, runs
 
 def test_a_run_that_would_be_too_many_is_said_at_start(app: App, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(people.RUNS_PER_PERSON, "2")
+    ended = claim(store)
+    ended.ends(State.STOPPED)
     start = app.open("Plan").widget("plan.start")
     assert start.disabled and start.help.startswith("This server takes 2 waiting and working runs")
     claim(store)
     assert app.open("Home").has_button("Start the sample experiment")
     store.submit(FIRST, 1, "the second")
     assert app.run().button("Start the sample experiment").help.startswith("This server takes 2 waiting")
+    go_on = app.open("Results", run=ended.run).button("Go on from the last finished epoch")
+    assert go_on.disabled and go_on.help.startswith("This server takes 2 waiting")
     assert named(app, "Ada").has_button("Start the sample experiment")
 
 

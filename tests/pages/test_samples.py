@@ -84,7 +84,7 @@ def test_inside_is_asked_for_and_kept_with_the_run(
     points = np.arange(12, dtype=np.float32).reshape(6, 2)
     one = {"points": points, "explained": np.array([0.6, 0.2], np.float32), "filters": np.ones((3, 3, 3, 4))}
     answer: dict[str, Any] = {
-        "phase": np.array(1),
+        "no_before": np.array(""),
         "images": np.arange(6),
         "labels": np.arange(6) % 2,
         "class_names": np.array(["cat", "dog"]),
@@ -109,6 +109,7 @@ def test_inside_is_asked_for_and_kept_with_the_run(
     for _ in range(2):
         said = app.run().text()
         assert "left them exactly as they were" in said and "conv_1 (0.75)" in said
+        assert "Before: the network as training on the source classes left it." in said
     assert asked == ["inside"]
     keep_model(store, runs["done"])  # it has trained on
     assert inspect.kept_inside(store.home, runs["done"]) is None

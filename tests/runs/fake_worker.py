@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from cifar_core.experiment.measured import State
+from cifar_core.runs.processes import STORE_UNUSABLE
 from cifar_core.runs.store import Store
 from tests.runs.helpers import epoch
 
@@ -48,6 +49,9 @@ class Job:
                     raise RuntimeError("the network fell over")
                 case "says nothing":
                     return
+                case "cannot use the store":
+                    print("The store is locked.")
+                    sys.exit(STORE_UNUSABLE)
                 case "is killed":
                     os.kill(os.getpid(), signal.SIGKILL)
                 case "is killed beside its child":

@@ -1,16 +1,21 @@
 """What the tests of runs share: a tiny experiment, waiting for conditions, starting processes."""
 
+import math
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
+import pytest
 
 from cifar_core.experiment.experiment import Experiment, Head, Phase
 from cifar_core.experiment.measured import Epoch, Run, State
+from cifar_core.runs import patience
+from cifar_core.runs.errors import StoreUnusable
 from cifar_core.runs.store import Store
 from cifar_core.runs.supervisor import Policy
 
@@ -34,6 +39,24 @@ def wait_for(condition: Callable[[], Found], what: str, seconds: float = 20) -> 
 def submit(store: Store, behaviour: str = "finishes") -> str:
     """Queue a run; a fake worker behaves as the run's name says."""
     return store.submit(EXPERIMENT, seed=1, name=behaviour)
+
+
+def refuse(patch: pytest.MonkeyPatch, *methods: str, times: float = math.inf) -> None:
+    """Let stores be unusable the first times that each of the methods is called."""
+
+    def refusing(method: Callable[..., Any]) -> Callable[..., Any]:
+        calls = count(1)
+
+        def refuse_first(*arguments: Any, **more: Any) -> Any:
+            if next(calls) <= times:
+                raise StoreUnusable("There is no room left on the disk of the store.")
+            return method(*arguments, **more)
+
+        return refuse_first
+
+    patch.setattr(patience, "SECONDS_BETWEEN_TRIES", 0.01)
+    for method in methods:
+        patch.setattr(Store, method, refusing(getattr(Store, method)))
 
 
 def ended(store: Store, run: str) -> Run:

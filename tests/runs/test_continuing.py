@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cifar_core.experiment.measured import Before, LayerChange, Point, State
-from cifar_core.runs.errors import NotResumable
+from cifar_core.runs.errors import NotResumable, UnknownRun
 from cifar_core.runs.store import Store
 from cifar_core.runs.supervisor import Supervisor
 from tests.runs.helpers import QUICK, epoch, submit, wait_for
@@ -98,6 +98,22 @@ def test_reused_phases_come_with_all_they_measured_and_say_whose_they_are(store:
     store.claim("you", run=third)
     store.reuse(third, "you", run, 0)
     assert store.history(third)[0].reused_from == source
+
+
+def test_phases_are_taken_over_once_however_often_that_is_tried(store: Store) -> None:
+    source, run = two_phases(store), submit(store)
+    store.claim("me", run=run)
+    store.reuse(run, "me", source, 1)
+    once = store.history(run)
+    store.reuse(run, "me", source, 1)
+    assert store.history(run) == once
+
+
+def test_nothing_is_taken_over_from_a_run_that_was_deleted(store: Store) -> None:
+    run = submit(store)
+    store.claim("me", run=run)
+    with pytest.raises(UnknownRun):
+        store.reuse(run, "me", "deleted", 0)
 
 
 def interrupted(store: Store, times: int) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,31 @@ def test_a_worker_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     assert "took longer than 1 s" in failure(tmp_path, python("import time; time.sleep(600)"), seconds=1)
 
 
+ALONE = """
+import time
+from pathlib import Path
+working, home = Path(question["home"], "working"), Path(question["home"])
+working.touch(exist_ok=False)
+while not (home / "go").exists():
+    time.sleep(0.01)
+working.unlink()
+numpy.savez(question["result"], images=images, changed=images[:, None])
+"""
+
+
+def test_two_questions_never_overlap_and_who_waits_for_too_long_is_told_so(tmp_path: Path) -> None:
+    def ask(seed: int) -> int:
+        return int(augmented(tmp_path, EXPERIMENT, 0, seed, command=python(ANSWER + ALONE)).images[0, 0, 0, 0])
+
+    with ThreadPoolExecutor() as threads:
+        asked = [threads.submit(ask, seed) for seed in range(3)]
+        while not (tmp_path / "working").exists():
+            assert not any(each.done() for each in asked), [each.result() for each in asked if each.done()]
+        assert failure(tmp_path, python(ANSWER), seconds=0.01).startswith("Others are asking: ")
+        (tmp_path / "go").touch()
+        assert [each.result() for each in asked] == [0, 1, 2]
+
+
 def test_a_worker_that_cannot_be_started_is_said_so(tmp_path: Path) -> None:
     assert "could not be started" in failure(tmp_path, ["/nowhere/python"])
 
@@ -74,7 +100,7 @@ import json, sys, numpy
 question = json.loads(sys.stdin.readline())
 assert (question["inspect"], question["run"]) == ("inside", "abcdefgh")
 zero, rows = numpy.array(0), numpy.zeros((2, 2))
-numpy.savez(question["result"], phase=zero, images=zero, labels=zero, class_names=zero, points=rows, explained=rows)
+numpy.savez(question["result"], no_before="", images=zero, labels=zero, class_names=zero, points=rows, explained=rows)
 """
 
 
@@ -87,6 +113,11 @@ def test_what_was_found_inside_a_network_is_kept_until_the_run_trains_on(tmp_pat
     assert found.points.shape == (2, 2) and found.cka is None
     kept = kept_inside(tmp_path, "abcdefgh")
     assert kept is not None and kept.points.shape == (2, 2)
+    with np.load(folder / INSIDE) as file:
+        answer = {name: array for name, array in file.items() if name != "form"}
+    for older in (answer, answer | {"form": 1}):
+        np.savez(folder / INSIDE, **older)
+        assert kept_inside(tmp_path, "abcdefgh") is None
     (folder / INSIDE).write_bytes(b"damaged")
     assert kept_inside(tmp_path, "abcdefgh") is None
 

@@ -114,6 +114,15 @@ def test_progress_comes_back_until_the_run_has_ended(shared: Store, progress: Pr
     assert shared.run(run).progress is not None  # how far it came is part of how it ended
 
 
+def test_what_a_phase_moved_stands_once_however_often_it_is_written(store: Store) -> None:
+    run = claimed(store)
+    store.begin_phase(run, "owner", 0, "base")
+    moved = [LayerChange("conv_1", True, 0.0, 1.0)]
+    for _ in range(2):
+        store.record_changes(run, "owner", 0, moved)
+    assert list(store.history(run)[0].changes) == moved
+
+
 def test_phases_keep_apart_what_they_measured(store: Store) -> None:
     run = claimed(store)
     for index, name in enumerate(["base", "fine-tune"]):

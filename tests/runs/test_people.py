@@ -100,6 +100,19 @@ def test_a_person_has_at_most_so_many_runs_waiting_and_working(store: Store) -> 
     assert Counter(run.person for run in store.runs()) == {"Ada": 3, "Bo": 1}
 
 
+def test_a_run_that_goes_on_counts_among_those_that_wait_and_work(store: Store) -> None:
+    run, other = queue(store, "Ada"), queue(store, "Bo")
+    store.claim("owner", run=run)
+    store.finish(run, "owner", State.STOPPED)
+    kept = queue(store, "Ada", 1)
+    with pytest.raises(TooManyRuns, match="you have 1: 1 more"):
+        store.resume(run, most=1)
+    assert (store.run(run).state, store.run(run).resumed) == (State.STOPPED, 0)
+    store.request_stop(kept)
+    store.resume(run, most=1)
+    assert {each.id for each in store.queue()} == {run, other}
+
+
 def test_a_limit_holds_when_one_person_submits_from_many_threads(store: Store) -> None:
     def attempt(_: int) -> bool:
         try:

@@ -8,10 +8,11 @@ import traceback
 import pytest
 
 from cifar_core.experiment.measured import State
-from cifar_core.runs import database
+from cifar_core.runs import database, postgresql
 from cifar_core.runs.errors import StoreUnusable
+from cifar_core.runs.patience import Patience
 from cifar_core.runs.store import Store
-from tests.runs.helpers import submit
+from tests.runs.helpers import submit, wait_for
 from tests.runs.postgresql import PASSWORD, Server
 
 pytestmark = pytest.mark.parametrize("address", ["postgresql"], indirect=True)
@@ -86,6 +87,48 @@ def test_a_server_that_was_restarted_is_used_again(store: Store, server: Server)
     run = submit(store)
     cut_off(server)
     assert store.run(run).state is State.QUEUED
+
+
+def waits_for_its_turn(server: Server) -> bool:
+    """Whether a writer waits for another one."""
+    with server.connect() as connection:
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        return bool((connection.execute(waiting).fetchone() or [0])[0])
+
+
+def test_what_a_restart_of_the_server_cuts_off_is_written_all_the_same(store: Store, server: Server) -> None:
+    run = submit(store)
+    store.claim("owner")
+    with server.connect() as other:
+        other.execute(f"SELECT pg_advisory_lock({postgresql._LOCK})")
+        write = threading.Thread(target=Patience(), args=(store.set_state, run, "owner", State.TRAINING))
+        write.start()
+        wait_for(lambda: waits_for_its_turn(server), "a writer that waits")
+        cut_off(server)
+    write.join(20)
+    assert store.run(run).state is State.TRAINING
+
+
+def test_a_run_whose_renewal_has_to_wait_as_long_as_the_look_at_leases_is_not_interrupted(
+    store: Store, server: Server
+) -> None:
+    submit(store)
+    store.claim("owner", lease=1.0)
+    found: list[list[str]] = []
+    with server.connect() as other:
+        other.execute(f"SELECT pg_advisory_lock({postgresql._LOCK})")
+        look = threading.Thread(target=lambda: found.append(store.reconcile()))
+        look.start()
+        wait_for(lambda: waits_for_its_turn(server), "a look that waits")
+        wait_for(lambda: _is_overdue(store), "the end of the lease")
+        other.execute(f"SELECT pg_advisory_unlock({postgresql._LOCK})")
+    look.join(20)
+    assert found == [[]]
+    assert store.reconcile()
+
+
+def _is_overdue(store: Store) -> bool:
+    return not store.is_claimed(store.runs()[0].id, "owner")
 
 
 def test_text_that_postgresql_cannot_hold_is_no_reason_to_lose_a_run(store: Store) -> None:

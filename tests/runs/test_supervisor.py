@@ -68,6 +68,15 @@ def test_a_worker_that_dies_fails_its_run_with_the_reason_and_the_next_one_start
     assert ended(store, following).state is State.DONE
 
 
+def test_a_worker_that_could_not_use_the_store_interrupts_its_run_which_may_go_on(
+    store: Store, supervise: Supervise
+) -> None:
+    run = submit(store, "cannot use the store")
+    supervise()
+    assert ended(store, run).state is State.INTERRUPTED
+    assert store.run(run).reason == "Its process could not use the store. The store is locked."
+
+
 def test_a_death_is_told_within_five_seconds(store: Store, supervise: Supervise) -> None:
     run = submit(store, "trains")
     supervise()
@@ -248,7 +257,7 @@ def test_a_store_locked_at_the_end_of_a_run_is_told_later(
     holder = sqlite3.connect(store.home / "store.sqlite", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     psutil.Process(worker).kill()
-    wait_for(lambda: "could not be written yet" in caplog.text, "a complaint")
+    wait_for(lambda: "it is tried again" in caplog.text, "a complaint")
     holder.close()
     assert ended(store, run).state is State.FAILED
     supervisor.stop(timeout=3)

@@ -1,7 +1,13 @@
 """Weights from elsewhere: ImageNet's file, a user's file, another run's model; and those that do not fit."""
 
+import re
+import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import h5py
@@ -11,9 +17,11 @@ import pytest
 
 from benchmarks.bad_inputs import tally
 from cifar_core.data.weights import imagenet_folder
+from cifar_core.experiment import backbones
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.training import initial_weights
+from cifar_core.training.callbacks import StopRequested
 from cifar_core.training.initial_weights import WeightsError, initialize, read_weights
 from cifar_core.training.networks import build
 from tests.training.makers import UNPUBLISHED, thorough_about
@@ -87,37 +95,140 @@ def test_imagenet_weights_are_taken_from_where_keras_keeps_them(keras_home: Path
     assert_same(weights_of(target, described), source.get_weights())
 
 
+@dataclass
+class KerasServer:
+    """A web server with one file, of which the second half waits to be let go."""
+
+    content: bytes = bytes(4_000_000)
+    says: int = 4_000_000
+    go: threading.Event = field(default_factory=threading.Event)
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def server(keras_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KerasServer]:
+    told = KerasServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(told.says))
+            self.end_headers()
+            half = len(told.content) // 2
+            self.wfile.write(told.content[:half])
+            told.go.wait()
+            with suppress(OSError):  # nobody listens any more
+                self.wfile.write(told.content[half:])
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        monkeypatch.setattr(backbones, "KERAS_SERVER", f"http://127.0.0.1:{http.server_port}")
+        monkeypatch.setattr(initial_weights, "SECONDS_BETWEEN_LOOKS", 0.01)
+        yield told
+        told.go.set()
+        http.shutdown()
+
+
+MOBILENET = "mobilenet_1_0_224_tf_no_top.h5"
+
+
+def downloaded(say: Callable[[str], None]) -> Path:
+    return initial_weights.imagenet_file(BACKBONES["mobilenet"], say)
+
+
+def kept() -> list[str]:
+    """What is in Keras's folder but locks."""
+    return [path.name for path in imagenet_folder().iterdir() if not path.name.startswith("lock-")]
+
+
+def test_a_download_says_how_far_it_has_come_and_is_there_only_as_a_whole(server: KerasServer) -> None:
+    def hear(step: str) -> None:
+        assert MOBILENET not in kept()
+        assert re.fullmatch("downloading ImageNet weights, [0-4] of about 13 MB", step)
+        if " 0 of " not in step:
+            server.go.set()
+
+    path = downloaded(hear)
+    assert path.read_bytes() == server.content
+    assert kept() == [MOBILENET]
+    assert server.asked == [f"/mobilenet/{MOBILENET}"]
+    assert downloaded(said) == path
+
+
+def test_a_stop_ends_a_download_that_does_not_go_on_and_leaves_nothing(server: KerasServer) -> None:
+    def stop_in_the_middle(step: str) -> None:
+        if " 0 of " not in step:
+            raise StopRequested
+
+    with pytest.raises(StopRequested):
+        downloaded(stop_in_the_middle)
+    assert kept() == []
+    server.go.set()
+    assert downloaded(lambda step: None).read_bytes() == server.content
+
+
+def test_what_a_killed_process_left_of_a_download_is_not_taken_for_weights(server: KerasServer) -> None:
+    left = imagenet_folder() / f"unfinished-{MOBILENET}-abc"
+    left.mkdir()
+    (left / MOBILENET).write_bytes(b"half")
+    server.go.set()
+    assert downloaded(lambda step: None).read_bytes() == server.content
+    assert kept() == [MOBILENET]
+
+
+def test_of_two_runs_one_downloads_and_the_other_waits_until_it_is_stopped_or_has_the_file(server: KerasServer) -> None:
+    heard: list[str] = []
+
+    def other(step: str) -> None:
+        assert step == "waiting for ImageNet weights that another run downloads"
+        heard.append(step)
+        if len(heard) == 1:
+            raise StopRequested
+        server.go.set()
+
+    with ThreadPoolExecutor() as threads:
+        began = threading.Event()
+        first = threads.submit(downloaded, lambda step: began.set())
+        assert began.wait(60)
+        with pytest.raises(StopRequested):
+            downloaded(other)
+        assert downloaded(other) == first.result()
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("wrong", ["cut off", "hash", "offline"])
 def test_imagenet_weights_that_cannot_be_had_are_told_with_address_file_and_folder(
-    keras_home: Path, monkeypatch: pytest.MonkeyPatch
+    wrong: str, server: KerasServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = "https://example.org/models/mobilenet.h5"
-
-    def offline(**_arguments: object) -> None:
-        raise Exception(f"URL fetch failure on {address}: None -- no network")
-
-    monkeypatch.setattr(keras.applications, "MobileNet", offline)
-    monkeypatch.setattr(initial_weights, "SECONDS_BETWEEN_LOOKS", 0.01)
-    application = BACKBONES["mobilenet"].application
+    server.go.set()
+    row = BACKBONES["mobilenet"]
+    application = row.application
     assert application is not None
+    if wrong == "cut off":
+        server.says += 1
+    elif wrong == "hash":
+        row = replace(row, application=replace(application, file_hash="0" * 32))
+    else:
+        monkeypatch.setattr(backbones, "KERAS_SERVER", "http://127.0.0.1:1")
     with pytest.raises(WeightsError) as told:
-        initial_weights.imagenet_file(BACKBONES["mobilenet"], lambda step: None)
-    for part in (address, str(imagenet_folder()), application.imagenet, "random weights"):
+        initial_weights.imagenet_file(row, lambda step: None)
+    for part in (application.address, str(imagenet_folder()), MOBILENET, "random weights"):
         assert part in str(told.value)
+    assert kept() == []
 
 
-def test_a_download_says_how_far_it_has_come(keras_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    application = BACKBONES["mobilenet"].application
-    assert application is not None
-    steps: list[str] = []
-
-    def download(**_arguments: object) -> None:
-        (imagenet_folder() / application.imagenet).write_bytes(bytes(3_000_000))
-        while not any("3 of about 13 MB" in step for step in steps):
-            pass
-
-    monkeypatch.setattr(keras.applications, "MobileNet", download)
-    monkeypatch.setattr(initial_weights, "SECONDS_BETWEEN_LOOKS", 0.01)
-    assert initial_weights.imagenet_file(BACKBONES["mobilenet"], steps.append).exists()
+def test_half_a_file_under_the_name_of_imagenet_weights_is_to_be_deleted(keras_home: Path) -> None:
+    path = imagenet_folder() / MOBILENET
+    with h5py.File(keras_home / "whole.h5", "w") as file:
+        file["layers/conv/vars/0"] = np.zeros(1000, np.float32)
+    path.write_bytes((keras_home / "whole.h5").read_bytes()[:3000])
+    with pytest.raises(WeightsError, match=f"could not be read as Keras weights .* delete {re.escape(str(path))}, and"):
+        initialize(keras.Sequential(), wanting("imagenet", "mobilenet"), None, said)
 
 
 @pytest.mark.parametrize(
@@ -129,19 +240,19 @@ def test_a_download_says_how_far_it_has_come(keras_home: Path, monkeypatch: pyte
 def test_the_table_names_the_file_that_keras_downloads(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     application = BACKBONES[backbone].application
     assert application is not None
-    asked: list[str] = []
+    asked: list[tuple[str, str, str | None]] = []
 
     class AskedError(Exception):
         pass
 
-    def ask(fname: str, *_rest: object, **_options: object) -> None:
-        asked.append(fname)
+    def ask(fname: str, origin: str, *, file_hash: str | None = None, **_options: object) -> None:
+        asked.append((fname, origin, file_hash))
         raise AskedError
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", ask)
     with pytest.raises(AskedError):
         getattr(keras.applications, application.builder)(include_top=False, weights="imagenet")
-    assert asked == [application.imagenet]
+    assert asked == [(application.imagenet, application.address, application.file_hash)]
 
 
 def test_weights_of_another_network_are_refused_layer_by_layer_and_change_nothing(tmp_path: Path) -> None:

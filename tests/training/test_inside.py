@@ -1,5 +1,6 @@
 """Looking inside networks: what is computed, and what a run's folder must hold for it."""
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -14,10 +15,11 @@ from cifar_core.analysis.transferability import leep, logme
 from cifar_core.data.feature_store import feature_store
 from cifar_core.experiment.experiment import ClassSplit, Experiment
 from cifar_core.experiment.measured import MODEL, State, StepCosts
-from cifar_core.experiment.settings import apply
+from cifar_core.experiment.settings import apply, changed
 from cifar_core.runs.store import Store
 from cifar_core.training import features, initial_weights
 from cifar_core.training import step_costs as measuring
+from cifar_core.training.checkpoint import end_of_phase, load
 from cifar_core.training.feeding import feed
 from cifar_core.training.initial_weights import WeightsError
 from cifar_core.training.inside import NoNetworkError, gram, kept_network, linear_cka, look, principal_components
@@ -120,8 +122,9 @@ def ask(store: Store, **question: Any) -> dict[str, Any]:
         return dict(file)
 
 
-def test_inside_a_fine_tuned_run_is_compared_with_the_phase_before(store: Store) -> None:
+def test_inside_a_fine_tuned_run_is_compared_with_the_source_network(store: Store) -> None:
     found = ask(store, inspect="inside", run=trained(store, experiment()))
+    assert str(found["no_before"]) == ""
     assert found["filters"].shape == (5, 5, 3, 4)
     assert np.array_equal(found["filters"], found["filters_before"])  # frozen
     blocks = found["blocks"].tolist()
@@ -134,6 +137,49 @@ def test_inside_a_fine_tuned_run_is_compared_with_the_phase_before(store: Store)
     assert len(found["class_names"]) == 3
 
 
+def first_filters(store: Store, run: str, phase: int) -> np.ndarray:
+    return np.asarray(load(store.artifacts(run) / end_of_phase(phase)).arrays["layer/conv_1/0"])
+
+
+def test_inside_a_run_that_unfreezes_gradually_before_is_before_all_of_it(store: Store) -> None:
+    nothing = {"rule": "nothing"}
+    meant = experiment(phase(epochs=1), tuning(epochs=1, freeze=nothing), tuning("all", epochs=1, freeze=nothing))
+    run = trained(store, meant)
+    found = ask(store, inspect="inside", run=run)
+    assert np.array_equal(found["filters_before"], first_filters(store, run, 0))
+    assert not np.array_equal(found["filters_before"], first_filters(store, run, 1))
+    (store.artifacts(run) / end_of_phase(0)).unlink()
+    with pytest.raises(NoNetworkError, match="has not kept its network as it was before tuned"):
+        worker._before_target_classes(store, store.run(run), 2)
+
+
+def test_before_target_classes_alone_the_network_has_its_initial_weights(store: Store) -> None:
+    source = store.submit(small(**ENDS), 1, "source")
+    kept = store.artifacts(source) / MODEL
+    kept.parent.mkdir(parents=True)
+    learned = build(small(**ENDS), 0, seed=5)
+    learned.save(kept)
+    weights = {"source": "run", "run": source}
+    target = store.submit(changed(small(train_on="target", **ENDS), initial_weights=weights), 1, "target")
+    run = store.claim(OWNER, run=target, lease=600)
+    assert run is not None
+    before = worker._before_target_classes(store, run, 0)
+    for layer in ("conv_1", "dense_1"):
+        assert np.array_equal(before.get_layer(layer).get_weights()[0], learned.get_layer(layer).get_weights()[0])
+    os.utime(kept, (time.time() + 9, time.time() + 9))
+    with pytest.raises(NoNetworkError, match="written anew since"):
+        worker._before_target_classes(store, run, 0)
+    kept.unlink()
+    with pytest.raises(WeightsError, match="has kept no model to start from"):
+        worker._before_target_classes(store, run, 0)
+
+
+def test_before_target_classes_that_a_network_met_with_random_weights_there_was_none(store: Store) -> None:
+    run = store.run(store.submit(small(train_on="target"), 1, "a run"))
+    with pytest.raises(NoNetworkError, match="random weights"):
+        worker._before_target_classes(store, run, 0)
+
+
 def test_inside_a_run_whose_last_phase_has_another_head_compares_what_it_can(store: Store) -> None:
     other = phase("other head", "target", (phase().head.layers[-1],), epochs=1)  # type: ignore[union-attr]
     other = other.model_copy(update={"head": other.head.model_copy(update={"from_layer": "dense_1"})})  # type: ignore[union-attr]
@@ -142,8 +188,9 @@ def test_inside_a_run_whose_last_phase_has_another_head_compares_what_it_can(sto
     assert found["cka"].shape == (len(found["blocks_before"]), len(found["blocks"]))
 
 
-def test_inside_a_run_of_one_phase_has_nothing_before(store: Store) -> None:
+def test_inside_a_run_of_source_classes_alone_has_nothing_before(store: Store) -> None:
     found = ask(store, inspect="inside", run=trained(store, small(epochs=1)))
+    assert "no target classes" in str(found["no_before"])
     assert "points" in found
     assert not {"points_before", "filters_before", "cka"} & found.keys()
 

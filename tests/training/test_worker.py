@@ -24,10 +24,12 @@ from cifar_core.experiment.layers import Dense, Flatten
 from cifar_core.experiment.measured import MODEL, Run, State
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
-from cifar_core.runs.errors import StoreUnusable
+from cifar_core.runs import patience
 from cifar_core.runs.inspect import augmented
+from cifar_core.runs.processes import STORE_UNUSABLE
 from cifar_core.runs.store import Store
 from cifar_core.training import callbacks
+from tests.runs.helpers import refuse
 from tests.training.makers import experiment, images, phase, small
 
 OWNER = "a test"
@@ -59,9 +61,21 @@ def claimed(store: Store, meant: Experiment) -> str:
     return run
 
 
-def do(store: Store, run: str) -> Run:
-    worker.Job(store.home, run, OWNER, time.time()).do()
+def do(store: Store, run: str, owner: str = OWNER) -> Run:
+    worker.Job(store.home, run, owner, time.time()).do()
     return store.run(run)
+
+
+class KilledError(BaseException):
+    """Nothing of ours catches this, as nothing can catch a kill."""
+
+
+def go_on(store: Store, run: str) -> Run:
+    """What becomes of a run whose process was killed."""
+    store.finish(run, OWNER, State.INTERRUPTED)
+    store.resume(run)
+    assert store.claim("another", run=run, lease=600) is not None
+    return do(store, run, "another")
 
 
 @pytest.mark.usefixtures("open_input")
@@ -91,14 +105,13 @@ def test_validation_on_the_test_images_is_predicted_once(store: Store) -> None:
         (MemoryError(), "ran out of memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
         (behind(OSError(errno.EDQUOT, "Quota exceeded"), ValueError("file still open")), "The disk is full"),
-        (StoreUnusable("There is no room left on the disk of the store."), "There is no room left"),
-        (ValueError("nobody expected this"), "ValueError: nobody expected this"),
+        (ValueError("nobody expected this:\n\nTraceback of a graph"), "(ValueError: nobody expected this)"),
         (DataNotFoundError("There are no images."), "There are no images."),
     ],
 )
 @pytest.mark.usefixtures("open_input")
 def test_what_goes_wrong_fails_the_run_and_is_said(
-    store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, said: str
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise error
@@ -107,23 +120,44 @@ def test_what_goes_wrong_fails_the_run_and_is_said(
     run = do(store, claimed(store, small()))
     assert run.state is State.FAILED
     assert said in run.reason
-    assert ("Traceback" in run.reason) == ("nobody expected this" in said)
+    assert "\n" not in run.reason
+    assert ("Traceback" in capsys.readouterr().err) != isinstance(error, DataNotFoundError)
 
 
 @pytest.mark.usefixtures("open_input")
-def test_the_end_of_a_run_waits_until_the_store_takes_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    tries, finish = [0], Store.finish
+def test_a_store_that_refuses_everything_for_a_moment_changes_nothing_about_a_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = claimed(store, experiment())
+    writes = ("set_state", "set_environment", "begin_phase", "add_points", "add_epoch", "set_progress", "finish")
+    of_phases = ("record_features", "record_before", "record_changes", "record_checkpoint", "checkpoint")
+    refuse(monkeypatch, "__init__", "run", "epochs", "stop_requested", *writes, *of_phases, times=2)
+    ended = do(store, run)
+    assert (ended.state, ended.reason, set(ended.metrics)) == (State.DONE, "", {"test", "validation"})
+    assert [[row.epoch for row in phase.epochs] for phase in store.history(run)] == [[1, 2], [1, 2]]
 
-    def finish_at_last(*arguments: Any, **more: Any) -> None:
-        tries[0] += 1
-        if tries[0] < 20:
-            raise StoreUnusable("There is no room left on the disk of the store.")
-        finish(*arguments, **more)
 
-    monkeypatch.setattr(worker, "SECONDS_BETWEEN_LOOKS", 0.01)
-    monkeypatch.setattr(Store, "finish", finish_at_last)
-    run = do(store, claimed(store, small()))
-    assert (run.state, set(run.metrics)) == (State.DONE, {"test", "validation"})
+@pytest.mark.usefixtures("open_input")
+def test_a_store_that_refuses_measurements_for_too_long_interrupts_the_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = claimed(store, small())
+    monkeypatch.setattr(patience, "SECONDS_OF_PATIENCE", 0.05)
+    refuse(monkeypatch, "add_epoch", "record_changes")
+    ended = do(store, run)
+    assert ended.state is State.INTERRUPTED
+    assert ended.reason.startswith("Nothing could be written any more. There is no room left on the disk")
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_worker_that_cannot_open_the_store_says_so_in_its_log_and_by_its_exit_code(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = {"home": str(store.home), "run": claimed(store, small()), "owner": OWNER, "claimed_at": time.time()}
+    monkeypatch.setattr(patience, "SECONDS_OF_PATIENCE", 0)
+    refuse(monkeypatch, "__init__")
+    assert worker.work_on(job) == STORE_UNUSABLE
+    assert capsys.readouterr().err.splitlines()[-1] == "There is no room left on the disk of the store."
 
 
 @pytest.mark.usefixtures("open_input")
@@ -283,6 +317,28 @@ def test_a_page_is_told_why_it_is_shown_nothing(tmp_path: Path, monkeypatch: pyt
         assert str(answer["error"]) == "There are no images."
 
 
+def test_a_question_that_goes_over_a_limit_of_runs_is_given_up_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def ponder(_question: dict[str, Any]) -> dict[str, Any]:
+        ended.wait()
+        return {}
+
+    monkeypatch.setattr(worker, "_augmented", ponder)
+    monkeypatch.setattr(os, "_exit", lambda _code: ended.set())
+    monkeypatch.setenv(limits.MEMORY, "0.001")
+    question = {"inspect": "augmentation", "result": str(tmp_path / "answer.npz")}
+    threading.Thread(target=worker.inspect, args=(question,), daemon=True).start()
+    assert ended.wait(30)
+    with np.load(tmp_path / "answer.npz") as answer:
+        assert str(answer["error"]) == (
+            "What was asked for was given up. It used more than the 0.001 GB of memory that a run may use here "
+            "(TRANSFER_LAB_RUN_MEMORY_GB)."
+        )
+
+
 def test_the_end_of_input_interrupts_the_run_and_ends_the_process(store: Store) -> None:
     run = claimed(store, experiment(phase(epochs=10_000)))
     job = {"home": str(store.home), "run": run, "owner": OWNER, "claimed_at": time.time()}
@@ -331,6 +387,48 @@ def test_what_was_reused_measures_as_if_it_had_been_trained_anew(
 
 
 @pytest.mark.usefixtures("open_input")
+@pytest.mark.parametrize("killed_at", ["reuse", "set_environment"])
+def test_a_run_that_was_killed_while_it_took_over_phases_goes_on_to_the_same_end(
+    killed_at: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = do(store, claimed(store, experiment()))
+    run = claimed(store, experiment())
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(Store, killed_at, die)
+        do(store, run)
+    if killed_at == "reuse":
+        (store.artifacts(run) / "phase-0.npz").write_bytes(b"half of what an earlier version copied")
+    ended = go_on(store, run)
+    assert (ended.state, ended.metrics) == (State.DONE, undisturbed.metrics)
+    assert ended.environment["reused"] == {"run": undisturbed.id, "phases": 1}
+    ours, theirs = store.history(run), store.history(undisturbed.id)
+    assert [phase.index for phase in ours] == [0, 1]
+    assert ours[0].epochs == theirs[0].epochs
+    assert [row.val_loss for row in ours[1].epochs] == [row.val_loss for row in theirs[1].epochs]
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_run_that_is_deleted_while_another_takes_over_its_phases_leaves_nothing_behind(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = do(store, claimed(store, experiment()))
+    reuse = Store.reuse
+
+    def reuse_too_late(*arguments: Any) -> None:
+        store.delete(earlier.id)
+        reuse(*arguments)
+
+    monkeypatch.setattr(Store, "reuse", reuse_too_late)
+    run = do(store, claimed(store, experiment()))
+    assert (run.state, "reused" in run.environment) == (State.DONE, False)
+    assert [(phase.index, len(phase.epochs)) for phase in store.history(run.id)] == [(0, 2), (1, 2)]
+
+
+@pytest.mark.usefixtures("open_input")
 @pytest.mark.parametrize("content", [None, b"no model"], ids=["gone", "damaged"])
 def test_where_the_model_of_an_earlier_run_cannot_be_had_its_phase_is_trained_anew(
     content: bytes | None, store: Store
@@ -370,9 +468,6 @@ def test_a_run_whose_process_was_killed_goes_on_to_the_same_end(store: Store, mo
     run = claimed(store, experiment())
     job = worker.Job(store.home, run, OWNER, time.time())
 
-    class KilledError(BaseException):
-        """Nothing of ours catches this, as nothing can catch a kill."""
-
     def die_in_the_second_phase(phase: int, points: object) -> None:
         if phase == 1 and len(store.history(run)[1].epochs) == 1:
             raise KilledError
@@ -381,12 +476,8 @@ def test_a_run_whose_process_was_killed_goes_on_to_the_same_end(store: Store, mo
     monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_POINTS", 0.0)
     with pytest.raises(KilledError):
         job.do()
-    store.finish(run, OWNER, State.INTERRUPTED)
     shown = store.history(run)
-    store.resume(run)
-    assert store.claim("another", run=run, lease=600) is not None
-    worker.Job(store.home, run, "another", time.time()).do()
-    ended = store.run(run)
+    ended = go_on(store, run)
     assert (ended.state, ended.metrics) == (State.DONE, whole.metrics)
     for before, after, undisturbed in zip(shown, store.history(run), store.history(whole.id), strict=True):
         assert after.epochs[: len(before.epochs)] == before.epochs
