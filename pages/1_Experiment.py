@@ -41,6 +41,9 @@ class Number(NamedTuple):
 
 
 NUMBERS = {
+    "units": Number("Dense units", 0, 65_536, 1, "dense layer"),
+    "l2": Number("L2 of the dense layer", 0.0, 1.0, 1e-4, "L2"),
+    "dropout": Number("Dropout", 0.0, form.MOST_DROPOUT, 0.05, "dropout"),
     "learning_rate": Number("Learning rate", 0.0, 100.0, 1e-4, "learning rate"),
     "batch_size": Number("Batch size", 1, 65_536, 1, "batch size"),
     "momentum": Number("Momentum", 0.0, 1.0, 0.1, "momentum"),
@@ -199,32 +202,37 @@ def choose_head(shape: Experiment, index: int) -> None:
         return
     choose(outputs, "Outputs", OUTPUTS, f"{key}.outputs", help_for("output"), persist_state="session")
     if state[f"{key}.head"] == "layers":
-        starts = form.head_starts(shape, index)
-        if state[f"{key}.from_layer"] not in starts:
-            state[f"{key}.from_layer"] = starts[-1]
-        three = st.columns(3)
-        three[0].selectbox(
-            "New from",
-            starts,
-            key=f"{key}.from_layer",
-            persist_state="session",
-            help="This layer and all after it are replaced.",
+        choose_new_layers(shape, index)
+
+
+def choose_new_layers(shape: Experiment, index: int) -> None:
+    """From where on the layers of one phase are new, and what they are."""
+    key = f"form.{index}"
+    starts = form.head_starts(shape, index)
+
+    def begin_there() -> None:
+        state[f"{key}.to_row"] = starts[state[f"{key}.from_layer"]]
+
+    if state[f"{key}.from_layer"] not in starts:
+        state[f"{key}.from_layer"] = list(starts)[-1]
+        begin_there()
+    places = st.columns(2)
+    places[0].selectbox(
+        "New from",
+        list(starts),
+        key=f"{key}.from_layer",
+        on_change=begin_there,
+        persist_state="session",
+        help="This layer and all after it are replaced.",
+    )
+    if state[f"{key}.as_loaded"]:
+        places[1].caption(f"Layers as loaded: {', '.join(layer['kind'] for layer in state[f'{key}.as_loaded'])}")
+        return
+    if state[f"{key}.to_row"]:
+        choose(
+            places[1], "From image to row", form.TO_ROW, f"{key}.to_row", help_for("flatten"), persist_state="session"
         )
-        if state[f"{key}.as_loaded"]:
-            three[1].caption(f"Layers as loaded: {', '.join(layer['kind'] for layer in state[f'{key}.as_loaded'])}")
-            return
-        three[1].number_input(
-            "Dense units", 0, 65_536, key=f"{key}.units", persist_state="session", help="0: no layer before the output."
-        )
-        three[2].number_input(
-            "Dropout",
-            0.0,
-            0.99,
-            step=0.05,
-            key=f"{key}.dropout",
-            persist_state="session",
-            help="After the dense layer.",
-        )
+    row_of_options(index, "units", *(["l2"] if state[f"{key}.units"] else []), "dropout")
 
 
 def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:

@@ -25,10 +25,11 @@ from cifar_core.experiment.recipe import CIFAR10
 from cifar_core.experiment.recipes import RECIPES, Recipe, with_random_weights
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, smoke
 from cifar_core.experiment.wording import run_name
+from cifar_core.runs.room import bytes_kept
 from cifar_core.ui import people, reads
 from cifar_core.ui.page import section, set_up, unfolded
 from cifar_core.ui.speedups import show_speedups, that_froze
-from cifar_core.ui.start import bytes_needed, has_room, next_seed, start
+from cifar_core.ui.start import has_room, next_seed, start
 from cifar_core.ui.text import plain
 
 set_up("Published")
@@ -77,11 +78,13 @@ def badge(claim: Claim) -> str:
 def show_claim(claim: Claim) -> None:
     """The claim as published and as its own code printed it, beside what was measured here."""
     st.markdown(f"**{plain(claim.title)}** {badge(claim)}")
-    details = claim.details()
+    details = claim.details(lambda run: reads.predictions(run, "test"))
     if len(details):
         st.table(details, hide_index=True, alt=f"{claim.title}: published and measured here")
     if claim.published.scores:
         st.caption(f"Precision, recall and F1 as published: {plain(claim.published.scores)}.")
+    if claim.published.also:
+        st.caption("Where two values were published, the first is the one that is compared.")
     st.caption(plain(claim.costs))
 
 
@@ -181,7 +184,7 @@ def show_all() -> None:
     if not images_here:
         st.caption(NO_IMAGES)
     if not room:
-        needed = sum(map(bytes_needed, experiments))
+        needed = sum(map(bytes_kept, experiments))
         st.caption(f"There is too little room on the disk: these runs keep about {needed / 1e6:.0f} MB.")
     wanted = [(experiment, next_seed(experiment)) for experiment in experiments]
     key = f"run.all.{'.'.join(str(seed) for _, seed in wanted)}"

@@ -13,7 +13,9 @@ class Published:
     """What a publication reports of one phase. Accuracies and scores are shares of 1; `time` is as printed.
 
     `precision`, `recall` and `f1` are averaged over classes, of the class with the highest probability, unless
-    `scores` says otherwise. `best_val_accuracy` is the best of all epochs, `val_accuracy` that of the last.
+    `scores` says otherwise; `f1_by_class` is by the class's name. `best_val_accuracy` is the best of all epochs,
+    `val_accuracy` that of the last; `first_loss` and `first_val_accuracy` are of the first. `also` holds what another
+    place of the same publication gives for the same.
     """
 
     val_accuracy: float | None = None
@@ -28,6 +30,9 @@ class Published:
     f1: float | None = None
     scores: str = ""
     time: str = ""
+    first_loss: float | None = None
+    f1_by_class: Mapping[str, float] = field(default_factory=dict)
+    also: "Published | None" = None
 
 
 @dataclass(frozen=True)

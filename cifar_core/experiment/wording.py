@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from cifar_core.experiment.experiment import Experiment, Phase
+from cifar_core.experiment.layers import Conv, Dense
 from cifar_core.experiment.recipes import recipe_of
 from cifar_core.experiment.schedules import Cosine, Exponential, Plateau, Schedule, Steps
 
@@ -96,7 +97,8 @@ def network_input(experiment: Experiment) -> str:
 
 def how_it_trains(phase: Phase) -> str:
     """Return a phase's training options in one line: the usual ones, and whatever else is not left at nothing."""
-    stopping = phase.early_stopping
+    stopping, new = phase.early_stopping, phase.head.layers if phase.head else ()
+    penalties = dict.fromkeys(f"{layer.l2:g}" for layer in new if isinstance(layer, Conv | Dense) and layer.l2)
     changes = [" ".join(map(str, dict(change).values())) for change in phase.augmentation]
     parts = [
         f"{phase.epochs} epoch" + "s" * (phase.epochs != 1),
@@ -107,6 +109,7 @@ def how_it_trains(phase: Phase) -> str:
         f"weight decay {phase.weight_decay:g}" * bool(phase.weight_decay),
         f"layer-wise rate factor {phase.block_rate_factor:g}" * (phase.block_rate_factor < 1),
         f"gradient norm at most {phase.clip_norm:g}" if phase.clip_norm else "",
+        f"L2 {' and '.join(penalties)} in the new layers" * bool(penalties),
         f"early stopping after {stopping.patience} epochs by {stopping.watch.replace('val_', 'validation ')}"
         if stopping
         else "",

@@ -5,19 +5,19 @@ them, since `draft` reads them all from the session's state.
 """
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from cifar_core.data.catalogue import IMAGE_SIDE
 from cifar_core.experiment.augmentation import Augmentation, Colour, Crop, Cutout, Flip, Mixup
 from cifar_core.experiment.backbones import Backbone
 from cifar_core.experiment.datasets import DATASETS
-from cifar_core.experiment.experiment import Data, EarlyStopping, Experiment, Head, Phase
-from cifar_core.experiment.layers import Dense, Dropout, Layer
+from cifar_core.experiment.experiment import Data, EarlyStopping, Experiment, Freeze, Head, Phase
+from cifar_core.experiment.layers import Dense, Dropout, Flatten, GlobalAveragePool, Layer, Shape
 from cifar_core.experiment.links import SCRATCH
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError, Record, shown
 from cifar_core.experiment.schedules import Constant, Cosine, Exponential, Milestone, Plateau, Schedule, Steps
+from cifar_core.experiment.settings import changed
 
 STARTS = (SCRATCH, *RECIPES)
 RULES = {
@@ -58,6 +58,8 @@ HEADS = {
     "output": "New output layer",
     "layers": "New layers and output",
 }
+TO_ROW = {"global_average_pool": "Average of each channel", "flatten": "Flatten: every value"}
+"""What makes the row of values, that a head works on, of an image."""
 
 
 def fields(experiment: Experiment) -> dict[str, Any]:
@@ -90,7 +92,7 @@ def fields(experiment: Experiment) -> dict[str, Any]:
 def _phase_fields(phase: Phase) -> dict[str, Any]:
     freeze, head = phase.freeze, phase.head
     simple = head is None or _has_fields(head.layers)
-    layers = head.layers if head is not None and simple else ()
+    layers = {layer.kind: layer for layer in head.layers} if head is not None and simple else {}
     return {
         "name": phase.name,
         "train_on": phase.train_on,
@@ -104,10 +106,12 @@ def _phase_fields(phase: Phase) -> dict[str, Any]:
         "head": "keep" if head is None else "output" if head == Head(outputs=head.outputs) else "layers",
         "from_layer": head.from_layer if head is not None else "output",
         "outputs": head.outputs if head is not None else "classes",
-        "units": next((layer.units for layer in layers if isinstance(layer, Dense)), 0),
-        "dropout": next((layer.rate for layer in layers if isinstance(layer, Dropout)), 0.0),
+        "to_row": next((kind for kind in TO_ROW if kind in layers), ""),
+        "units": getattr(layers.get("dense"), "units", 0),
+        "l2": getattr(layers.get("dense"), "l2", 0.0),
+        "dropout": getattr(layers.get("dropout"), "rate", 0.0),
+        "layer_names": {kind: layer.name for kind, layer in layers.items()},
         "as_loaded": None if simple or head is None else head.model_dump(mode="json")["layers"],
-        "layer_name": next((layer.name for layer in layers), ""),
         **{name: getattr(phase, name) for name in _AS_THEY_ARE},
         "momentum": phase.momentum,
         "weight_decay": phase.weight_decay if phase.optimizer == "adamw" else USUAL_WEIGHT_DECAY,
@@ -164,14 +168,14 @@ def _milestones(text: str, epochs: int) -> list[dict[str, float]]:
 
 
 def _has_fields(layers: Sequence[Layer]) -> bool:
-    """Whether the form has fields for new layers: none, or a dense one as the form makes it, perhaps with dropout."""
+    """Whether the form has fields for new layers: a row made of an image, a dense layer and dropout, each perhaps."""
     match layers:
-        case []:
-            return True
-        case [Dense(activation="relu")]:
-            return True
-        case [Dense(activation="relu"), Dropout(name="", rate=rate)]:
-            return 0 < rate <= MOST_DROPOUT
+        case [Flatten() | GlobalAveragePool(), *behind] | [*behind]:
+            match behind:
+                case [] | [Dense(activation="relu")]:
+                    return True
+                case [Dropout(rate=rate)] | [Dense(activation="relu"), Dropout(rate=rate)]:
+                    return 0 < rate <= MOST_DROPOUT
     return False
 
 
@@ -223,10 +227,7 @@ def _phase(values: Mapping[Any, Any]) -> dict[str, Any]:
     own = OWN_OPTION.get(values["optimizer"])
     layers: list[dict[str, Any]] = []
     if values["head"] == "layers":
-        layers = values["as_loaded"] or [
-            *([{"kind": "dense", "name": values["layer_name"], "units": values["units"]}] if values["units"] else []),
-            *([{"kind": "dropout", "rate": values["dropout"]}] if values["units"] and values["dropout"] else []),
-        ]
+        layers = values["as_loaded"] or _new_layers(values)
     head: dict[str, Any] | None = {
         "from_layer": values["from_layer"] if values["head"] == "layers" else "output",
         "layers": layers,
@@ -246,6 +247,18 @@ def _phase(values: Mapping[Any, Any]) -> dict[str, Any]:
         "augmentation": [_chosen(kind, values) for kind in values["augmentation"]],
         "augmented_copies": values["augmented_copies"] if takes_copies(values["augmentation"]) else None,
     }
+
+
+def _new_layers(values: Mapping[Any, Any]) -> list[dict[str, Any]]:
+    """Return the new layers that a phase's fields say, without the output."""
+    options: dict[str, dict[str, Any]] = {}
+    if values["to_row"]:
+        options[values["to_row"]] = {}
+    if values["units"]:
+        options["dense"] = {"units": values["units"], "l2": values["l2"]}
+    if values["dropout"]:
+        options["dropout"] = {"rate": values["dropout"]}
+    return [{"kind": kind, "name": values["layer_names"].get(kind, "")} | own for kind, own in options.items()]
 
 
 def takes_copies(augmentation: Sequence[str]) -> bool:
@@ -313,8 +326,22 @@ def clamp(values: MutableMapping[Any, Any], shape: Experiment) -> None:
             values[f"form.{index}.only"] = "output"
 
 
-def head_starts(shape: Experiment, index: int) -> list[str]:
-    """Return the layers from which a phase may put new dense layers, those fed with a row of values; and its own."""
-    before, head = shape.networks[max(0, index - 1)].layers, shape.phases[index].head
-    starts = [layer.name for previous, layer in pairwise(before) if len(previous.output_shape) == 1 and layer.params]
-    return starts if head is None or head.from_layer in starts else [head.from_layer, *starts]
+def head_starts(shape: Experiment, index: int) -> dict[str, str]:
+    """Return the layers from which a phase may put new ones, and what makes a row of the image that reaches each.
+
+    These are the layer that makes a row of values of the image, those with parameters behind it, and the one from
+    which the phase has new layers. Of one that a row reaches, that is "".
+    """
+    head = shape.phases[index].head
+    if index:
+        before = shape.networks[index - 1]
+    else:
+        begins = shape.phases[0].model_copy(update={"head": None, "freeze": Freeze()})
+        before = changed(shape, phases=(begins,)).networks[0]
+    starts, fed = {}, Shape(shape.input_shape)
+    for layer in before.layers:
+        image, own = len(fed) == 3, head is not None and head.from_layer == layer.name
+        if own or (len(layer.output_shape) == 1 and (image or layer.params)):
+            starts[layer.name] = (layer.layer.kind if layer.layer.kind in TO_ROW else "flatten") if image else ""
+        fed = layer.output_shape
+    return starts

@@ -68,7 +68,7 @@ def other_backbone() -> None:
             new, state[f"{key}.from_layer"] = [], "output"
             state[f"{key}.head"] = "keep" if state[f"{key}.head"] == "keep" else "output"
         state[f"{key}.as_loaded"] = [layer | {"name": ""} for layer in new] or None  # a name may be taken there
-        state[f"{key}.layer_name"] = ""
+        state[f"{key}.layer_names"] = {}
 
 
 def open_file() -> None:

@@ -27,8 +27,12 @@ TERMS: dict[str, str] = {
     "Row % are shares of the true class (recall on the diagonal), column % of the predicted one (precision).",
     "cutout": "Paints a grey square at a random place of each training image (DeVries & Taylor 2017).",
     "crop": "Shifts each training image by up to so many pixels each way; what comes in mirrors the border.",
+    "dense layer": "Every unit sees all values of the layer before: as many weights as both have together, multiplied. "
+    "With 0 units there is none.",
     "discriminative learning rates": "Each block learns at this share of the rate of the block behind it, so that what "
     "is near the image, and more general, changes less (Howard & Ruder 2018). 1: all blocks alike.",
+    "dropout": "While training, each value that reaches the layer behind is set to 0 with this probability, so that no "
+    "unit can rely on another (Srivastava et al. 2014).",
     "early stopping": "Ends a phase when validation has not improved for some epochs, the patience, and keeps the "
     "weights of the best epoch (Prechelt 1998).",
     "epoch": "One pass over all training images of the phase, in an order of its own.",
@@ -36,6 +40,9 @@ TERMS: dict[str, str] = {
     "transferred before anything was learned.",
     "filters": "What a convolution looks for at every place of an image. Those of the first layer work on colours, and "
     "can be shown as small pictures: grey is 0.",
+    "flatten": "How an image of features becomes the row of values that a dense or output layer takes. Flatten keeps "
+    "every value, so that places count, and needs many weights; the average of each channel forgets places, and needs "
+    "few (Lin et al. 2014).",
     "freeze depth": "How much of the network, counted from the image, keeps its weights. Frozen layers still compute; "
     "they no longer learn. The deeper the freeze, the fewer parameters train and the less can be adapted "
     "(Yosinski et al. 2014).",
@@ -52,6 +59,8 @@ TERMS: dict[str, str] = {
     "or what another run or a file of yours holds. The output layer and new layers start at random.",
     "input size": "Images are resized inside the model, bilinearly. At a larger size convolutions see finer features "
     "of an object, and take longer: twice the side, about four times the time.",
+    "L2": "Adds the squares of a layer's weights, times this number, to the loss, so that large weights must be worth "
+    "it (Krogh & Hertz 1992). The loss curves include it; 0.0001 to 0.01 is usual.",
     "label smoothing": "The right class counts as a little less than certain, the rest is shared by the others "
     "(Szegedy et al. 2016): the network becomes less sure of itself.",
     "learning-rate schedule": "How the learning rate goes over a phase's epochs: constant, in steps, multiplied by a "

@@ -87,7 +87,8 @@ class Look:
         large = f"clamp(16px, {1.15 * self.type / 100:.2f}vw, {16 * self.type / 100:.1f}px)"
         hide = ".st-key-navigation { display: none; }" if "navigation" in self.hidden else ""
         top = ".stMainBlockContainer { padding-top: 2rem; } .stAppHeader { background: transparent; }"
-        st.html(f"<style>html:root {{ font-size: {large}; }} {top} {hide}</style>")
+        keys = ".st-key-presenter kbd { color: inherit; opacity: 1; }"  # Streamlit's are too faint to read
+        st.html(f"<style>html:root {{ font-size: {large}; }} {top} {keys} {hide}</style>")
 
 
 @dataclass(frozen=True)

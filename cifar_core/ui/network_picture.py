@@ -40,7 +40,7 @@ _ROWS_SHOWN = 20
 
 
 def layer_table(experiment: Experiment, phase: int) -> pd.DataFrame:
-    """Return a phase's layers with output shape, parameters, and whether they train.
+    """Return a phase's layers with type and L2 penalty, output shape, parameters, and whether they train.
 
     Where some of a trainable layer's parameters are measured and not trained, as batch normalization's, how many are
     trained stands there too.
@@ -51,13 +51,14 @@ def layer_table(experiment: Experiment, phase: int) -> pd.DataFrame:
         [
             {
                 "layer": layer.name,
-                "type": layer.layer.keras_type,
+                "type": layer.layer.keras_type + (f", L2 {penalty:g}" if penalty else ""),
                 "output shape": " × ".join(map(str, layer.output_shape)),
                 "parameters": layer.params,
                 **({"trained": layer.trained} if differ else {}),
                 "state": "trainable" if layer.trainable else "frozen",
             }
             for layer in layers
+            for penalty in [getattr(layer.layer, "l2", 0.0)]
         ]
     )
 

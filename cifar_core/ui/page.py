@@ -29,6 +29,7 @@ _STYLE = """<style>
   [data-testid="stMain"] [data-testid="stPageLink-NavLink"] p { white-space: normal; overflow-wrap: anywhere; }
   [data-testid="stMultiSelect"] :is([role="group"], [data-testid="stMultiSelectTagsContainer"]) { max-height: none; }
   [data-testid="stMultiSelect"] [data-tag] { height: auto; }
+  [data-testid="stMultiSelect"] input { min-width: 24px; }
   [data-testid="stMultiSelect"] [data-tag] > span { white-space: normal; overflow-wrap: anywhere; }
 }
 </style>"""

@@ -128,3 +128,44 @@ def test_there_is_always_an_order_by_what_there_is_to_compute() -> None:
 )
 def test_estimates_are_told_no_more_exactly_than_they_are_known(seconds: float, measured: bool, words: str) -> None:
     assert in_words(Estimate(seconds, measured)) == words
+
+
+def own(*changes: str) -> Experiment:
+    """An experiment on five classes of the user's own images, validated on those for testing."""
+    data = {"name": "folder", "location": "pets", "classes": tuple("abcde"), "image_side": 32}
+    split = {"source": (0, 1, 2, 3, 4), "target": (0, 1)}
+    return apply(Experiment.parse({**A.model_dump(), "data": data, "split": split}), changes)
+
+
+def test_the_users_own_images_are_counted_class_by_class() -> None:
+    known = [ran(A, epoch=20.0)]
+    counted = Estimates(known, lambda data: [(5000, 1000)] * 5)
+    of_as_many, of_recipe = counted.of(own()), counted.of(A)
+    assert of_as_many is not None and of_recipe is not None
+    assert of_as_many.seconds == pytest.approx(of_recipe.seconds)
+    few = counted.of(own("data.per_class=500"))
+    assert few is not None
+    # Training takes nearly three times the work of validation; both are cut to 500 images of each class.
+    assert few.seconds == pytest.approx(10 * 20.0 * (3 * 500 + 500) / (3 * 5000 + 1000), rel=0.02)
+    uneven = Estimates(known, lambda data: [(5000, 1000), (5000, 1000), (1, 1), (1, 1), (1, 1)])
+    both, two = uneven.of(own()), uneven.of(own("split.source=0,1"))
+    assert both is not None and two is not None
+    assert both.seconds == pytest.approx(two.seconds, rel=1e-3)
+
+
+def test_how_long_images_take_that_nobody_has_counted_is_unknown() -> None:
+    assert Estimates([ran(A)]).of(own()) is None
+    assert Estimates([ran(own())]).of(A) is None
+
+
+def test_a_share_set_apart_for_validation_is_taken_from_the_users_own_images() -> None:
+    counted = Estimates([ran(A, epoch=20.0)], lambda data: [(5000, 1000)] * 5)
+    on_test = counted.of(own())
+    on_share = counted.of(own('validation={"on":"train share","share":0.5}'))
+    assert on_test is not None and on_share is not None
+    assert on_share.seconds < 0.8 * on_test.seconds
+
+
+def test_more_images_of_a_class_than_there_are_take_no_longer_than_all_of_them() -> None:
+    known = Estimates([ran(A)])
+    assert known.of(apply(A, ["data.per_class=90000"])) == known.of(apply(A, ["data.per_class=5000"]))

@@ -1,7 +1,7 @@
 import pytest
 
 from cifar_core.experiment.experiment import Data, Experiment
-from cifar_core.experiment.recipes import RECIPES, reaches, recipe, recipe_of, with_random_weights
+from cifar_core.experiment.recipes import RECIPES, Published, reaches, recipe, recipe_of, with_random_weights
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply, smoke
 from cifar_core.experiment.wording import run_name
@@ -95,6 +95,7 @@ def test_fine_tuning_2_directly_was_never_published() -> None:
         ("c2e", [None]),
         ("c2e-frozen", [None]),
         ("c3", [0.5867, 0.7372]),
+        ("d-small", [0.7834]),
         ("d1", [0.9346]),
         ("d2", [0.9372]),
         ("e", [0.6903, 0.7606]),
@@ -103,6 +104,32 @@ def test_fine_tuning_2_directly_was_never_published() -> None:
 def test_the_published_accuracies_are_those_of_the_publications(name: str, accuracies: list[float | None]) -> None:
     rows = RECIPES[name].published.values()
     assert [row.test_accuracy if row.val_accuracy is None else row.val_accuracy for row in rows] == accuracies
+
+
+def test_what_else_was_published_in_numbers_is_that_of_the_publications() -> None:
+    rows = {name: list(recipe.published.values()) for name, recipe in RECIPES.items()}
+    assert [row.first_loss for row in rows["a-ft2"]] == [0.9643, 2.9138, 0.8779]
+    assert [row.first_val_accuracy for row in rows["a-ft2"]] == [0.7332, 0.5574, 0.7292]
+    assert [row.best_val_accuracy for name in ("d1", "d2") for row in rows[name]] == [0.9404, 0.9412]
+    classes = ("dog", "frog", "horse", "ship", "truck")
+    for name, scores in {"d1": (0.90, 0.95, 0.92, 0.95, 0.95), "d2": (0.90, 0.95, 0.92, 0.96, 0.96)}.items():
+        assert rows[name][0].f1_by_class == dict(zip(classes, scores, strict=True))
+        experiment = RECIPES[name].experiment
+        assert classes == tuple(experiment.dataset.classes[index] for index in experiment.split.target)
+
+
+def test_what_a_second_place_of_a_publication_gives_stands_beside_the_first() -> None:
+    second = {name: recipe.published[0].also for name, recipe in RECIPES.items() if recipe.published[0].also}
+    assert second == {
+        "c1": Published(
+            test_accuracy=0.7494, loss=0.478351, val_loss=0.87868, precision=0.752366, recall=0.7494, f1=0.744412
+        ),
+        "c2b": Published(val_accuracy=0.6228),
+        "c2d": Published(val_accuracy=0.7873, precision=0.79, recall=0.79, f1=0.78),
+    }
+    also = RECIPES["a-ft1"].published[1].also
+    assert also is not None
+    assert (also.accuracy, also.val_accuracy) == (0.9196, 0.8762)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +146,7 @@ def test_the_published_accuracies_are_those_of_the_publications(name: str, accur
         ("c2e", [(21_788_842, 21_823_274)]),
         ("c2e-frozen", [(20_490, 21_823_274)]),
         ("c3", [(5_130, 14_719_818), (7_084_554, 14_719_818)]),
+        ("d-small", [(122_245, 122_245)]),
         ("d1", [(262_917, 22_065_701)]),
         ("d2", [(263_109, 22_065_701)]),
         ("e", [(119_581, 119_581), (103_818, 120_226)]),

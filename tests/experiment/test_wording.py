@@ -113,6 +113,10 @@ def test_every_experiment_can_be_put_in_words(experiment: Experiment) -> None:
             "label smoothing 0.1 · balanced class weights",
         ),
         (
+            ['phases.0.head={"layers":[{"kind":"dense","units":8,"l2":0.001},{"kind":"dropout","rate":0.5}]}'],
+            "10 epochs · batch size 64 · rmsprop at 0.001 · L2 0.001 in the new layers",
+        ),
+        (
             ['phases.0.augmentation=[{"kind":"flip"},{"kind":"crop","padding":4}]'],
             "10 epochs · batch size 64 · rmsprop at 0.001 · augmentation: flip, crop 4",
         ),

@@ -245,7 +245,7 @@ def test_a_map_asks_from_which_depth_on_and_shows_no_result(mapped: None) -> Non
     host, guest = App().open("Lecture", **MAP, role="presenter", key=KEY), viewer()
     assert host.title == guest.title == "From which depth on does freezing A cost?"
     assert "The first n blocks copied from A, frozen." in guest.text()
-    assert not host.test.get("plotly_chart") and not host.test.table
+    assert not host.test.get("plotly_chart") and not host.tables()
     on(host, "Guess")
     guesses = [button.label for button in guest.run().test.button]
     assert [label.replace("\\", "") for label in guesses] == [
@@ -285,7 +285,7 @@ def test_the_reveal_of_a_map_says_from_which_depth_on_and_how_many_knew(mapped: 
         assert "From A3B on, frozen features of A cost B something" in said
         assert "1 of 1 viewer guessed it (100 %)." in said
         assert "One seed each" in said and "Synthetic images" in said
-        assert len(each.test.table[0].value) == 18
+        assert len(each.tables()[0]) == 18
 
 
 def test_a_map_that_is_not_recorded_has_no_verdict(home: object) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from cifar_core.experiment.augmentation import Crop, Mixup
 from cifar_core.experiment.backbones import BACKBONES
-from cifar_core.experiment.experiment import EarlyStopping
+from cifar_core.experiment.experiment import EarlyStopping, Head
+from cifar_core.experiment.layers import Dense, Dropout, Flatten
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.schedules import Cosine
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply
@@ -162,3 +163,20 @@ def test_batch_normalization_in_the_layer_table_trains_half_of_its_parameters(fo
     assert "trained" not in form.tables()[0]
     table = form.set(backbone="bn-conv").tables()[0].set_index("layer")
     assert (table.loc["norm_1", "parameters"], table.loc["norm_1", "trained"]) == (128, 64)
+
+
+def test_a_head_of_ones_own_follows_where_it_begins_and_goes_into_the_link(form: App, store: Store) -> None:
+    form.set(backbone="mobilenet", phases_1_head="layers").set(phases_1_from_layer="pool")
+    assert form.state["form.1.to_row"] == "global_average_pool"
+    form.set(phases_1_to_row="flatten", phases_1_units=64).set(phases_1_l2=0.001, phases_1_dropout=0.5)
+    types = list(form.tables()[1]["type"])
+    assert types[-4:] == ["Flatten", "Dense, L2 0.001", "Dropout", "Dense"]
+    assert "L2 0.001 in the new layers" in form.text()
+    again = App().open("Experiment", **form.query)
+    assert again.state["form.1.to_row"] == "flatten"
+    again.click("Start")
+    assert store.runs()[0].experiment.phases[1].head == Head(
+        from_layer="pool", layers=(Flatten(), Dense(units=64, l2=0.001), Dropout(rate=0.5))
+    )
+    form.set(phases_1_from_layer="output")
+    assert "Flatten" not in list(form.tables()[1]["type"]) and form.has_button("Start")

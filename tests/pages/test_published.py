@@ -85,7 +85,7 @@ def test_one_click_runs_all_that_can_run_the_shortest_first(app: App, store: Sto
     assert "Left out, because their ImageNet weights are not on this computer: C2b, VGG16" in said
     app.click("Run them all")
     queued = [run.experiment for run in store.queue()]
-    order = ("b", "c1", "e", "a-ft2-direct", "a-ft2", "c2d", "c2a")
+    order = ("b", "c1", "d-small", "e", "a-ft2-direct", "a-ft2", "c2d", "c2a")
     assert sorted(order) == sorted(
         next(name for name, row in RECIPES.items() if row.experiment == each) for each in queued
     )

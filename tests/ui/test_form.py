@@ -114,14 +114,71 @@ def test_a_block_that_the_network_does_not_have_becomes_the_output() -> None:
     assert values["form.1.only"] == "output"
 
 
-def test_new_layers_may_start_at_every_dense_layer_and_at_no_convolution() -> None:
-    assert form.head_starts(A_FT1, 1) == ["dense_1", "dense_2", "output"]
+def test_new_layers_may_start_where_the_image_becomes_a_row_and_at_every_dense_layer_but_at_no_convolution() -> None:
+    assert form.head_starts(A_FT1, 1) == {"flatten": "flatten", "dense_1": "", "dense_2": "", "output": ""}
+    assert form.head_starts(RECIPES["c3"].experiment, 0) == {"pool": "global_average_pool", "output": ""}
+
+
+def test_new_layers_from_elsewhere_may_stay_there() -> None:
+    loaded = apply(A_FT1, ['phases.1.head={"from_layer":"conv_2","layers":[{"kind":"flatten"}]}'])
+    assert form.head_starts(loaded, 1)["conv_2"] == "flatten"
+
+
+def test_the_first_phase_may_put_new_layers_only_where_the_backbone_ends() -> None:
+    loaded = apply(A_FT1, ['phases.0.head={"layers":[{"kind":"dense","units":8}]}'])
+    assert list(form.head_starts(loaded, 0)) == ["flatten", "dense_1", "dense_2", "output"]
+    assert list(form.head_starts(loaded, 1)) == ["flatten", "dense_1", "dense_2", "dense_3", "output"]
 
 
 @given(experiments())
-def test_a_head_can_start_somewhere_wherever_the_network_ends_in_dense_layers(experiment: Experiment) -> None:
+def test_a_head_can_start_wherever_the_form_says_so(experiment: Experiment) -> None:
     for index in range(len(experiment.phases)):
-        assert form.head_starts(experiment, index)[-1:] == ["output"]
+        starts = form.head_starts(experiment, index)
+        assert list(starts)[-1] == "output"
+        for start, to_row in starts.items():
+            values = form.fields(experiment) | {"form.phases": index + 1}
+            head = {"head": "layers", "from_layer": start, "to_row": to_row, "units": 3, "l2": 0.01}
+            new: dict[str, Any] = head | {"as_loaded": None, "layer_names": {}}
+            values |= {f"form.{index}.{name}": value for name, value in new.items()}
+            layers = Experiment.parse(form.without_freezing(form.draft(values))).networks[index].layers
+            assert layers[-1].name == "output"
+            assert 3 in [layer.output_shape[-1] for layer in layers]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"kind": "flatten", "name": "flat"}],
+        [{"kind": "global_average_pool"}, {"kind": "dense", "units": 8, "name": "wide", "l2": 0.001}],
+        [{"kind": "flatten"}, {"kind": "dense", "units": 8}, {"kind": "dropout", "rate": 0.5, "name": "drop"}],
+        [{"kind": "flatten"}, {"kind": "dropout", "rate": 0.5}],
+    ],
+)
+def test_a_usual_head_is_shown_in_fields_and_not_only_as_loaded(layers: list[dict[str, Any]]) -> None:
+    meant = RECIPES["d1"].experiment.model_dump()
+    meant["phases"][0]["head"] = {"from_layer": "pool", "layers": layers}
+    experiment = Experiment.parse(meant)
+    values = form.fields(experiment)
+    assert values["form.0.as_loaded"] is None
+    assert Experiment.parse(form.draft(values)) == experiment
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"kind": "dense", "units": 8, "activation": "linear"}],
+        [{"kind": "dense", "units": 8}, {"kind": "dense", "units": 8}],
+        [{"kind": "dropout", "rate": 0.5}, {"kind": "dense", "units": 8}],
+        [{"kind": "flatten"}, {"kind": "flatten"}],
+        [{"kind": "dropout", "rate": 0.0}],
+    ],
+)
+def test_any_other_head_stays_as_it_was_loaded(layers: list[dict[str, Any]]) -> None:
+    meant = A_FT1.model_dump()
+    meant["phases"][1]["head"] = {"layers": layers}
+    experiment = Experiment.parse(meant)
+    assert form.fields(experiment)["form.1.as_loaded"]
+    assert Experiment.parse(form.draft(form.fields(experiment))) == experiment
 
 
 def test_a_phase_frozen_all_over_the_form_keeps_its_counts() -> None:

@@ -71,7 +71,22 @@ SYSTEM_C = (
             "bn-conv", _training(10), validation=Validation(on="train share", share=0.2, drawn="last")
         ),
         published={
-            0: Published(test_accuracy=0.7449, loss=0.4421, val_loss=1.0566, precision=0.7495, recall=0.7449, f1=0.7447)
+            0: Published(
+                test_accuracy=0.7449,
+                loss=0.4421,
+                val_loss=1.0566,
+                precision=0.7495,
+                recall=0.7449,
+                f1=0.7447,
+                also=Published(
+                    test_accuracy=0.7494,
+                    loss=0.478351,
+                    val_loss=0.87868,
+                    precision=0.752366,
+                    recall=0.7494,
+                    f1=0.744412,
+                ),
+            )
         },
         contradictions=(
             "A second table of the same report gives a training loss of .478351, a validation loss of .87868, a test "
@@ -119,7 +134,12 @@ SYSTEM_C = (
         ),
         published={
             0: Published(
-                val_accuracy=0.6222, precision=0.62, recall=0.62, f1=0.62, time="21:40, 40 s an epoch, Apple M1"
+                val_accuracy=0.6222,
+                precision=0.62,
+                recall=0.62,
+                f1=0.62,
+                time="21:40, 40 s an epoch, Apple M1",
+                also=Published(val_accuracy=0.6228),
             )
         },
         contradictions=(
@@ -166,6 +186,7 @@ SYSTEM_C = (
                 recall=0.80,
                 f1=0.79,
                 time="11:40, 1:44 an epoch, Apple M1",
+                also=Published(val_accuracy=0.7873, precision=0.79, recall=0.79, f1=0.78),
             )
         },
         contradictions=(
