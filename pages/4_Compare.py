@@ -185,11 +185,12 @@ def show_difference(other: str) -> None:
     if found is None:
         st.info("These runs tell other classes apart: their matrices have no difference.", icon=":material/difference:")
         return
+    pair = f"{names[other]} minus {names[baseline]}"
     draw_cells(
         difference_figure(found, names[baseline], names[other], dark=is_dark()),
         f"difference {names[other]}",
         key="difference",
-        alt=f"Confusion matrix of {names[other]} minus that of {names[baseline]}; the numbers stand in the table below",
+        alt=f"Difference of confusion matrices, {pair}; the same numbers stand in the table below",
     )
     fold = "The difference as a table, points of the true class"
     if table := unfolded(fold, key="fold.difference", in_link=True):

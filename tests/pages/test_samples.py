@@ -61,7 +61,7 @@ def test_images_that_are_others_now_are_not_shown(app: App, store: Store) -> Non
 
 def test_compare_shows_who_is_right_where(app: App, runs: dict[str, str]) -> None:
     app.open("Compare", runs=f"{runs['done']},{runs['other seed']}")
-    table = next(table for table in app.tables() if "group" in table)
+    table = next(table for table in app.tables() if {"group", "images"} <= set(table))
     assert table["images"].sum() == 200
     app.widget("pair.group").set_value("both wrong")
     app.run()
