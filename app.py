@@ -175,7 +175,7 @@ def front_door() -> None:
     for run in finished:
         accuracy = run.metrics.get("test", {}).get("accuracy")
         words = f"{percent(accuracy)} of the test images" if accuracy is not None else str(run.state)
-        label = plain(SEPARATOR.join([words, people.name_of(run), *data_labels(run)]))
+        label = plain(SEPARATOR.join([words, people.name_of(run), *(data_labels(run) if accuracy is not None else ())]))
         st.page_link("pages/3_Results.py", label=label, icon=":material/fact_check:", query_params={"run": run.id})
     if not finished:
         st.caption("No run has finished yet.")

@@ -40,7 +40,9 @@ from cifar_core.runs.room import NO_ROOM, has_room
 from cifar_core.runs.store import Store
 from cifar_core.runs.supervisor import Leaving, Policy, run_now
 
-EXIT_CODES = {State.DONE: 0, State.FAILED: 1, State.STOPPED: 130, State.INTERRUPTED: 130}
+STOPPED = 130
+"""The exit code where a run did not reach its end, though it may go on elsewhere."""
+EXIT_CODES = {State.DONE: 0, State.FAILED: 1}
 SECONDS_TO_SAVE_AFTER_CUT = 2.0
 
 
@@ -106,7 +108,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            ctx.exit(EXIT_CODES[State.STOPPED])
+            ctx.exit(STOPPED)
 
 
 @click.group(cls=_Commands)
@@ -208,7 +210,7 @@ def _run_to_its_end(store: Store, run_id: str, *, as_json: bool) -> None:
         _print_results(ended, store.history(run_id))
     if ended.reason:
         click.echo(ended.reason, err=True)
-    sys.exit(EXIT_CODES.get(ended.state, EXIT_CODES[State.STOPPED]))  # cut off here, it may go on elsewhere
+    sys.exit(EXIT_CODES.get(ended.state, STOPPED))
 
 
 @main.command()
@@ -354,7 +356,7 @@ def prepare(what: str, as_json: bool) -> None:
         click.echo(f"{who}: {link}", err=as_json)
     if last.reason or last.state is not State.DONE:
         click.echo(last.reason or f"The run {last.id} did not reach its end: {last.state}.", err=True)
-    sys.exit(EXIT_CODES[last.state])
+    sys.exit(EXIT_CODES.get(last.state, STOPPED))
 
 
 @contextmanager
@@ -370,7 +372,7 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
     try:
         yield step
     except KeyboardInterrupt:
-        sys.exit(EXIT_CODES[State.STOPPED])
+        sys.exit(STOPPED)
     finally:
         for bar in bars.values():
             bar.close()
