@@ -138,8 +138,8 @@ def test_a_dark_browser_gets_dark_pages_and_a_light_one_light_pages(visit: Come)
 )
 def test_tab_goes_through_the_navigation_and_then_down_the_page(visit: Come, page: str, widgets: list[str]) -> None:
     visitor, stops = visit().open(page), [""]
-    for last in (PAGES[-1], widgets[-1]):  # each kind of element is there when its own script has come
-        visitor.page.get_by_text(last).first.wait_for()
+    for each in (PAGES[-1], *widgets):  # each kind of element is there when its own script has come
+        visitor.page.get_by_text(each).first.wait_for()
     while stops[-1] != widgets[-1] and len(stops) < 40:
         stops.append(visitor.tab())
     places = [stops.index(name) for name in ("Transfer Lab", *PAGES[1:], *widgets)]

@@ -172,8 +172,8 @@ def test_a_killed_supervisor_leaves_no_process_and_the_truth_is_told(store: Stor
     worker = training(store, run)
     supervising.kill()
     supervising.communicate()
-    wait_for(lambda: store.reconcile() or store.run(run).state.is_finished, "the truth", seconds=10)
     wait_for(lambda: not is_alive(worker), "the end of the worker", seconds=10)
+    wait_for(lambda: store.reconcile() or store.run(run).state.is_finished, "the truth", seconds=10)
     found = store.run(run)
     assert found.state is State.INTERRUPTED
     assert reason in found.reason
