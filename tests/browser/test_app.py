@@ -119,6 +119,7 @@ def test_a_double_click_on_start_queues_one_run(visit: Come, server: Server) -> 
     assert len(server.store.runs()) == before + 1
 
 
+@pytest.mark.thorough
 def test_a_phone_needs_no_scrolling_sideways(visit: Come) -> None:
     phone = visit(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     assert [page for page in PAGES if phone.open(page).is_wider_than_the_window()] == []

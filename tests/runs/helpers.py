@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
-import pytest
 
 from cifar_core.experiment.experiment import Experiment, Head, Phase
 from cifar_core.experiment.measured import Epoch, Run, State
@@ -18,6 +17,9 @@ from cifar_core.runs import patience
 from cifar_core.runs.errors import StoreUnusable
 from cifar_core.runs.store import Store
 from cifar_core.runs.supervisor import Policy
+
+if TYPE_CHECKING:  # every fake worker imports this
+    import pytest
 
 ROOT = Path(__file__).parents[2]
 WORKER = (sys.executable, "-m", "tests.runs.fake_worker")
@@ -41,7 +43,7 @@ def submit(store: Store, behaviour: str = "finishes") -> str:
     return store.submit(EXPERIMENT, seed=1, name=behaviour)
 
 
-def refuse(patch: pytest.MonkeyPatch, *methods: str, times: float = math.inf) -> None:
+def refuse(patch: "pytest.MonkeyPatch", *methods: str, times: float = math.inf) -> None:
     """Let stores be unusable the first times that each of the methods is called."""
 
     def refusing(method: Callable[..., Any]) -> Callable[..., Any]:
