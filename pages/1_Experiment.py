@@ -431,9 +431,18 @@ with right:
             choose_phase(shape, frozen, index)
     with st.container(horizontal=True):
         st.button(
-            "Add a phase", icon=":material/add:", on_click=form_state.add_phase, disabled=state["form.phases"] >= 12
+            "Add a phase",
+            icon=":material/add:",
+            on_click=form_state.add_phase,
+            disabled=state["form.phases"] >= 12,
+            help="It begins with the network as the phase before leaves it. There may be twelve.",
         )
-        st.button("Remove the last phase", on_click=form_state.remove_phase, disabled=state["form.phases"] <= 1)
+        st.button(
+            "Remove the last phase",
+            on_click=form_state.remove_phase,
+            disabled=state["form.phases"] <= 1,
+            help="Its settings are lost. There is always one phase.",
+        )
 
 if meant is not None:
     form_state.remember(meant, state["form.seed"])

@@ -241,5 +241,5 @@ def _download_panel() -> None:
             icon=":material/download:",
             on_click=download.start,
             disabled=bool(barred),
-            help=barred,
+            help=barred or "From the University of Toronto, once for this server; it goes on where it was cut off.",
         )

@@ -60,7 +60,13 @@ def start_panel(experiment: Experiment, seed: int) -> None:
         possible = _weights_can_be_had(experiment) and here and enough and not reason
         with st.container(horizontal=True):
             if st.button(
-                "Start", type="primary", icon=":material/play_arrow:", disabled=not possible, key="start", help=reason
+                "Start",
+                type="primary",
+                icon=":material/play_arrow:",
+                disabled=not possible,
+                key="start",
+                help=reason
+                or "The run waits its turn and then trains on the server, whether this page stays open or not.",
             ):
                 start(experiment, seed)
             small = smoke(experiment)
@@ -92,7 +98,11 @@ def _weights_can_be_had(experiment: Experiment) -> bool:
             f"{plain(file.name)} into {plain(str(file.parent))}, or start from random weights: the run's name will "
             "say so."
         )
-        st.button("Use random weights instead", on_click=_use_random_weights)
+        st.button(
+            "Use random weights instead",
+            on_click=_use_random_weights,
+            help="The same network, with nothing learned before.",
+        )
     return True
 
 

@@ -67,6 +67,15 @@ def test_picking_a_recipe_shows_its_counts(form: App, recipe: str) -> None:
         assert totals(trainable, frozen) in said
 
 
+@pytest.mark.parametrize("recipe", ["c1", "c3"])
+def test_every_widget_has_a_sentence_of_help(app: App, recipe: str) -> None:
+    app.open("Experiment", start=recipe)
+    kinds = ("button", "button_group", "checkbox", "file_uploader", "number_input", "selectbox", "slider", "text_input")
+    shown = [each.proto for kind in kinds for each in app.test.get(kind)]
+    assert len(shown) > 20
+    assert [each.label for each in shown if not each.help] == []
+
+
 def test_the_sentence_below_the_picture_says_what_trains_and_what_stays(app: App) -> None:
     said = app.open("Experiment", start="a-ft1").text()
     assert "645 of 949,029 parameters train (0.07 %); the rest stays as learned on dog … truck." in said
