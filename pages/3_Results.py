@@ -26,7 +26,7 @@ from cifar_core.runs import inspect
 from cifar_core.ui import housekeeping, people, reads
 from cifar_core.ui.curves import curves
 from cifar_core.ui.export import downloads, draw
-from cifar_core.ui.gallery import images_of, paged
+from cifar_core.ui.gallery import cell_boxes, images_of, paged
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, section, set_up, unfolded
 from cifar_core.ui.run_header import badges, chosen_run, edit_link, reason, settings
@@ -123,11 +123,7 @@ def show_cell(run: Run, predictions: Predictions, split: str) -> None:
     """The images in one cell of the matrix, chosen by click or by name."""
     st.markdown("**Images of a cell**", help="Click on a cell of the matrix, or choose its two classes here.")
     classes = confusion(predictions).index
-    with st.container(horizontal=True):
-        true, predicted = (
-            st.selectbox(label, classes, index=None, key=f"{side}.{split}", bind="query-params", width=240)
-            for label, side in (("True class", "true"), ("Predicted class", "predicted"))
-        )
+    true, predicted = cell_boxes(classes, true=f"true.{split}", predicted=f"predicted.{split}")
     if true is None or predicted is None:
         st.caption("Choose a cell to see its images.")
         return

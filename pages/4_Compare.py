@@ -22,7 +22,7 @@ from cifar_core.analysis.comparison import (
 )
 from cifar_core.analysis.curves import Measure, X
 from cifar_core.analysis.figures import CELLS, accuracy_figure, confusion_figures, difference_figure, ledger_figure
-from cifar_core.analysis.groups import of_all_seeds
+from cifar_core.analysis.groups import each_once, of_all_seeds
 from cifar_core.analysis.labels import titles
 from cifar_core.analysis.linked import by_experiment
 from cifar_core.analysis.metrics import confusion
@@ -43,7 +43,7 @@ from cifar_core.experiment.measured import Run
 from cifar_core.ui import people, reads
 from cifar_core.ui.curves import curves
 from cifar_core.ui.export import comparison, draw
-from cifar_core.ui.gallery import images_of, paged
+from cifar_core.ui.gallery import cell_boxes, images_of, paged
 from cifar_core.ui.glossary import help_for
 from cifar_core.ui.page import is_dark, section, set_up, unfolded
 from cifar_core.ui.pareto import show_pareto
@@ -211,11 +211,7 @@ def choose_cell(key: str) -> None:
 def show_cell(classes: Sequence[str]) -> None:
     """The images that any of the runs has in one cell of its matrix, chosen by click or by name."""
     st.markdown("**Images of a cell**", help="Click on a cell of any matrix, or choose its two classes here.")
-    with st.container(horizontal=True):
-        true, predicted = (
-            st.selectbox(label, classes, index=None, key=f"cell.{side}", bind="query-params", width=240)
-            for label, side in (("True class", "true"), ("Predicted class", "predicted"))
-        )
+    true, predicted = cell_boxes(classes, true="cell.true", predicted="cell.predicted")
     if true is None or predicted is None:
         st.caption("Choose a cell to see its images, and what every run says of them.")
         return
@@ -381,7 +377,7 @@ baseline = st.selectbox(
     "Baseline", chosen, format_func=names.__getitem__, key="compare.baseline", help=help_for("baseline")
 )
 groups = of_all_seeds(runs, reads.runs(archived=True))
-compared = list({group.title: group for group in groups.values()}.values())
+compared = each_once(groups)
 base = groups[baseline].title if baseline in groups else names[baseline]
 name_address(chosen, baseline)
 with top:

@@ -72,7 +72,7 @@ def figure(
     mean, scale, decimals = means(rows), *((100, 1) if measure == "accuracy" else (1, 3))
     drawn = figure_of(dark, height=380 + 22 * len(groups), margin={"l": 8, "r": 8, "t": 8, "b": 8})
     hues = colours.run_colours(list(groups), baseline, dark=dark)
-    dashes, shapes = _dashes(list(groups), baseline), colours.run_shapes(list(groups), baseline)
+    dashes, shapes = colours.run_dashes(list(groups), baseline), colours.run_shapes(list(groups), baseline)
     traces: list[dict[str, Any]] = []  # one by one, the figure would check all of itself each time
     for title in sorted(hues, key=lambda title: title == baseline):  # on top and dotted: first phases are often shared
         hue = hues[title]
@@ -80,6 +80,7 @@ def figure(
         lines_apart = [own for _, own in rows[rows["group"] == title].groupby(["seed", "phase"])]
         traces.append(
             dict(
+                type="scatter",
                 x=[x for own in lines_apart for x in (*own["x"], None)],
                 y=[y for own in lines_apart for y in (*(scale * own["y"]), None)],
                 mode="lines",
@@ -94,6 +95,7 @@ def figure(
             if own["spread"].notna().all():
                 traces.append(
                     dict(
+                        type="scatter",
                         x=[*own["x"], *own["x"][::-1]],
                         y=[*high, *low[::-1]],
                         mode="lines",
@@ -106,6 +108,7 @@ def figure(
                 )
             traces.append(
                 dict(
+                    type="scatter",
                     x=own["x"].tolist(),
                     y=(scale * own["mean"]).tolist(),
                     name=f"{title} (n = {own['n'].iloc[0]})",
@@ -123,17 +126,10 @@ def figure(
                     hovertemplate=f"{title}<br>%{{customdata}}<br>%{{y:.{decimals}f}}<extra></extra>",
                 )
             )
-    drawn.add_traces([{"type": "scatter", **trace} for trace in traces])
+    drawn.add_traces(traces)
     one_below_the_other = {"orientation": "h", "entrywidthmode": "fraction", "entrywidth": 1.0, "font": {"size": 12}}
     drawn.update_layout(legend=one_below_the_other | {"y": 1.02, "yanchor": "bottom", "x": 0})
     drawn.update_xaxes(title_text=X_TITLES[x], rangemode="tozero")
     drawn.update_yaxes(range=[0, 100] if measure == "accuracy" else None, rangemode="tozero")
     drawn.update_yaxes(title_text=f"validation {measure}" + (", %" if measure == "accuracy" else ""))
     return drawn
-
-
-def _dashes(titles: Sequence[str], baseline: str | None) -> dict[str, str]:
-    """The dash of each group, as Plotly writes it, in the order of colours."""
-    others = [title for title in titles if title != baseline]
-    patterns = ["solid", *(",".join(f"{length}px" for length in dash) for dash in colours.DASHES[1:])]
-    return dict.fromkeys(titles, "dot") | {title: patterns[place % len(patterns)] for place, title in enumerate(others)}

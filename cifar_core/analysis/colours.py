@@ -54,16 +54,24 @@ def run_colours(ids: Sequence[str], baseline: str | None = None, *, dark: bool =
 
     A ninth colour starts the palette again: more than eight lines are not told apart by colour anyway.
     """
-    colours = palette(dark)
-    others = [id for id in ids if id != baseline]
-    result = {id: colours[place % len(colours)] for place, id in enumerate(others)}
-    return {id: result.get(id, grey(dark)) for id in ids}
+    return _in_order(ids, baseline, palette(dark), grey(dark))
 
 
 def run_shapes(ids: Sequence[str], baseline: str | None = None) -> dict[str, str]:
     """Return the shape of every run id's points: the last one for the baseline, the others in the order given."""
+    return _in_order(ids, baseline, SHAPES, SHAPES[-1])
+
+
+def run_dashes(ids: Sequence[str], baseline: str | None = None) -> dict[str, str]:
+    """Return the dash of every run id's line, for Plotly: dots for the baseline, the others in the order given."""
+    patterns = ["solid", *(",".join(f"{length}px" for length in dash) for dash in DASHES[1:])]
+    return _in_order(ids, baseline, patterns, "dot")
+
+
+def _in_order(ids: Sequence[str], baseline: str | None, looks: Sequence[str], of_baseline: str) -> dict[str, str]:
     others = [id for id in ids if id != baseline]
-    return {id: SHAPES[others.index(id) % len(SHAPES) if id in others else -1] for id in ids}
+    result = {id: looks[place % len(looks)] for place, id in enumerate(others)}
+    return {id: result.get(id, of_baseline) for id in ids}
 
 
 def mixed(low: str, high: str, share: float) -> str:

@@ -117,6 +117,11 @@ class Against:
         return found
 
 
+def each_once(groups: Mapping[str, Group]) -> list[Group]:
+    """Return the groups of runs (by run id, as of `of_all_seeds`), each of them once."""
+    return list({group.title: group for group in groups.values()}.values())
+
+
 def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group]:
     """Return, by the ids of those chosen runs that are done, their groups: all runs that are done and differ from them
     in the seed alone.

@@ -9,7 +9,7 @@ import pandas as pd
 from cifar_core.analysis import wording
 from cifar_core.analysis.comparison import same_test_images, settings
 from cifar_core.analysis.labels import labels
-from cifar_core.analysis.verdict import Paired
+from cifar_core.analysis.verdict import Paired, judged_by_images
 from cifar_core.analysis.wording import count, interval, points, status
 from cifar_core.experiment.measured import Comparison, Run
 
@@ -85,24 +85,13 @@ def outcome(run: Run, before: Run | None, pairing: Pairing) -> str:
     said = interval(test["accuracy"], test["accuracy_low"], test["accuracy_high"], int(test["n"]))
     if before is not None and _comparable(run, before):
         difference = points(test["accuracy"] - before.metrics["test"]["accuracy"])
-        said += f", {difference} against the run before ({before.id}): {_judgement(run, before, pairing(run, before))}"
+        judgement = judged_by_images(run, before, pairing(run, before))
+        said += f", {difference} against the run before ({before.id}): {judgement}"
     return said
 
 
 def _comparable(run: Run, before: Run) -> bool:
     return bool(run.metrics.get("test") and before.metrics.get("test")) and same_test_images(run, before)
-
-
-def _judgement(run: Run, before: Run, paired: Paired | None) -> str:
-    """What the test images say of a difference: image by image, or else by the two runs' own intervals."""
-    if paired is not None:
-        return f"image by image (95 %: {points(paired.low).removesuffix(' points')} to {points(paired.high)}) " + (
-            "within the noise of the test images" if paired.within_noise else "more than the test images leave open"
-        )
-    one, other = run.metrics["test"], before.metrics["test"]
-    if one["accuracy_low"] <= other["accuracy_high"] and other["accuracy_low"] <= one["accuracy_high"]:
-        return "their 95 % intervals overlap, so the test images leave open which is better"
-    return "their 95 % intervals do not overlap"
 
 
 def what_goes(runs: Sequence[Run]) -> str:
@@ -156,7 +145,7 @@ def _row(each: Entry | Comparison, pairing: Pairing) -> dict[str, object]:
     if before is not None and _comparable(run, before):
         paired = pairing(run, before)
         row["difference"] = test["accuracy"] - before.metrics["test"]["accuracy"]
-        row["verdict"] = _judgement(run, before, paired)
+        row["verdict"] = judged_by_images(run, before, paired)
         if paired is not None:
             row |= {"difference low": paired.low, "difference high": paired.high}
     return row

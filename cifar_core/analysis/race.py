@@ -192,7 +192,7 @@ def chart(racers: Racers, *, dark: bool = False, font: int = _FONT, longest: flo
             },
             {
                 "data": {"name": "ends"},
-                "mark": text | {"dx": {"expr": f"{_SAMPLE} + 4"}},
+                "mark": text,
                 "encoding": {**at_label, "color": colour, "text": {"field": "label", "type": "nominal"}},
             },
             {

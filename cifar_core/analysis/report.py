@@ -132,7 +132,7 @@ def _compared(
 
 def _verdict(groups: Mapping[str, Group], baseline: str, predictions: Mapping[str, Predictions]) -> list[str]:
     """What the groups say about the baseline's (a title), by seeds and by images."""
-    compared = list({group.title: group for group in groups.values()}.values())
+    compared = seeds.each_once(groups)
     first, _, limits = verdict(compared, baseline, predictions).partition("\n")
     parts = [_text(first, strong=True), _text(limits)]
     if any(len(group.runs) > 1 for group in compared):

@@ -122,12 +122,16 @@ def _judge(best: Group, base: Group, predictions: Mapping[str, Predictions]) -> 
     difference = points(best.mean - base.mean)
     if len(mine) > 1 or len(theirs) > 1:
         return difference, "one side has a single seed, so how far seeds alone would move it is not known"
-    return difference, _judge_by_images(best.runs[0], base.runs[0], predictions)
+    run, other = best.runs[0], base.runs[0]
+    kept = run.id in predictions and other.id in predictions
+    return difference, judged_by_images(
+        run, other, paired(predictions[run.id], predictions[other.id]) if kept else None
+    )
 
 
-def _judge_by_images(run: Run, base: Run, predictions: Mapping[str, Predictions]) -> str:
-    if run.id in predictions and base.id in predictions:
-        found = paired(predictions[run.id], predictions[base.id])
+def judged_by_images(run: Run, base: Run, found: Paired | None) -> str:
+    """Return what the test images say of a difference: image by image, or else by the two runs' own intervals."""
+    if found is not None:
         return f"image by image (95 %: {points(found.low).removesuffix(' points')} to {points(found.high)}) " + (
             "within the noise of the test images" if found.within_noise else "more than the test images leave open"
         )

@@ -35,6 +35,19 @@ def images_of(run: Run) -> Images | None:
     return None
 
 
+def cell_boxes(classes: Iterable[str], *, true: str, predicted: str) -> tuple[str | None, str | None]:
+    """Let the reader name a cell of a confusion matrix; return its true and its predicted class, None until chosen.
+
+    `true` and `predicted` are the boxes' keys, which the address has too, and which a click on a matrix sets.
+    """
+    with st.container(horizontal=True):
+        chosen = [
+            st.selectbox(label, classes, index=None, key=key, bind="query-params", width=240)
+            for label, key in (("True class", true), ("Predicted class", predicted))
+        ]
+    return chosen[0], chosen[1]
+
+
 def paged(
     images: NDArray[np.uint8], numbers: NDArray[np.int64], caption: Callable[[int], str], *, key: str, what: str
 ) -> None:
