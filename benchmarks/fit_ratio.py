@@ -43,7 +43,7 @@ from cifar_core.training.callbacks import Measure
 from cifar_core.training.hardware import hardware, versions
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.networks import keras_layer
-from cifar_core.worker import Job
+from cifar_core.worker.job import Job
 
 Moment = tuple[float, float]  # CPU seconds of this process, wall seconds
 

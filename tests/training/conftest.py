@@ -23,12 +23,12 @@ from cifar_core.runs.store import Store
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store, with a supervisor that stays; its workers train on the made images."""
-    from cifar_core import worker  # late: the process that hands out tests to others needs no Keras
-    from tests.training.makers import images
+    from tests.training.makers import images  # late: the process that hands out tests to others needs no Keras
 
     reader, _ = os.pipe()
     monkeypatch.setattr(sys, "stdin", os.fdopen(reader, closefd=False))
-    monkeypatch.setattr(worker, "open_images", lambda *_, **__: images())
+    for module in ("job", "questions"):
+        monkeypatch.setattr(f"cifar_core.worker.{module}.open_images", lambda *_, **__: images())
     store = Store(tmp_path)
     yield store
     store.close()

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_core import worker
 from cifar_core.analysis import moments
 from cifar_core.data.feature_store import FeatureStore
 from cifar_core.experiment.experiment import Experiment
@@ -20,6 +19,7 @@ from cifar_core.training.feeding import Examples
 from cifar_core.training.followed import evenly
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.trainer import train
+from cifar_core.worker.job import REUSE, Job
 from tests.training.makers import Notes, done, experiment, images, phase, run, tuning
 
 
@@ -109,7 +109,7 @@ def test_a_reused_phase_brings_its_epochs_along_and_no_others(store: Store) -> N
     other = experiment(phase(epochs=1), tuning("otherwise", epochs=1, learning_rate=0.5))
     first, second = (claimed(store, each) for each in (meant, other))
     for each in (first, second):
-        worker.Job(store.home, each, OWNER, time.time()).do()
+        Job(store.home, each, OWNER, time.time()).do()
         assert store.run(each).state is State.DONE
     assert store.run(second).environment["reused"]["run"] == first
     theirs, ours = kept(store, first), kept(store, second)
@@ -121,10 +121,10 @@ def test_a_reused_phase_brings_its_epochs_along_and_no_others(store: Store) -> N
 def test_a_run_that_was_cut_off_has_the_epochs_of_an_undisturbed_one(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(worker.REUSE, "off")
+    monkeypatch.setenv(REUSE, "off")
     whole, run = (claimed(store, experiment(phase(epochs=3))) for _ in range(2))
-    worker.Job(store.home, whole, OWNER, time.time()).do()
-    job = worker.Job(store.home, run, OWNER, time.time())
+    Job(store.home, whole, OWNER, time.time()).do()
+    job = Job(store.home, run, OWNER, time.time())
 
     class KilledError(BaseException):
         """Nothing of ours catches this, as nothing can catch a kill."""
@@ -141,7 +141,7 @@ def test_a_run_that_was_cut_off_has_the_epochs_of_an_undisturbed_one(
     store.finish(run, OWNER, State.INTERRUPTED)
     store.resume(run)
     assert store.claim("another", run=run, lease=600) is not None
-    worker.Job(store.home, run, "another", time.time()).do()
+    Job(store.home, run, "another", time.time()).do()
     assert store.run(run).state is State.DONE
     assert kept(store, run) == kept(store, whole)
     assert len(kept(store, run)) == 4

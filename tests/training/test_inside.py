@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_core import worker
 from cifar_core.analysis.transferability import leep, logme
 from cifar_core.data.feature_store import feature_store
 from cifar_core.experiment.experiment import ClassSplit, Experiment
@@ -24,6 +23,8 @@ from cifar_core.training.feeding import feed
 from cifar_core.training.initial_weights import WeightsError
 from cifar_core.training.inside import NoNetworkError, gram, kept_network, linear_cka, look, principal_components
 from cifar_core.training.networks import build
+from cifar_core.worker import questions
+from cifar_core.worker.job import Job
 from tests.training.makers import experiment, images, phase, small, tuning
 
 OWNER = "a test"
@@ -110,14 +111,14 @@ def test_a_damaged_or_missing_model_is_said_so(tmp_path: Path) -> None:
 def trained(store: Store, meant: Experiment) -> str:
     run = store.submit(meant, 1, "a run")
     assert store.claim(OWNER, run=run, lease=600) is not None
-    worker.Job(store.home, run, OWNER, time.time()).do()
+    Job(store.home, run, OWNER, time.time()).do()
     assert store.run(run).state is State.DONE
     return run
 
 
 def ask(store: Store, **question: Any) -> dict[str, Any]:
     result = store.home / "answer.npz"
-    worker.inspect({"home": str(store.home), "result": str(result), **question})
+    questions.answer({"home": str(store.home), "result": str(result), **question})
     with np.load(result) as file:
         return dict(file)
 
@@ -150,7 +151,7 @@ def test_inside_a_run_that_unfreezes_gradually_before_is_before_all_of_it(store:
     assert not np.array_equal(found["filters_before"], first_filters(store, run, 1))
     (store.artifacts(run) / end_of_phase(0)).unlink()
     with pytest.raises(NoNetworkError, match="has not kept its network as it was before tuned"):
-        worker._before_target_classes(store, store.run(run), 2)
+        questions.before_target_classes(store, store.run(run), 2)
 
 
 def test_before_target_classes_alone_the_network_has_its_initial_weights(store: Store) -> None:
@@ -163,21 +164,21 @@ def test_before_target_classes_alone_the_network_has_its_initial_weights(store: 
     target = store.submit(changed(small(train_on="target", **ENDS), initial_weights=weights), 1, "target")
     run = store.claim(OWNER, run=target, lease=600)
     assert run is not None
-    before = worker._before_target_classes(store, run, 0)
+    before = questions.before_target_classes(store, run, 0)
     for layer in ("conv_1", "dense_1"):
         assert np.array_equal(before.get_layer(layer).get_weights()[0], learned.get_layer(layer).get_weights()[0])
     os.utime(kept, (time.time() + 9, time.time() + 9))
     with pytest.raises(NoNetworkError, match="written anew since"):
-        worker._before_target_classes(store, run, 0)
+        questions.before_target_classes(store, run, 0)
     kept.unlink()
     with pytest.raises(WeightsError, match="has kept no model to start from"):
-        worker._before_target_classes(store, run, 0)
+        questions.before_target_classes(store, run, 0)
 
 
 def test_before_target_classes_that_a_network_met_with_random_weights_there_was_none(store: Store) -> None:
     run = store.run(store.submit(small(train_on="target"), 1, "a run"))
     with pytest.raises(NoNetworkError, match="random weights"):
-        worker._before_target_classes(store, run, 0)
+        questions.before_target_classes(store, run, 0)
 
 
 def test_inside_a_run_whose_last_phase_has_another_head_compares_what_it_can(store: Store) -> None:
@@ -317,7 +318,7 @@ def test_starts_that_cannot_be_used_say_why_one_by_one(store: Store, monkeypatch
 def test_imagenets_weights_are_guessed_about_without_their_output_layer(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "initialize", lambda *_: "ImageNet, in a test")
+    monkeypatch.setattr(questions, "initialize", lambda *_: "ImageNet, in a test")
     (found,) = guess(store, small(), ["imagenet", "mobilenet"])
     assert np.isfinite(found["logme"]) and np.isnan(found["leep"])
     assert found["features"] == 1024

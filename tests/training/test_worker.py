@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_core import events, limits, worker
+from cifar_core import events, limits
 from cifar_core.data.errors import DataNotFoundError
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
@@ -29,6 +29,9 @@ from cifar_core.runs.inspect import augmented
 from cifar_core.runs.processes import STORE_UNUSABLE
 from cifar_core.runs.store import Store
 from cifar_core.training import callbacks
+from cifar_core.worker.__main__ import work_on
+from cifar_core.worker.job import REUSE, TEST, VALIDATION, Job
+from cifar_core.worker.questions import answer
 from tests.runs.helpers import refuse
 from tests.training.makers import experiment, images, phase, small
 
@@ -47,7 +50,7 @@ def open_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """A supervisor that stays: its end of the pipe is never closed, as its end would end this process."""
     reader, _ = os.pipe()
     monkeypatch.setattr(sys, "stdin", os.fdopen(reader, closefd=False))
-    monkeypatch.setattr(worker, "open_images", lambda *_, **__: images())
+    monkeypatch.setattr("cifar_core.worker.job.open_images", lambda *_, **__: images())
 
 
 def behind(cause: Exception, error: Exception) -> Exception:
@@ -62,7 +65,7 @@ def claimed(store: Store, meant: Experiment) -> str:
 
 
 def do(store: Store, run: str, owner: str = OWNER) -> Run:
-    worker.Job(store.home, run, owner, time.time()).do()
+    Job(store.home, run, owner, time.time()).do()
     return store.run(run)
 
 
@@ -86,7 +89,7 @@ def test_a_job_leaves_measurements_model_and_predictions(store: Store) -> None:
     assert run.environment["fingerprint"] == "0"
     assert [len(phase.epochs) for phase in store.history(run.id)] == [2, 2]
     files = {path.name for path in store.artifacts(run.id).iterdir()}
-    assert {MODEL, worker.TEST, worker.VALIDATION} <= files
+    assert {MODEL, TEST, VALIDATION} <= files
     assert run.size > 0
 
 
@@ -96,7 +99,7 @@ def test_validation_on_the_test_images_is_predicted_once(store: Store) -> None:
         store, claimed(store, small().model_copy(update={"validation": experiment().validation.parse({"on": "test"})}))
     )
     assert run.metrics["validation"] == run.metrics["test"]
-    assert not (store.artifacts(run.id) / worker.VALIDATION).exists()
+    assert not (store.artifacts(run.id) / VALIDATION).exists()
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def test_what_goes_wrong_fails_the_run_and_is_said(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(worker, "train", fail)
+    monkeypatch.setattr("cifar_core.worker.job.train", fail)
     run = do(store, claimed(store, small()))
     assert run.state is State.FAILED
     assert said in run.reason
@@ -156,7 +159,7 @@ def test_a_worker_that_cannot_open_the_store_says_so_in_its_log_and_by_its_exit_
     job = {"home": str(store.home), "run": claimed(store, small()), "owner": OWNER, "claimed_at": time.time()}
     monkeypatch.setattr(patience, "SECONDS_OF_PATIENCE", 0)
     refuse(monkeypatch, "__init__")
-    assert worker.work_on(job) == STORE_UNUSABLE
+    assert work_on(job) == STORE_UNUSABLE
     assert capsys.readouterr().err.splitlines()[-1] == "There is no room left on the disk of the store."
 
 
@@ -169,7 +172,7 @@ def test_a_log_that_takes_nothing_changes_no_end(store: Store, monkeypatch: pyte
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(worker, "train", fail)
+    monkeypatch.setattr("cifar_core.worker.job.train", fail)
     monkeypatch.setattr(sys, "stderr", Full())
     run = do(store, claimed(store, small()))
     assert (run.state, run.state.can_go_on) == (State.FAILED, True)
@@ -178,7 +181,7 @@ def test_a_log_that_takes_nothing_changes_no_end(store: Store, monkeypatch: pyte
 
 @pytest.mark.usefixtures("open_input")
 def test_a_run_that_was_asked_to_stop_keeps_its_model(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("cifar_core.worker.job.SECONDS_BETWEEN_LOOKS", 0.01)
     run = claimed(store, experiment(phase(epochs=10_000)))
     write = Store.add_epoch
 
@@ -197,7 +200,7 @@ def test_a_run_that_was_asked_to_stop_keeps_its_model(store: Store, monkeypatch:
 def test_a_run_that_goes_over_a_limit_fails_in_words_keeps_what_it_has_and_can_go_on(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("cifar_core.worker.job.SECONDS_BETWEEN_LOOKS", 0.01)
     monkeypatch.setenv(limits.DISK, "0.00002")
     run = do(store, claimed(store, experiment(phase(epochs=10_000))))
     assert (run.state, run.state.can_go_on) == (State.FAILED, True)
@@ -222,8 +225,8 @@ def test_a_run_over_its_limit_that_does_not_end_by_itself_is_ended(
         assert ended.wait(30)
         raise callbacks.StopRequested
 
-    monkeypatch.setattr(worker, "SECONDS_BETWEEN_LOOKS", 0.01)
-    monkeypatch.setattr(worker, "train", train_on_and_on)
+    monkeypatch.setattr("cifar_core.worker.job.SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("cifar_core.worker.job.train", train_on_and_on)
     monkeypatch.setattr(os, "_exit", end)
     monkeypatch.setenv(limits.MEMORY, "0.001")
     run = do(store, claimed(store, small()))
@@ -266,10 +269,10 @@ def test_a_stop_while_the_images_are_prepared_is_a_stop_and_no_failure(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def opened_while_stopped(*_: Any, progress: Any, **__: Any) -> None:
-        monkeypatch.setattr(worker.Job, "should_stop", lambda _: True)
+        monkeypatch.setattr(Job, "should_stop", lambda _: True)
         progress(1, 2)
 
-    monkeypatch.setattr(worker, "open_images", opened_while_stopped)
+    monkeypatch.setattr("cifar_core.worker.job.open_images", opened_while_stopped)
     assert do(store, claimed(store, small())).state is State.STOPPED
 
 
@@ -310,11 +313,11 @@ def test_a_page_is_told_why_it_is_shown_nothing(tmp_path: Path, monkeypatch: pyt
     def fail(*_: Any, **__: Any) -> None:
         raise DataNotFoundError("There are no images.")
 
-    monkeypatch.setattr(worker, "open_images", fail)
+    monkeypatch.setattr("cifar_core.worker.questions.open_images", fail)
     question = {"home": str(tmp_path), "experiment": small().to_json(), "phase": 0, "seed": 0}
-    worker.inspect({"inspect": "augmentation", "result": str(tmp_path / "answer.npz"), **question})
-    with np.load(tmp_path / "answer.npz") as answer:
-        assert str(answer["error"]) == "There are no images."
+    answer({"inspect": "augmentation", "result": str(tmp_path / "answer.npz"), **question})
+    with np.load(tmp_path / "answer.npz") as answered:
+        assert str(answered["error"]) == "There are no images."
 
 
 def test_a_question_that_goes_over_a_limit_of_runs_is_given_up_with_the_reason(
@@ -326,14 +329,14 @@ def test_a_question_that_goes_over_a_limit_of_runs_is_given_up_with_the_reason(
         ended.wait()
         return {}
 
-    monkeypatch.setattr(worker, "_augmented", ponder)
+    monkeypatch.setattr("cifar_core.worker.questions._augmented", ponder)
     monkeypatch.setattr(os, "_exit", lambda _code: ended.set())
     monkeypatch.setenv(limits.MEMORY, "0.001")
     question = {"inspect": "augmentation", "result": str(tmp_path / "answer.npz")}
-    threading.Thread(target=worker.inspect, args=(question,), daemon=True).start()
+    threading.Thread(target=answer, args=(question,), daemon=True).start()
     assert ended.wait(30)
-    with np.load(tmp_path / "answer.npz") as answer:
-        assert str(answer["error"]) == (
+    with np.load(tmp_path / "answer.npz") as answered:
+        assert str(answered["error"]) == (
             "What was asked for was given up. It used more than the 0.001 GB of memory that a run may use here "
             "(TRANSFER_LAB_RUN_MEMORY_GB)."
         )
@@ -378,7 +381,7 @@ def test_what_was_reused_measures_as_if_it_had_been_trained_anew(
 ) -> None:
     do(store, claimed(store, earlier))
     again = do(store, claimed(store, experiment()))
-    monkeypatch.setenv(worker.REUSE, "off")
+    monkeypatch.setenv(REUSE, "off")
     anew = do(store, claimed(store, experiment()))
     assert "reused" in again.environment and "reused" not in anew.environment
     assert again.metrics == anew.metrics
@@ -464,9 +467,9 @@ def test_what_does_not_decide_the_first_phase_does_not_keep_it_from_being_reused
 @pytest.mark.usefixtures("open_input")
 def test_a_run_whose_process_was_killed_goes_on_to_the_same_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = do(store, claimed(store, experiment()))
-    monkeypatch.setenv(worker.REUSE, "off")
+    monkeypatch.setenv(REUSE, "off")
     run = claimed(store, experiment())
-    job = worker.Job(store.home, run, OWNER, time.time())
+    job = Job(store.home, run, OWNER, time.time())
 
     def die_in_the_second_phase(phase: int, points: object) -> None:
         if phase == 1 and len(store.history(run)[1].epochs) == 1:
