@@ -1,8 +1,6 @@
 """Looking inside a trained network: its filters, what fine-tuning changed, and one image on its way through it."""
 
 import contextlib
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,12 +11,10 @@ from numpy.typing import NDArray
 from cifar_core.data.arrays import Images
 from cifar_core.data.errors import DataNotStoredError
 from cifar_core.data.feature_store import FeatureStore
-from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.network import Network
-from cifar_core.training.checkpoint import end_of_phase, load, restore_weights
 from cifar_core.training.cut import find_cut
 from cifar_core.training.features import Wanted, features, source_of
-from cifar_core.training.networks import build
+from cifar_core.training.kept import NoNetworkError
 
 COMPARED, PROJECTED = 500, 1000
 """Images that representations are compared on, and that are projected."""
@@ -29,39 +25,6 @@ CHANNELS, EXPLAINED = 8, 10
 _BATCH = 100
 _SMALLEST_MAP = 4  # pixels a side; a coarser map says nothing about where in an image
 _POOLING = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D, keras.layers.Dropout)
-
-
-class NoNetworkError(RuntimeError):
-    """A run whose network cannot be looked into. The message says why."""
-
-
-def kept_network(path: Path) -> keras.Model:
-    """Return the network in a file that a run has kept.
-
-    Raises:
-        NoNetworkError: where there is none, or it cannot be read.
-    """
-    if not path.exists():
-        raise NoNetworkError("This run has kept no model: it ended before there was one.")
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise NoNetworkError(f"The model of this run cannot be read ({error}).") from error
-
-
-def network_before(folder: Path, experiment: Experiment, phase: int, seed: int) -> keras.Model:
-    """Return the network as it was before a phase, the second (1) or a later one.
-
-    Raises:
-        CheckpointError: when what was kept is damaged.
-        NoNetworkError: when it was not kept.
-    """
-    path = folder / end_of_phase(phase - 1)
-    if not path.exists():
-        raise NoNetworkError(f"This run has not kept its network as it was before {experiment.phases[phase].name}.")
-    model = build(experiment, phase - 1, seed)
-    restore_weights(load(path), model)
-    return model
 
 
 def inside(

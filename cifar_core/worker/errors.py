@@ -12,7 +12,7 @@ from cifar_core.runs.errors import StoreError
 from cifar_core.training.callbacks import TrainingDivergedError
 from cifar_core.training.checkpoint import CheckpointError
 from cifar_core.training.initial_weights import WeightsError
-from cifar_core.training.inside import NoNetworkError
+from cifar_core.training.kept import NoNetworkError
 from cifar_core.training.proof import FrozenLayerMovedError
 
 EXPLAINED = (

@@ -15,8 +15,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
-import keras
-
 from cifar_core import events, limits
 from cifar_core.analysis import moments
 from cifar_core.analysis.metrics import measure
@@ -45,7 +43,7 @@ from cifar_core.training.callbacks import StopRequested
 from cifar_core.training.checkpoint import CHECKPOINT, Position, end_of_phase, save, standing
 from cifar_core.training.feeding import Examples
 from cifar_core.training.hardware import hardware, versions
-from cifar_core.training.inside import NoNetworkError, kept_network
+from cifar_core.training.kept import NoNetworkError, keep_network, kept_network
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.trainer import Trained, probabilities, train
 from cifar_core.worker.errors import EXPLAINED, in_words, log
@@ -160,7 +158,7 @@ class Job:
                 seconds_before=self._seconds_before(),
             )
             self.ledger.switch("saving")
-            self._save(trained)
+            keep_network(trained.model, self.folder / MODEL)
             if not trained.stopped:
                 self.phase_ended(len(self.run.experiment.phases) - 1)
                 metrics = self._evaluate(trained)
@@ -258,12 +256,6 @@ class Job:
     def _seconds_before(self) -> float:
         """How long this run, or the one that it begins with, had trained already."""
         return max((epoch.at for phase in self._history() for epoch in phase.epochs), default=0.0)
-
-    def _save(self, trained: Trained) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self.folder / MODEL) as part:
-            # Without the optimizer, which nothing goes on with: a smaller file, and plain Keras loads it.
-            keras.Model(trained.model.input, trained.model.output, name=trained.model.name).save(part)
 
     def _evaluate(self, trained: Trained) -> dict[str, dict[str, float]]:
         feed, metrics = trained.feed, {}

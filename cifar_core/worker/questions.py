@@ -6,11 +6,9 @@ import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from cifar_core import limits
 from cifar_core.analysis.transferability import leep, logme
@@ -27,19 +25,15 @@ from cifar_core.training.augmenting import examples
 from cifar_core.training.feeding import feed
 from cifar_core.training.followed import evenly
 from cifar_core.training.initial_weights import initialize
-from cifar_core.training.inside import (
-    PROJECTED,
-    NoNetworkError,
-    inside,
-    kept_network,
-    look,
-    network_before,
-    watched,
-)
+from cifar_core.training.inside import PROJECTED, inside, look, watched
+from cifar_core.training.kept import NoNetworkError, kept_network, network_before
 from cifar_core.training.networks import build
 from cifar_core.training.step_costs import step_costs
 from cifar_core.worker.errors import EXPLAINED
 from cifar_core.worker.weights import initial_weights_file
+
+if TYPE_CHECKING:
+    import keras
 
 SECONDS_BETWEEN_LOOKS = 0.3
 GUESSED_ON = 2000
@@ -83,7 +77,7 @@ def _augmented(question: dict[str, Any]) -> dict[str, Any]:
     images = open_images(experiment.data, home=Path(question["home"]))
     trained_on = feed(experiment, question["phase"], images, question["seed"]).train
     first_of_each_class = np.unique(trained_on.labels, return_index=True)[1]
-    shown = tf.gather(trained_on.values[0], first_of_each_class).numpy()
+    shown = trained_on.values[0].numpy()[first_of_each_class]
     augmentation = experiment.phases[question["phase"]].augmentation
     return {"images": shown, "changed": examples(shown, augmentation, question["seed"])}
 
@@ -111,7 +105,7 @@ def _inside(question: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def before_target_classes(store: Store, run: Run, last: int) -> keras.Model:
+def before_target_classes(store: Store, run: Run, last: int) -> "keras.Model":
     """The network of a run, of which `last` is the last phase begun, as it was before any phase on target classes."""
     experiment, phase = run.experiment, source_phases(run.experiment)
     if last < phase:
@@ -189,7 +183,7 @@ def _guesses(question: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _source_network(store: Store, id: str) -> keras.Model:
+def _source_network(store: Store, id: str) -> "keras.Model":
     run, last = _run_with_network(store, id)
     before = source_phases(run.experiment)
     if not before or last < before - 1:
@@ -199,7 +193,7 @@ def _source_network(store: Store, id: str) -> keras.Model:
     return network_before(store.artifacts(id), run.experiment, before, run.seed)
 
 
-def _imagenet_network(target: Experiment, backbone: str) -> keras.Model:
+def _imagenet_network(target: Experiment, backbone: str) -> "keras.Model":
     weights = InitialWeights(source="imagenet")
     meant = changed(target, initial_weights=weights, backbone=backbone, input_side=None, pixels=None, phases=[PROBE])
     model = build(meant, 0, seed=0)

@@ -21,7 +21,8 @@ from cifar_core.training import step_costs as measuring
 from cifar_core.training.checkpoint import end_of_phase, load
 from cifar_core.training.feeding import feed
 from cifar_core.training.initial_weights import WeightsError
-from cifar_core.training.inside import NoNetworkError, gram, kept_network, linear_cka, look, principal_components
+from cifar_core.training.inside import gram, linear_cka, look, principal_components
+from cifar_core.training.kept import NoNetworkError, kept_network
 from cifar_core.training.networks import build
 from cifar_core.worker import questions
 from cifar_core.worker.job import Job
