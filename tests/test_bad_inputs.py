@@ -10,7 +10,7 @@ KINDS = ("experiment file", "--set", "form", "command line", "batch", "archive",
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes with a name, and a time limit by signal")
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_inputs_are_answered(kind: str) -> None:
-    from benchmarks.bad_inputs import tally
+    from benchmarks.bad_inputs.giving import tally
 
     found = tally(kind, 12 if kind == "folder" else 60, seed=1)
     assert not found.failures, found.examples

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.bad_inputs import tally
+from benchmarks.bad_inputs.giving import tally
 from cifar_core.data.weights import imagenet_folder
 from cifar_core.experiment import backbones
 from cifar_core.experiment.backbones import BACKBONES
