@@ -41,8 +41,7 @@ class Number(NamedTuple):
 
 
 NUMBERS = {
-    "units": Number("Dense units", 0, 65_536, 1, "dense layer"),
-    "l2": Number("L2 of the dense layer", 0.0, 1.0, 1e-4, "L2"),
+    "l2": Number("L2 of the dense layers", 0.0, 1.0, 1e-4, "L2"),
     "dropout": Number("Dropout", 0.0, form.MOST_DROPOUT, 0.05, "dropout"),
     "learning_rate": Number("Learning rate", 0.0, 100.0, 1e-4, "learning rate"),
     "batch_size": Number("Batch size", 1, 65_536, 1, "batch size"),
@@ -70,6 +69,18 @@ CHOICES: dict[str, tuple[str, dict[str, str], str]] = {
     "schedule": ("Learning-rate schedule", form.SCHEDULES, "learning-rate schedule"),
     "stop.watch": ("Early stopping", form.WATCHED, "early stopping"),
     "class_weights": ("Class weights", form.CLASS_WEIGHTS, "class weights"),
+}
+# Those that are lists, typed: label and help.
+TEXTS = {
+    "units": (
+        "Dense units",
+        "256, 128 means two dense layers, of 256 units and of 128, with dropout behind each. Nothing: no dense layer. "
+        + help_for("dense layer"),
+    ),
+    "steps.milestones": (
+        "Epochs and factors",
+        "10: 0.1, 20: 0.01 means a tenth of the learning rate after 10 epochs, a hundredth after 20.",
+    ),
 }
 OUTPUTS = {"classes": "One per class of the phase", "data set": "One per class of the data set"}
 POLICIES = {"train share": "A share of the training images", "test": "The test images"}
@@ -213,6 +224,10 @@ def choose_new_layers(shape: Experiment, index: int) -> None:
     def begin_there() -> None:
         state[f"{key}.to_row"] = starts[state[f"{key}.from_layer"]]
 
+    def begin_anew() -> None:
+        state[f"{key}.as_loaded"] = None
+        begin_there()
+
     if state[f"{key}.from_layer"] not in starts:
         state[f"{key}.from_layer"] = list(starts)[-1]
         begin_there()
@@ -227,12 +242,18 @@ def choose_new_layers(shape: Experiment, index: int) -> None:
     )
     if state[f"{key}.as_loaded"]:
         places[1].caption(f"Layers as loaded: {', '.join(layer['kind'] for layer in state[f'{key}.as_loaded'])}")
+        places[1].button(
+            "Choose others",
+            key=f"{key}.anew",
+            on_click=begin_anew,
+            help="These have no fields in this form; others, with fields, replace them.",
+        )
         return
     if state[f"{key}.to_row"]:
         choose(
             places[1], "From image to row", form.TO_ROW, f"{key}.to_row", help_for("flatten"), persist_state="session"
         )
-    row_of_options(index, "units", *(["l2"] if state[f"{key}.units"] else []), "dropout")
+    row_of_options(index, "units", *(["l2"] if state[f"{key}.units"].strip() else []), "dropout")
 
 
 def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
@@ -298,14 +319,10 @@ def option(place: DeltaGenerator, index: int, name: str) -> None:
     if name in CHOICES:
         label, titles, term = CHOICES[name]
         choose(place, label, titles, key, help_for(term), persist_state="session")
-    elif name == "steps.milestones":
-        place.text_input(
-            "Epochs and factors",
-            key=key,
-            persist_state="session",
-            placeholder=f"{max(1, state[f'form.{index}.epochs'] // 2)}: 0.1",
-            help="10: 0.1, 20: 0.01 means a tenth of the learning rate after 10 epochs, a hundredth after 20.",
-        )
+    elif name in TEXTS:
+        label, meant = TEXTS[name]
+        usual = form.usual_milestones(state[f"form.{index}.epochs"]) if name == "steps.milestones" else "no dense layer"
+        place.text_input(label, key=key, persist_state="session", placeholder=usual, help=meant)
     else:
         label, least, most, step, term, empty = NUMBERS[name]
         place.number_input(
