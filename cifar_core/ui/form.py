@@ -52,6 +52,7 @@ AUGMENTATION = {
     "mixup": "Mixup",
 }
 DRAWN = {"stratified": "From each class alike", "random": "From all images alike", "last": "The last ones"}
+FEATURES = {"full": "Kept in full", "half": "Kept in half the size", "off": "Not kept"}
 MOST_DROPOUT = 0.99
 HEADS = {
     "keep": "Keep the head as it is",
@@ -83,6 +84,7 @@ def fields(experiment: Experiment) -> dict[str, Any]:
         "form.validation": validation.on,
         "form.share": validation.share,
         "form.drawn": validation.drawn,
+        "form.features": experiment.features,
         "form.phases": len(experiment.phases),
     }
     for index, phase in enumerate(experiment.phases):
@@ -228,6 +230,7 @@ def draft(values: Mapping[Any, Any]) -> dict[str, Any]:
         "input_side": values["form.input_side"],
         "pixels": values["form.pixels"] or None,
         "validation": {"on": values["form.validation"], "share": values["form.share"], "drawn": values["form.drawn"]},
+        "features": values["form.features"],
         "phases": [
             _phase({name: values[f"form.{index}.{name}"] for name in _PHASE_FIELDS})
             for index in range(values["form.phases"])

@@ -44,6 +44,15 @@ def test_published_figures_stand_only_beside_all_images_of_their_data_set(data: 
     assert reaches(experiment, RECIPES["a-ft1"], 1) == comparable
 
 
+@pytest.mark.parametrize(("features", "comparable"), [("full", True), ("off", True), ("half", False)])
+def test_features_in_half_the_size_follow_a_recipe_but_are_not_compared_with_its_publication(
+    features: str, comparable: bool
+) -> None:
+    experiment = apply(RECIPES["a-ft1"].experiment, [f"features={features}"])
+    assert recipe_of(experiment) is RECIPES["a-ft1"]
+    assert reaches(experiment, RECIPES["a-ft1"], 1) == comparable
+
+
 def test_an_experiment_of_ones_own_is_compared_with_no_publication() -> None:
     assert not reaches(apply(RECIPES["e"].experiment, ["phases.0.epochs=9"]), RECIPES["e"], 0)
 

@@ -75,6 +75,19 @@ def test_what_is_changed_in_a_fold_is_kept_when_it_is_folded_again_and_on_other_
     assert phase.augmentation == (Crop(),)
 
 
+def test_how_features_are_kept_is_chosen_with_what_it_costs_and_goes_into_link_and_run(
+    form: App, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "the same training as without" in form.text()
+    assert "rounded to float16, by 2⁻¹¹ (0.05 %)" in form.set(features="half").text()
+    assert form.query["set"] == "features=half" or "features=half" in form.query["set"]
+    monkeypatch.setenv("TRANSFER_LAB_FEATURES", "off")
+    assert "On this computer: not kept" in form.run().text()
+    form.click("Start")
+    assert store.runs()[0].experiment.features == "half"
+    assert "half-size features" in store.runs()[0].name
+
+
 def test_what_cannot_work_stays_in_reach_to_be_corrected(form: App) -> None:
     form.set(phases_1_learning_rate=0.0, phases_0_batch_size=48).set(phases_1_learning_rate=0.01)
     assert form.has_button("Start")
