@@ -127,6 +127,11 @@ def test_what_else_was_published_in_numbers_is_that_of_the_publications() -> Non
         assert classes == tuple(experiment.dataset.classes[index] for index in experiment.split.target)
 
 
+def test_the_machine_of_published_times_is_named() -> None:
+    compared = [recipe for name, recipe in RECIPES.items() if name.startswith("c2")]
+    assert all("Apple M1 (16 GB) with TensorFlow 2.16.1 and Keras 3.3.3" in recipe.source for recipe in compared)
+
+
 def test_what_a_second_place_of_a_publication_gives_stands_beside_the_first() -> None:
     second = {name: recipe.published[0].also for name, recipe in RECIPES.items() if recipe.published[0].also}
     assert second == {
