@@ -5,12 +5,11 @@ Exit codes: 0 done, 1 the run failed, 2 bad arguments or experiment, 130 stopped
 
 import json
 import math
-import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,7 +23,6 @@ from tqdm import tqdm
 from cifar_core.analysis.labels import SEPARATOR, labels
 from cifar_core.data.catalogue import IMAGE_SIDE, data_at, find_images, open_images
 from cifar_core.data.errors import DataError
-from cifar_core.data.feature_store import KEPT
 from cifar_core.data.folders import halves
 from cifar_core.data.weights import missing_weights
 from cifar_core.experiment.datasets import DATASETS
@@ -176,15 +174,15 @@ def describe(meant: Experiment, chosen: bool, as_json: bool) -> None:
     "--no-stored-features",
     "ordinary",
     is_flag=True,
-    help="Compute frozen layers again in every epoch, instead of keeping what they make of the images.",
+    help="Compute frozen layers again in every epoch, instead of keeping what they make of the images: --set "
+    "features=off.",
 )
 def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool, ordinary: bool) -> None:
     """Run an experiment now, in this terminal; the app shows it too. Ctrl-C stops it and keeps what it has."""
     if ordinary:
-        os.environ[KEPT] = "off"  # for the worker
+        meant = apply(meant, ["features=off"])
     meant = _available(_quick_look(meant) if quick else meant, chosen=chosen)
-    if not has_room(home(), [meant]):
-        _fail(NO_ROOM, 1)
+    _refuse_without_room([meant])
     store = Store(home())
     run_id = store.submit(meant, seed, run_name(meant, seed))
     click.echo(f"Run {run_id}: {run_name(meant, seed)}", err=True)
@@ -197,8 +195,15 @@ def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool, 
 def resume(run_id: str, as_json: bool) -> None:
     """Go on with a run that ended before its end, from its last finished epoch."""
     store = Store(home())
+    _refuse_without_room([store.run(run_id).experiment])
     store.resume(run_id)
     _run_to_its_end(store, run_id, as_json=as_json)
+
+
+def _refuse_without_room(experiments: Sequence[Experiment]) -> None:
+    """Say it before anything begins, where the disk has no room for runs."""
+    if not has_room(home(), experiments):
+        _fail(NO_ROOM, 1)
 
 
 def _run_to_its_end(store: Store, run_id: str, *, as_json: bool) -> None:
@@ -335,6 +340,7 @@ def prepare(what: str, as_json: bool) -> None:
     )
     given = [store.run(id).experiment for id in preparation.given]
     experiments = [*preparation.experiments, *dict.fromkeys(given)]
+    _refuse_without_room(preparing.to_run(preparation, store))
     with _bars() as step:
         preparing.bring_images(experiments, home(), step)
 

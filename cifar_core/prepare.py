@@ -143,14 +143,29 @@ def record(preparation: Preparation, store: Store, follow: Follow) -> list[Run]:
     return recorded
 
 
+def to_run(preparation: Preparation, store: Store) -> list[Experiment]:
+    """Return the experiment of every run that is not done yet.
+
+    Raises:
+        UnknownRun: where a run that the link names is not there.
+    """
+    given = [run.experiment for run in map(store.run, preparation.given) if not run.state.is_finished]
+    found = [(wanted.experiment, _found(wanted, store)) for wanted in preparation.wanted]
+    return given + [experiment for experiment, run in found if run is None or not run.state.is_finished]
+
+
 def _runs(preparation: Preparation, store: Store) -> Iterator[Run]:
     """The runs one after the other: each is there, or is queued when it is asked for."""
     yield from map(store.run, preparation.given)
     for wanted in preparation.wanted:
-        plan = Plan({wanted.title: wanted.experiment}, 1)
         name = run_name(wanted.experiment, wanted.seed) if len(preparation.wanted) == 1 else wanted.name
-        found = plan.runs(store.runs())[wanted.title].get(wanted.seed)
-        yield found or store.run(store.submit(wanted.experiment, wanted.seed, name))
+        yield _found(wanted, store) or store.run(store.submit(wanted.experiment, wanted.seed, name))
+
+
+def _found(wanted: Wanted, store: Store) -> Run | None:
+    """The run that is there already: done, under way or waiting."""
+    plan = Plan({wanted.title: wanted.experiment}, 1)
+    return plan.runs(store.runs())[wanted.title].get(wanted.seed)
 
 
 def check(experiments: Sequence[Experiment], store: Store, follow: Follow) -> list[Run]:

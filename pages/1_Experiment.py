@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cifar_core.data.feature_store import allowed_size
 from cifar_core.data.weights import imagenet_file
 from cifar_core.experiment import links
 from cifar_core.experiment.backbones import BACKBONES, Backbone
@@ -41,8 +42,7 @@ class Number(NamedTuple):
 
 
 NUMBERS = {
-    "units": Number("Dense units", 0, 65_536, 1, "dense layer"),
-    "l2": Number("L2 of the dense layer", 0.0, 1.0, 1e-4, "L2"),
+    "l2": Number("L2 of the dense layers", 0.0, 1.0, 1e-4, "L2"),
     "dropout": Number("Dropout", 0.0, form.MOST_DROPOUT, 0.05, "dropout"),
     "learning_rate": Number("Learning rate", 0.0, 100.0, 1e-4, "learning rate"),
     "batch_size": Number("Batch size", 1, 65_536, 1, "batch size"),
@@ -70,6 +70,24 @@ CHOICES: dict[str, tuple[str, dict[str, str], str]] = {
     "schedule": ("Learning-rate schedule", form.SCHEDULES, "learning-rate schedule"),
     "stop.watch": ("Early stopping", form.WATCHED, "early stopping"),
     "class_weights": ("Class weights", form.CLASS_WEIGHTS, "class weights"),
+}
+# Those that are lists, typed: label and help.
+TEXTS = {
+    "units": (
+        "Dense units",
+        "256, 128 means two dense layers, of 256 units and of 128, with dropout behind each. Nothing: no dense layer. "
+        + help_for("dense layer"),
+    ),
+    "steps.milestones": (
+        "Epochs and factors",
+        "10: 0.1, 20: 0.01 means a tenth of the learning rate after 10 epochs, a hundredth after 20.",
+    ),
+}
+FEATURES = {
+    "full": "As computed (float32): the same training as without.",
+    "half": "Every value is rounded to float16, by 2⁻¹¹ (0.05 %) of itself at most. In tests that changed losses by up "
+    "to 0.1 %, and no accuracy. The run says how far its values are off.",
+    "off": "Frozen layers are computed again in every epoch: the same training, and it takes longer.",
 }
 OUTPUTS = {"classes": "One per class of the phase", "data set": "One per class of the data set"}
 POLICIES = {"train share": "A share of the training images", "test": "The test images"}
@@ -213,6 +231,10 @@ def choose_new_layers(shape: Experiment, index: int) -> None:
     def begin_there() -> None:
         state[f"{key}.to_row"] = starts[state[f"{key}.from_layer"]]
 
+    def begin_anew() -> None:
+        state[f"{key}.as_loaded"] = None
+        begin_there()
+
     if state[f"{key}.from_layer"] not in starts:
         state[f"{key}.from_layer"] = list(starts)[-1]
         begin_there()
@@ -227,12 +249,18 @@ def choose_new_layers(shape: Experiment, index: int) -> None:
     )
     if state[f"{key}.as_loaded"]:
         places[1].caption(f"Layers as loaded: {', '.join(layer['kind'] for layer in state[f'{key}.as_loaded'])}")
+        places[1].button(
+            "Choose others",
+            key=f"{key}.anew",
+            on_click=begin_anew,
+            help="These have no fields in this form; others, with fields, replace them.",
+        )
         return
     if state[f"{key}.to_row"]:
         choose(
             places[1], "From image to row", form.TO_ROW, f"{key}.to_row", help_for("flatten"), persist_state="session"
         )
-    row_of_options(index, "units", *(["l2"] if state[f"{key}.units"] else []), "dropout")
+    row_of_options(index, "units", *(["l2"] if state[f"{key}.units"].strip() else []), "dropout")
 
 
 def choose_phase(shape: Experiment, frozen: Experiment, index: int) -> None:
@@ -284,6 +312,21 @@ def choose_options(frozen: Experiment, index: int) -> None:
         show_augmentation(frozen, index)
 
 
+def choose_features(fold: DeltaGenerator) -> None:
+    """How the output of frozen layers is kept, and what that costs."""
+    choose(
+        fold,
+        "Output of frozen layers",
+        form.FEATURES,
+        "form.features",
+        help_for("stored features"),
+        persist_state="session",
+    )
+    fold.caption(FEATURES[wanted := state["form.features"]])
+    if (allowed := allowed_size(wanted)) != wanted:
+        fold.caption(f"On this computer: {form.FEATURES[allowed].lower()} (TRANSFER_LAB_FEATURES).")
+
+
 def row_of_options(index: int, *names: str) -> None:
     """Some of a phase's training options side by side."""
     for position, name in enumerate(names):
@@ -298,14 +341,10 @@ def option(place: DeltaGenerator, index: int, name: str) -> None:
     if name in CHOICES:
         label, titles, term = CHOICES[name]
         choose(place, label, titles, key, help_for(term), persist_state="session")
-    elif name == "steps.milestones":
-        place.text_input(
-            "Epochs and factors",
-            key=key,
-            persist_state="session",
-            placeholder=f"{max(1, state[f'form.{index}.epochs'] // 2)}: 0.1",
-            help="10: 0.1, 20: 0.01 means a tenth of the learning rate after 10 epochs, a hundredth after 20.",
-        )
+    elif name in TEXTS:
+        label, meant = TEXTS[name]
+        usual = form.usual_milestones(state[f"form.{index}.epochs"]) if name == "steps.milestones" else "no dense layer"
+        place.text_input(label, key=key, persist_state="session", placeholder=usual, help=meant)
     else:
         label, least, most, step, term, empty = NUMBERS[name]
         place.number_input(
@@ -407,6 +446,8 @@ with left:
             persist_state="session",
         )
     st.number_input("Seed", 0, 2**31 - 1, key="form.seed", help=help_for("seed"))
+    if fold := unfolded("Stored features", key="fold.features"):
+        choose_features(fold)
 
 with right:
     section("Network and phases")

@@ -25,7 +25,7 @@ from cifar_core.experiment.recipe import CIFAR10
 from cifar_core.experiment.recipes import RECIPES, Recipe, with_random_weights
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, smoke
 from cifar_core.experiment.wording import run_name
-from cifar_core.runs.room import bytes_kept
+from cifar_core.runs.room import NO_ROOM, bytes_kept
 from cifar_core.ui import people, reads
 from cifar_core.ui.page import section, set_up, unfolded
 from cifar_core.ui.speedups import show_speedups, that_froze
@@ -99,7 +99,8 @@ def run_buttons(recipe: Recipe) -> None:
     if lacks:
         offers.append(("Run it from random weights", possible, images_here))
     offers.append(("Quick look", quick, True))
-    reason = people.why_not_start()
+    room = has_room([possible])
+    reason = people.why_not_start() or ("" if room else NO_ROOM)
     with st.container(horizontal=True):
         for label, offered, ready in offers:
             seed = next_seed(offered)
@@ -119,6 +120,8 @@ def run_buttons(recipe: Recipe) -> None:
     estimates = reads.estimates()
     expected = estimates.of(experiment)
     hints = [f"In full: {in_words(expected)}{f' on {estimates.hardware}' if expected else ''}."]
+    if not room:
+        hints.append(NO_ROOM)
     if lacks:
         hints.append(
             f"Its ImageNet weights ({lacks.name}) are not on this computer: Keras downloads them at the start of the "

@@ -25,6 +25,7 @@ from cifar_core.runs import patience
 from cifar_core.runs.room import NO_ROOM, SPARE_BYTES, bytes_kept
 from cifar_core.runs.store import Store
 from tests.data.own import fill
+from tests.filled_store import claim
 from tests.runs.helpers import QUICK, refuse, submit
 
 ROOT = Path(__file__).parents[1]
@@ -148,11 +149,29 @@ def test_a_run_keeps_on_the_disk_what_was_said_before_its_start(home: Path, fini
     assert kept == pytest.approx(bytes_kept(Experiment.parse(finished["experiment"])), rel=0.05)
 
 
+@pytest.mark.parametrize("said", [["--no-stored-features"], ["--set", "features=off"]])
+def test_a_run_without_stored_features_says_so_in_its_experiment(home: Path, said: list[str]) -> None:
+    ended = document(home, "run", "e", *TINY, *said)
+    assert ended["experiment"]["features"] == "off"
+    assert ended["phases"][1]["features"] == "No stored features: they are switched off in the experiment."
+
+
 def test_without_room_for_a_run_none_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=SPARE_BYTES))
     ended = called_here(tmp_path, "run", "e", *TINY)
     assert (ended.returncode, ended.stderr) == (1, f"Error: {NO_ROOM}\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_without_room_no_run_goes_on_and_nothing_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    stopped = claim(store)
+    stopped.ends(State.STOPPED)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=SPARE_BYTES))
+    for asked in (["resume", stopped.run], ["prepare", "e"], ["prepare", "Plan?strategies=head&seeds=1"]):
+        ended = called_here(tmp_path, *asked)
+        assert (ended.returncode, ended.stderr) == (1, f"Error: {NO_ROOM}\n")
+    assert [run.state for run in store.runs()] == [State.STOPPED]
 
 
 @pytest.mark.parametrize("form", ["script", "notebook", "report", "csv", "archive", "images"])

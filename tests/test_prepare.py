@@ -139,6 +139,13 @@ def test_a_plan_without_any_choice_is_the_usual_one_and_so_is_its_lecture() -> N
     assert query["strategies"] == [",".join(USUAL)] and "runs" not in query
 
 
+def test_what_is_done_needs_no_room_and_the_rest_does(store: Store) -> None:
+    finished(store, STRATEGIES["head"].experiment(FIRST))
+    waiting = store.submit(STRATEGIES["everything"].experiment(FIRST), 0, "waits")
+    assert len(prepare.to_run(Preparation.of_link(PLAN), store)) == 3
+    assert prepare.to_run(Preparation.of_link(f"Live?runs={waiting}"), store) == [store.run(waiting).experiment]
+
+
 def test_a_named_run_that_waits_is_run_and_one_that_failed_ends_it(store: Store) -> None:
     failed, waiting = claim(store), store.submit(FIRST, 0, "waits")
     failed.ends(State.FAILED)

@@ -10,6 +10,9 @@ from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
 
+TYPED = ("location", "weights_path", "name", "milestones", "units")
+"""The form's fields that text is typed into."""
+
 
 def experiment_file(draws: random.Random, place: Path) -> Input:
     content = experiment_text(draws)
@@ -96,9 +99,11 @@ def filled_form(draws: random.Random, place: Path) -> Input:
     for _ in range(draws.choice((1, 2, 3))):
         name = draws.choice([name for name in values if not name.endswith(("as_loaded", "form.phases"))])
         kept = values[name]
-        if isinstance(kept, str) and name.rpartition(".")[2] in ("location", "weights_path", "name", "milestones"):
+        if isinstance(kept, str) and name.rpartition(".")[2] in TYPED:
             values[name] = draws.choice([each for each in NASTY if "\ud800" not in each])
-            values |= {f"{name.rpartition('.')[0]}.schedule": "steps"} if "milestones" in name else {}
+            phase = ".".join(name.split(".")[:2])
+            values |= {f"{phase}.schedule": "steps"} if "milestones" in name else {}
+            values |= {f"{phase}.head": "layers"} if "units" in name else {}
         elif isinstance(kept, int):
             values[name] = draws.choice((0, -1, 1, 2, 3, 65_537, 10**9))
         elif isinstance(kept, float):

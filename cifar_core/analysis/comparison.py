@@ -26,6 +26,7 @@ _NAMES = {
     "split.source": "source classes",
     "split.target": "target classes",
     "train_on": "classes",
+    "features": "stored features",
     "freeze": "frozen",
     "head": "head",
 }

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, get_args
 
 import numpy as np
 from filelock import ReadWriteLock, Timeout
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from cifar_core.data.arrays import not_stored
 from cifar_core.data.errors import DataDamagedError, DataNotStoredError
 from cifar_core.data.files import write_json
+from cifar_core.experiment.experiment import FeatureSize
 
 FORMAT = 1
 SECONDS_BETWEEN_MARKS = 2.0
@@ -325,18 +326,31 @@ class FeatureStore:
         return ReadWriteLock(locks / f"{key}.db", is_singleton=False)
 
 
-def feature_store(home: Path) -> FeatureStore | None:
-    """Return the features under `home`, as the environment wants them; None where they are switched off.
+def allowed_size(wanted: FeatureSize = "full") -> FeatureSize:
+    """Return how features are kept on this computer: as they are wanted, or smaller.
 
-    `TRANSFER_LAB_FEATURES` is "full" (the default), "half" or "off"; `TRANSFER_LAB_FEATURES_GB` is how much room they
-    may take: by default 10 GB, or a fifth of what is free where that is less.
+    `TRANSFER_LAB_FEATURES` is the most that is allowed: "full" (without it), "half" or "off".
 
     Raises:
-        DataNotStoredError: naming the variable that says something else.
+        DataNotStoredError: naming the variable, where it says something else.
     """
-    kept = os.environ.get(KEPT, "full")
-    if kept not in ("full", "half", "off"):
-        raise DataNotStoredError(f'{KEPT}: expected full, half or off, received "{kept}".')
+    sizes: tuple[FeatureSize, ...] = get_args(FeatureSize)
+    most = os.environ.get(KEPT, "full")
+    if most not in sizes:
+        raise DataNotStoredError(f'{KEPT}: expected full, half or off, received "{most}".')
+    return max(wanted, most, key=sizes.index)
+
+
+def feature_store(home: Path, wanted: FeatureSize = "full") -> FeatureStore | None:
+    """Return the features under `home`, in the size that is wanted and allowed; None where they are switched off.
+
+    `TRANSFER_LAB_FEATURES_GB` is how much room they may take: by default 10 GB, or a fifth of what is free where that
+    is less.
+
+    Raises:
+        DataNotStoredError: naming the variable that says something it cannot; see also `allowed_size`.
+    """
+    kept = allowed_size(wanted)
     if kept == "off":
         return None
     store = FeatureStore(home / "features", 0, half=kept == "half")

@@ -5,13 +5,14 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.experiment import Experiment, Freeze
 
 
 def beginning(experiment: Experiment, phase: int) -> dict[str, Any]:
     """Return, as plain data, what of an experiment decides everything up to the end of a phase (from 0).
 
-    Not where the images lie, what phases are called, or classes that no phase until then trains on.
+    Not where the images lie, what phases are called, or classes that no phase until then trains on; nor how features
+    are kept, as long as no layer is frozen.
     """
     plain = experiment.model_dump(mode="json")
     plain["phases"] = plain["phases"][: phase + 1]
@@ -20,6 +21,8 @@ def beginning(experiment: Experiment, phase: int) -> dict[str, Any]:
     for settings in plain["phases"]:
         del settings["name"]
     del plain["data"]["location"]
+    if all(settings.freeze == Freeze() for settings in experiment.phases[: phase + 1]):
+        del plain["features"]
     return plain
 
 

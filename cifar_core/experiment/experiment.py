@@ -15,6 +15,8 @@ from cifar_core.experiment.pixels import PIXEL_SCALES, PixelScale
 from cifar_core.experiment.record import Real, Record, Whole, choice, shown
 from cifar_core.experiment.schedules import Constant, Schedule, refuse_longer_than
 
+FeatureSize = Literal["full", "half", "off"]
+"""How stored features are kept: in float32, in float16, or not at all."""
 ClassIndices = Annotated[tuple[Whole, ...], Field(min_length=2)]
 
 
@@ -237,6 +239,10 @@ class Experiment(Record):
     Images are resized inside the model (bilinear) to `input_side` pixels a side; without one, only images smaller
     than the backbone allows are, to the smallest that it does. `pixels` is what their values are scaled to, a row of
     `PIXEL_SCALES`; without one, what the backbone was made for.
+
+    `features` is how the output of frozen layers is kept where that saves time: in "half" the size, every value is
+    rounded to float16, by 2**-11 of itself at most, and the training differs by what that makes; with "off", frozen
+    layers are computed anew in every epoch. The computer that runs it may allow less.
     """
 
     version: Literal[1] = 1
@@ -247,6 +253,7 @@ class Experiment(Record):
     input_side: Whole | None = Field(None, ge=1, le=1024)
     pixels: str | None = None
     validation: Validation = Validation()
+    features: FeatureSize = "full"
     phases: tuple[Phase, ...] = Field(min_length=1, max_length=12)
 
     @field_validator("backbone")

@@ -14,6 +14,7 @@ from cifar_core.experiment.record import Real, Record, Whole, shown
 
 Shape = tuple[int, ...]
 Activation = Literal["linear", "relu", "softmax"]
+MOST_UNITS = 65_536
 
 
 def _name(name: str) -> str:
@@ -111,7 +112,7 @@ class Dense(LayerRecord):
 
     keras_type: ClassVar[str] = "Dense"
     kind: Literal["dense"] = "dense"
-    units: Whole = Field(ge=1, le=65536)
+    units: Whole = Field(ge=1, le=MOST_UNITS)
     activation: Activation = "relu"
     l2: Real = Field(0.0, ge=0, le=1)
 

@@ -27,24 +27,30 @@ def recipe(identifier: str) -> Recipe:
 
 
 def recipe_of(experiment: Experiment) -> Recipe | None:
-    """Return the recipe that an experiment follows, whatever its images, or None.
+    """Return the recipe that an experiment follows, whatever its images and however features are kept, or None.
 
     From random weights instead of ImageNet's it follows the recipe too; what it measures is not comparable then.
     """
     for candidate in RECIPES.values():
-        same = experiment.model_copy(update={"data": candidate.experiment.data})
+        other = {"data": candidate.experiment.data, "features": candidate.experiment.features}
+        same = experiment.model_copy(update=other)
         if same in (candidate.experiment, with_random_weights(candidate.experiment)):
             return candidate
     return None
 
 
 def reaches(experiment: Experiment, target: Recipe, phase: int) -> bool:
-    """Return whether an experiment does, up to a phase, what a recipe does up to it, on all of its own images."""
+    """Return whether an experiment does, up to a phase, what a recipe does up to it, on all of its own images.
+
+    Without stored features it does the same as with them; with such in half the size, which rounds them, it does not.
+    """
     data = experiment.data.model_copy(update={"location": target.experiment.data.location})
+    features = "full" if experiment.features == "off" else experiment.features
+    alike = {"data": data, "features": features, "phases": target.experiment.phases}
     return (
         data == target.experiment.data
         and experiment.phases[: phase + 1] == target.experiment.phases[: phase + 1]
-        and experiment.model_copy(update={"data": data, "phases": target.experiment.phases}) == target.experiment
+        and experiment.model_copy(update=alike) == target.experiment
     )
 
 

@@ -150,6 +150,8 @@ def run_name(experiment: Experiment, seed: int) -> str:
             " → ".join(class_list(experiment, classes[side]) for side in sides),
             f"{what_trains(experiment, last)} in {experiment.phases[last].name}",
         ]
+    if experiment.features != "full":
+        parts.append({"half": "half-size features", "off": "no stored features"}[experiment.features])
     if experiment.data.per_class is not None:
         parts.append(f"{experiment.data.per_class} per class")
     return " · ".join([*parts, f"seed {seed}"])

@@ -20,6 +20,8 @@ from cifar_core.training.features import Wanted, decide, features, in_tensorflow
 from cifar_core.training.feeding import Examples, Feed
 
 SECONDS_BETWEEN_STEPS = 0.5
+MOST_ROUNDING = 2**-11
+"""Of a value, by float16: it keeps eleven binary digits."""
 
 
 class Shortcut:
@@ -32,7 +34,7 @@ class Shortcut:
     def __init__(
         self, cut: Cut, store: FeatureStore, experiment: Experiment, images: Images, feed: Feed, reporter: Reporter
     ):
-        self.rest, self.told = cut.rest, list[str]()
+        self.rest, self.told, self._chosen = cut.rest, list[str](), experiment.features
         self._cut, self._store, self._reporter = cut, store, reporter
         self._images, self._feed, self._network = images, feed, experiment.backbone_row.title
 
@@ -85,7 +87,7 @@ class Shortcut:
             cifar_core.data.errors.DataNotStoredError: as `features` does.
         """
         with ExitStack() as held:
-            found = {}
+            found, errors = {}, []
             for wanted in {id(wanted): wanted for wanted in map(self._wanted_of, several)}.values():
                 stored = features(
                     self._store,
@@ -98,8 +100,13 @@ class Shortcut:
                     raise StopRequested
                 held.enter_context(stored)
                 found[id(wanted)] = wanted.places, in_tensorflow(stored.arrays)
-                if stored.error:
-                    self.told.append(f"Kept in half the size: values differ by up to {stored.error:.2g} of their own.")
+                errors.append(stored.error)
+            if self._store.half:
+                by = "" if self._chosen == "half" else ", as this computer keeps all"
+                self.told.append(
+                    f"Kept in half the size{by}: values differ by up to {max(errors):.2g} of their own "
+                    f"(float16 rounds by {MOST_ROUNDING:.2g} at most)."
+                )
             yield [
                 replace(
                     examples,
@@ -136,10 +143,11 @@ def find_shortcut(
 ) -> tuple[Shortcut | None, str]:
     """Return the way around the model's frozen layers where it saves time, and in a sentence why there is one or not.
 
-    `store` is None where people do not want stored features.
+    `store` is None where the experiment wants no stored features, or this computer keeps none.
     """
     if store is None:
-        return None, "No stored features: they are switched off."
+        where = "in the experiment" if experiment.features == "off" else "on this computer"
+        return None, f"No stored features: they are switched off {where}."
     settings, cut = experiment.phases[phase], find_cut(model)
     found = None if cut is None else Shortcut(cut, store, experiment, images, feed, reporter)
     needed = found.needed if found is not None else ()

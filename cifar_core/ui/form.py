@@ -12,7 +12,7 @@ from cifar_core.experiment.augmentation import Augmentation, Colour, Crop, Cutou
 from cifar_core.experiment.backbones import Backbone
 from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data, EarlyStopping, Experiment, Freeze, Head, Phase
-from cifar_core.experiment.layers import Dense, Dropout, Flatten, GlobalAveragePool, Layer, Shape
+from cifar_core.experiment.layers import MOST_UNITS, Dense, Dropout, Layer, Shape
 from cifar_core.experiment.links import SCRATCH
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError, Record, shown
@@ -52,6 +52,7 @@ AUGMENTATION = {
     "mixup": "Mixup",
 }
 DRAWN = {"stratified": "From each class alike", "random": "From all images alike", "last": "The last ones"}
+FEATURES = {"full": "Kept in full", "half": "Kept in half the size", "off": "Not kept"}
 MOST_DROPOUT = 0.99
 HEADS = {
     "keep": "Keep the head as it is",
@@ -60,6 +61,7 @@ HEADS = {
 }
 TO_ROW = {"global_average_pool": "Average of each channel", "flatten": "Flatten: every value"}
 """What makes the row of values, that a head works on, of an image."""
+_IN_FIELDS = (*TO_ROW, "dense", "dropout")
 
 
 def fields(experiment: Experiment) -> dict[str, Any]:
@@ -82,6 +84,7 @@ def fields(experiment: Experiment) -> dict[str, Any]:
         "form.validation": validation.on,
         "form.share": validation.share,
         "form.drawn": validation.drawn,
+        "form.features": experiment.features,
         "form.phases": len(experiment.phases),
     }
     for index, phase in enumerate(experiment.phases):
@@ -91,8 +94,6 @@ def fields(experiment: Experiment) -> dict[str, Any]:
 
 def _phase_fields(phase: Phase) -> dict[str, Any]:
     freeze, head = phase.freeze, phase.head
-    simple = head is None or _has_fields(head.layers)
-    layers = {layer.kind: layer for layer in head.layers} if head is not None and simple else {}
     return {
         "name": phase.name,
         "train_on": phase.train_on,
@@ -106,12 +107,7 @@ def _phase_fields(phase: Phase) -> dict[str, Any]:
         "head": "keep" if head is None else "output" if head == Head(outputs=head.outputs) else "layers",
         "from_layer": head.from_layer if head is not None else "output",
         "outputs": head.outputs if head is not None else "classes",
-        "to_row": next((kind for kind in TO_ROW if kind in layers), ""),
-        "units": getattr(layers.get("dense"), "units", 0),
-        "l2": getattr(layers.get("dense"), "l2", 0.0),
-        "dropout": getattr(layers.get("dropout"), "rate", 0.0),
-        "layer_names": {kind: layer.name for kind, layer in layers.items()},
-        "as_loaded": None if simple or head is None else head.model_dump(mode="json")["layers"],
+        **_layer_fields(head.layers if head is not None else ()),
         **{name: getattr(phase, name) for name in _AS_THEY_ARE},
         "momentum": phase.momentum,
         "weight_decay": phase.weight_decay if phase.optimizer == "adamw" else USUAL_WEIGHT_DECAY,
@@ -155,10 +151,15 @@ def _as_text(milestones: Sequence[Milestone]) -> str:
     return ", ".join(f"{milestone.after_epochs}: {milestone.factor}" for milestone in milestones)
 
 
+def usual_milestones(epochs: int) -> str:
+    """Return the steps of a learning rate of which nothing is said: a tenth from halfway on."""
+    return f"{max(1, epochs // 2)}: 0.1"
+
+
 def _milestones(text: str, epochs: int) -> list[dict[str, float]]:
-    """Return the milestones that a person typed: "10: 0.1, 20: 0.01". Nothing means a tenth from halfway on."""
+    """Return the milestones that a person typed: "10: 0.1, 20: 0.01"."""
     try:
-        pairs = [pair.split(":") for pair in (text.strip() or f"{max(1, epochs // 2)}: 0.1").split(",")]
+        pairs = [pair.split(":") for pair in (text.strip() or usual_milestones(epochs)).split(",")]
         return [{"after_epochs": int(after), "factor": float(factor)} for after, factor in pairs]
     except ValueError:
         raise ExperimentError(
@@ -167,16 +168,46 @@ def _milestones(text: str, epochs: int) -> list[dict[str, float]]:
         ) from None
 
 
-def _has_fields(layers: Sequence[Layer]) -> bool:
-    """Whether the form has fields for new layers: a row made of an image, a dense layer and dropout, each perhaps."""
-    match layers:
-        case [Flatten() | GlobalAveragePool(), *behind] | [*behind]:
-            match behind:
-                case [] | [Dense(activation="relu")]:
-                    return True
-                case [Dropout(rate=rate)] | [Dense(activation="relu"), Dropout(rate=rate)]:
-                    return 0 < rate <= MOST_DROPOUT
-    return False
+def _layer_fields(layers: Sequence[Layer]) -> dict[str, Any]:
+    """The fields of a phase's new layers. What they cannot say, by what they would make again, stays as loaded."""
+    dense = [layer for layer in layers if isinstance(layer, Dense)]
+    values: dict[str, Any] = {
+        "to_row": next((layer.kind for layer in layers if layer.kind in TO_ROW), ""),
+        "units": ", ".join(str(layer.units) for layer in dense),
+        "l2": dense[0].l2 if dense else 0.0,
+        "dropout": next((layer.rate for layer in layers if isinstance(layer, Dropout)), 0.0),
+        "layer_names": {kind: [each.name for each in layers if each.kind == kind] for kind in _IN_FIELDS},
+    }
+    if values["dropout"] <= MOST_DROPOUT and Head.parse({"layers": _new_layers(values)}).layers == tuple(layers):
+        return values | {"as_loaded": None}
+    return _layer_fields(()) | {"as_loaded": [layer.model_dump(mode="json") for layer in layers]}
+
+
+def _new_layers(values: Mapping[Any, Any]) -> list[dict[str, Any]]:
+    """Return the new layers that a phase's fields say, without the output: dropout stands behind each dense layer.
+
+    Layers that were loaded with names have these, in their order.
+    """
+    dropout = [{"kind": "dropout", "rate": values["dropout"]}] if values["dropout"] else []
+    dense = [{"kind": "dense", "units": units, "l2": values["l2"]} for units in _units(values["units"])]
+    layers: list[dict[str, Any]] = [{"kind": values["to_row"]}] if values["to_row"] else []
+    layers += [layer for each in dense for layer in (each, *dropout)] or dropout
+    names = {kind: iter(names) for kind, names in values["layer_names"].items()}
+    return [layer | {"name": next(names.get(layer["kind"], iter(())), "")} for layer in layers]
+
+
+def _units(text: str) -> list[int]:
+    """Return the units of each dense layer that a person typed: "256, 128"."""
+    try:
+        units = [int(number) for number in text.split(",")] if text.strip() else []
+    except ValueError:
+        units = [0]
+    if not all(0 < each <= MOST_UNITS for each in units):
+        raise ExperimentError(
+            f'Dense units: expected a whole number from 1 to {MOST_UNITS:,} for each dense layer, such as "256, 128", '
+            f"or nothing for none; received {shown(text)}."
+        )
+    return units
 
 
 def draft(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -199,6 +230,7 @@ def draft(values: Mapping[Any, Any]) -> dict[str, Any]:
         "input_side": values["form.input_side"],
         "pixels": values["form.pixels"] or None,
         "validation": {"on": values["form.validation"], "share": values["form.share"], "drawn": values["form.drawn"]},
+        "features": values["form.features"],
         "phases": [
             _phase({name: values[f"form.{index}.{name}"] for name in _PHASE_FIELDS})
             for index in range(values["form.phases"])
@@ -247,18 +279,6 @@ def _phase(values: Mapping[Any, Any]) -> dict[str, Any]:
         "augmentation": [_chosen(kind, values) for kind in values["augmentation"]],
         "augmented_copies": values["augmented_copies"] if takes_copies(values["augmentation"]) else None,
     }
-
-
-def _new_layers(values: Mapping[Any, Any]) -> list[dict[str, Any]]:
-    """Return the new layers that a phase's fields say, without the output."""
-    options: dict[str, dict[str, Any]] = {}
-    if values["to_row"]:
-        options[values["to_row"]] = {}
-    if values["units"]:
-        options["dense"] = {"units": values["units"], "l2": values["l2"]}
-    if values["dropout"]:
-        options["dropout"] = {"rate": values["dropout"]}
-    return [{"kind": kind, "name": values["layer_names"].get(kind, "")} | own for kind, own in options.items()]
 
 
 def takes_copies(augmentation: Sequence[str]) -> bool:

@@ -27,8 +27,7 @@ TERMS: dict[str, str] = {
     "Row % are shares of the true class (recall on the diagonal), column % of the predicted one (precision).",
     "cutout": "Paints a grey square at a random place of each training image (DeVries & Taylor 2017).",
     "crop": "Shifts each training image by up to so many pixels each way; what comes in mirrors the border.",
-    "dense layer": "Every unit sees all values of the layer before: as many weights as both have together, multiplied. "
-    "With 0 units there is none.",
+    "dense layer": "Every unit sees all values of the layer before: as many weights as both have together, multiplied.",
     "discriminative learning rates": "Each block learns at this share of the rate of the block behind it, so that what "
     "is near the image, and more general, changes less (Howard & Ruder 2018). 1: all blocks alike.",
     "dropout": "While training, each value that reaches the layer behind is set to 0 with this probability, so that no "

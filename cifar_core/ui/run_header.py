@@ -11,9 +11,11 @@ from cifar_core.experiment import links
 from cifar_core.experiment.measured import LOG, Run, State
 from cifar_core.experiment.wording import how_it_trains, initial_weights, network_input
 from cifar_core.runs.errors import StoreError, UnknownRun
+from cifar_core.runs.room import NO_ROOM
 from cifar_core.ui import people, reads
 from cifar_core.ui.network_picture import network_picture, show_layers
 from cifar_core.ui.page import unfolded
+from cifar_core.ui.start import has_room
 from cifar_core.ui.text import plain
 
 LISTED = 200
@@ -77,7 +79,7 @@ def reason(run: Run) -> None:
         st.warning(plain(summary), icon=":material/info:")
     if not run.state.can_go_on:
         return
-    barred = people.why_not_go_on(run)
+    barred = people.why_not_go_on(run) or ("" if has_room([run.experiment]) else NO_ROOM)
     log = reads.store().artifacts(run.id) / LOG
     with st.container(horizontal=True):
         is_wanted = st.button(

@@ -21,7 +21,7 @@ from cifar_core.analysis.metrics import measure
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import open_images
-from cifar_core.data.feature_store import feature_store
+from cifar_core.data.feature_store import allowed_size, feature_store
 from cifar_core.data.files import replacing
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.measured import (
@@ -153,7 +153,7 @@ class Job:
                 self,
                 self.ledger,
                 weights=weights,
-                features=feature_store(self.home),
+                features=feature_store(self.home, self.run.experiment.features),
                 folder=self.folder,
                 seconds_before=self._seconds_before(),
             )
@@ -181,9 +181,10 @@ class Job:
     def _beginnings(self, environment: dict[str, Any], weights: Path | None) -> list[str]:
         """For every phase, a key of all that decides the network's state at its end.
 
-        Weights count by what is in their file, not by where it lies.
+        Weights count by what is in their file, not by where it lies; features by the size they are kept in here.
         """
         experiment = self.run.experiment
+        experiment = experiment.model_copy(update={"features": allowed_size(experiment.features)})
         decides = {
             "seed": self.run.seed,
             **{name: environment[name] for name in ("fingerprint", "hardware", "versions")},

@@ -21,6 +21,7 @@ from cifar_core.analysis.exports import to_csv, to_parquet
 from cifar_core.analysis.metrics import confusion
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Head
 from cifar_core.experiment.measured import State
+from cifar_core.experiment.settings import changed
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run, predicted
 
 
@@ -32,6 +33,12 @@ def test_only_settings_that_differ_are_shown_and_in_words() -> None:
     assert list(found.loc["phase 2: frozen"]) == ["all but the last 1 layer", "the first 2 blocks"]
     assert list(found.loc["phase 2: learning rate"]) == ["0.001", "0.0001"]
     assert not [name for name in found.index if name.startswith("phase 1")]
+
+
+def test_how_features_are_kept_is_a_setting_that_can_differ() -> None:
+    one, _ = make_run("a")
+    half = replace(one, id="b", experiment=changed(one.experiment, features="half"))
+    assert list(settings_that_differ([one, half]).loc["stored features"]) == ["full", "half"]
 
 
 def test_equal_runs_differ_in_nothing() -> None:

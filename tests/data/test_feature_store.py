@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from cifar_core.data import feature_store
 from cifar_core.data.errors import DataDamagedError, DataNotStoredError
-from cifar_core.data.feature_store import Features, FeatureStore, Spec, Writer
+from cifar_core.data.feature_store import Features, FeatureStore, Spec, Writer, allowed_size
+from cifar_core.experiment.experiment import FeatureSize
 
 SPECS = (Spec((20, 30), "float32"), Spec((400,), "float32"))
 IMAGES = 10
@@ -323,6 +324,33 @@ def test_values_too_large_for_half_size_are_refused_in_words(tmp_path: Path) -> 
         assert writer is not None
         with pytest.raises(DataNotStoredError, match="full size"):
             writer.put([np.full((1, 1), 1e5, np.float32)])
+
+
+@pytest.mark.parametrize(
+    ("most", "wanted", "kept"),
+    [
+        (None, "full", "full"),
+        (None, "half", "half"),
+        (None, "off", "off"),
+        ("full", "half", "half"),
+        ("half", "full", "half"),
+        ("half", "off", "off"),
+        ("off", "full", "off"),
+    ],
+)
+def test_a_computer_may_keep_less_than_an_experiment_wants_and_never_more(
+    most: str | None, wanted: FeatureSize, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if most is not None:
+        monkeypatch.setenv(feature_store.KEPT, most)
+    found = feature_store.feature_store(tmp_path, wanted)
+    assert ("off" if found is None else "half" if found.half else "full") == kept == allowed_size(wanted)
+
+
+def test_a_size_that_is_none_is_refused_with_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(feature_store.KEPT, "quarter")
+    with pytest.raises(DataNotStoredError, match='TRANSFER_LAB_FEATURES: expected full, half or off, received "quar'):
+        allowed_size()
 
 
 def test_other_shapes_than_announced_are_refused(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
         ),
         input_side=draw(st.none() | st.integers(max(BACKBONES[backbone].smallest_input), 160)),
         pixels=draw(st.none() | st.sampled_from(list(PIXEL_SCALES))),
+        features=draw(st.sampled_from(["full", "half", "off"])),
         validation=draw(
             st.builds(
                 Validation,

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Head, Phase
+from cifar_core.experiment.recipes import RECIPES
 from tests.experiment.makers import plain, refusal, with_phase
 from tests.experiment.strategies import experiments
 
@@ -17,6 +18,12 @@ def test_every_class_of_a_phase_has_exactly_one_output(experiment: Experiment) -
         outputs = experiment.output_classes(index)
         assert len(outputs) == experiment.networks[index].outputs
         assert all(outputs.count(wanted) == 1 for wanted in experiment.classes_of(phase))
+
+
+def test_an_experiment_that_was_saved_before_features_were_a_choice_keeps_them_in_full() -> None:
+    saved = RECIPES["d1"].experiment.model_dump(mode="json")
+    del saved["features"]
+    assert Experiment.parse(saved) == RECIPES["d1"].experiment
 
 
 def test_an_experiment_cannot_be_changed() -> None:

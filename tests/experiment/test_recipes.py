@@ -44,6 +44,15 @@ def test_published_figures_stand_only_beside_all_images_of_their_data_set(data: 
     assert reaches(experiment, RECIPES["a-ft1"], 1) == comparable
 
 
+@pytest.mark.parametrize(("features", "comparable"), [("full", True), ("off", True), ("half", False)])
+def test_features_in_half_the_size_follow_a_recipe_but_are_not_compared_with_its_publication(
+    features: str, comparable: bool
+) -> None:
+    experiment = apply(RECIPES["a-ft1"].experiment, [f"features={features}"])
+    assert recipe_of(experiment) is RECIPES["a-ft1"]
+    assert reaches(experiment, RECIPES["a-ft1"], 1) == comparable
+
+
 def test_an_experiment_of_ones_own_is_compared_with_no_publication() -> None:
     assert not reaches(apply(RECIPES["e"].experiment, ["phases.0.epochs=9"]), RECIPES["e"], 0)
 
@@ -116,6 +125,11 @@ def test_what_else_was_published_in_numbers_is_that_of_the_publications() -> Non
         assert rows[name][0].f1_by_class == dict(zip(classes, scores, strict=True))
         experiment = RECIPES[name].experiment
         assert classes == tuple(experiment.dataset.classes[index] for index in experiment.split.target)
+
+
+def test_the_machine_of_published_times_is_named() -> None:
+    compared = [recipe for name, recipe in RECIPES.items() if name.startswith("c2")]
+    assert all("Apple M1 (16 GB) with TensorFlow 2.16.1 and Keras 3.3.3" in recipe.source for recipe in compared)
 
 
 def test_what_a_second_place_of_a_publication_gives_stands_beside_the_first() -> None:

@@ -74,6 +74,11 @@ def test_a_run_of_a_recipe_carries_its_title() -> None:
     assert run_name(apply(FT2, ["data.per_class=20"]), 7) == "A, fine-tuning 2 after 1 · 20 per class · seed 7"
 
 
+def test_a_run_is_named_by_how_it_keeps_features_where_that_is_not_the_usual_way() -> None:
+    assert "half-size features" in run_name(apply(FT2, ["features=half"]), 7)
+    assert "no stored features" in run_name(apply(FT2, ["features=off"]), 7)
+
+
 def test_a_run_of_ones_own_is_named_by_what_it_does() -> None:
     assert run_name(Experiment.parse(plain()), 0) == "two-conv · mug … house · everything in base · seed 0"
     changed = apply(FT2, ["phases.2.epochs=1"])

@@ -21,6 +21,7 @@ FOLDS = (
     "fold.replay",
     "fold.pair",
     "fold.difference",
+    "fold.features",
     *(f"fold.{part}" for part in ("epochs", "changes", "mistakes", "inside", "seconds", "settings", "speedup", "disk")),
     *(f"fold.{part}.{split}" for part in ("matrix", "metrics", "confused") for split in ("test", "validation")),
 )

@@ -75,6 +75,19 @@ def test_what_is_changed_in_a_fold_is_kept_when_it_is_folded_again_and_on_other_
     assert phase.augmentation == (Crop(),)
 
 
+def test_how_features_are_kept_is_chosen_with_what_it_costs_and_goes_into_link_and_run(
+    form: App, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "the same training as without" in form.text()
+    assert "rounded to float16, by 2⁻¹¹ (0.05 %)" in form.set(features="half").text()
+    assert form.query["set"] == "features=half" or "features=half" in form.query["set"]
+    monkeypatch.setenv("TRANSFER_LAB_FEATURES", "off")
+    assert "On this computer: not kept" in form.run().text()
+    form.click("Start")
+    assert store.runs()[0].experiment.features == "half"
+    assert "half-size features" in store.runs()[0].name
+
+
 def test_what_cannot_work_stays_in_reach_to_be_corrected(form: App) -> None:
     form.set(phases_1_learning_rate=0.0, phases_0_batch_size=48).set(phases_1_learning_rate=0.01)
     assert form.has_button("Start")
@@ -168,7 +181,7 @@ def test_batch_normalization_in_the_layer_table_trains_half_of_its_parameters(fo
 def test_a_head_of_ones_own_follows_where_it_begins_and_goes_into_the_link(form: App, store: Store) -> None:
     form.set(backbone="mobilenet", phases_1_head="layers").set(phases_1_from_layer="pool")
     assert form.state["form.1.to_row"] == "global_average_pool"
-    form.set(phases_1_to_row="flatten", phases_1_units=64).set(phases_1_l2=0.001, phases_1_dropout=0.5)
+    form.set(phases_1_to_row="flatten", phases_1_units="64").set(phases_1_l2=0.001, phases_1_dropout=0.5)
     types = list(form.tables()[1]["type"])
     assert types[-4:] == ["Flatten", "Dense, L2 0.001", "Dropout", "Dense"]
     assert "L2 0.001 in the new layers" in form.text()
@@ -180,3 +193,22 @@ def test_a_head_of_ones_own_follows_where_it_begins_and_goes_into_the_link(form:
     )
     form.set(phases_1_from_layer="output")
     assert "Flatten" not in list(form.tables()[1]["type"]) and form.has_button("Start")
+
+
+def test_dense_layers_are_added_and_removed_in_one_field(form: App, store: Store) -> None:
+    form.set(phases_1_head="layers").set(phases_1_units="32, 16").set(phases_1_dropout=0.5)
+    assert list(form.tables()[1]["type"])[-5:] == ["Dense", "Dropout", "Dense", "Dropout", "Dense"]
+    assert not App().open("Experiment", **form.query).set(phases_1_units="").test.error
+    form.set(phases_1_units="32, many")
+    assert 'such as "256, 128"' in form.text() and not form.has_button("Start")
+    form.set(phases_1_units="16").click("Start")
+    assert store.runs()[0].experiment.phases[1].head == Head(layers=(Dense(units=16), Dropout(rate=0.5)))
+
+
+def test_layers_without_fields_are_shown_as_loaded_until_others_are_chosen(app: App) -> None:
+    own = '[{"kind":"flatten"},{"kind":"dropout","rate":0.5},{"kind":"dense","units":8}]'
+    app.open("Experiment", set=f'phases.1.head={{"from_layer":"flatten","layers":{own}}}')
+    assert "Layers as loaded: flatten, dropout, dense" in app.text()
+    app.click("Choose others").set(phases_1_units="8")
+    assert app.has_button("Start") and app.state["form.1.to_row"] == "flatten"
+    assert list(app.tables()[1]["type"])[-3:] == ["Flatten", "Dense", "Dense"]

@@ -1,6 +1,8 @@
 """Published: what was claimed beside what ran, and one click to run it."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from cifar_core.experiment.measured import MODEL
 from cifar_core.experiment.recipes import RECIPES, with_random_weights
 from cifar_core.experiment.settings import smoke
 from cifar_core.runs import inspect
+from cifar_core.runs.room import NO_ROOM, SPARE_BYTES
 from cifar_core.runs.store import Store
 from tests.data.makers import archive, python_files
 from tests.filled_store import finished
@@ -156,3 +159,11 @@ def test_a_reproduced_claim_shows_ours_beside_the_published_and_leads_to_the_run
 
 def test_a_full_store_opens_with_everything_unfolded(app: App, runs: dict[str, str]) -> None:
     assert unfold(app, "all", *RECIPES).title == "Published"
+
+
+@pytest.mark.usefixtures("cifar10")
+def test_without_room_on_the_disk_no_recipe_can_be_run(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert unfold(app, "c1").has_button("Run it, seed 0")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=SPARE_BYTES))
+    assert not app.run().has_button("Run it, seed 0")
+    assert NO_ROOM in app.text()

@@ -1,10 +1,14 @@
 """What people do with runs: stop, cancel, reorder, rename, put away, delete, compare."""
 
+import shutil
+from types import SimpleNamespace
+
 import pytest
 
 from cifar_core.experiment.measured import State
+from cifar_core.runs.room import NO_ROOM, SPARE_BYTES
 from cifar_core.runs.store import Store
-from tests.filled_store import LOG, finished
+from tests.filled_store import LOG, claim, finished
 from tests.pages.app import App
 
 
@@ -111,3 +115,13 @@ def test_compare_answers_the_three_questions(app: App, runs: dict[str, str]) -> 
 
 def test_compare_asks_for_a_second_run(app: App, runs: dict[str, str]) -> None:
     assert "Choose at least two runs." in app.open("Compare", runs=runs["done"]).text()
+
+
+def test_without_room_on_the_disk_no_run_goes_on(app: App, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = claim(store)
+    stopped.ends(State.STOPPED)
+    label = "Go on from the last finished epoch"
+    assert app.open("Results", run=stopped.run).has_button(label)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=SPARE_BYTES))
+    assert not app.run().has_button(label)
+    assert app.button(label).help == NO_ROOM

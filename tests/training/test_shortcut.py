@@ -116,7 +116,7 @@ def test_the_training_is_the_same_as_without_stored_features(kind: str, tmp_path
     (ordinary, without), (around, stored) = run(described), run(described, kept_in(tmp_path))
     last = len(described.phases) - 1
     assert stored.whys[last].startswith("Stored features after")
-    assert without.whys[last] == "No stored features: they are switched off."
+    assert without.whys[last] == "No stored features: they are switched off on this computer."
     for expected, measured in zip(without.curves[last][:20], stored.curves[last][:20], strict=True):
         assert measured.loss == pytest.approx(expected.loss, rel=1e-5, abs=ROUNDING)
     for before, after in zip(without.epochs[last][:3], stored.epochs[last][:3], strict=True):
@@ -283,7 +283,8 @@ def test_damaged_features_are_computed_again_and_this_is_told(tmp_path: Path, co
 
 def test_half_the_size_trains_nearly_the_same_and_says_how_nearly(ordinary: Notes, tmp_path: Path) -> None:
     _, notes = run(experiment(), kept_in(tmp_path, half=True))
-    assert "Kept in half the size: values differ by up to" in notes.whys[1]
+    assert "Kept in half the size, as this computer keeps all: values differ by up to" in notes.whys[1]
+    assert "(float16 rounds by 0.00049 at most)" in notes.whys[1]
     assert notes.epochs[1][-1].loss == pytest.approx(ordinary.epochs[1][-1].loss, rel=0.01)
 
 

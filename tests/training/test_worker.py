@@ -18,6 +18,7 @@ import pytest
 
 from cifar_core import events, limits
 from cifar_core.data.errors import DataNotFoundError
+from cifar_core.data.feature_store import KEPT
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.layers import Dense, Flatten
@@ -28,12 +29,12 @@ from cifar_core.runs import patience
 from cifar_core.runs.inspect import augmented
 from cifar_core.runs.processes import STORE_UNUSABLE
 from cifar_core.runs.store import Store
-from cifar_core.training import callbacks
+from cifar_core.training import callbacks, features
 from cifar_core.worker.__main__ import work_on
 from cifar_core.worker.job import REUSE, TEST, VALIDATION, Job
 from cifar_core.worker.questions import answer
 from tests.runs.helpers import refuse
-from tests.training.makers import experiment, images, phase, small
+from tests.training.makers import experiment, images, phase, small, tuning
 
 OWNER = "a test"
 
@@ -462,6 +463,42 @@ def test_a_run_that_begins_otherwise_reuses_nothing(changed: str) -> None:
 def test_what_does_not_decide_the_first_phase_does_not_keep_it_from_being_reused(changed: str) -> None:
     meant = RECIPES["a-ft1"].experiment
     assert beginning(apply(meant, [changed]), 0) == beginning(meant, 0)
+
+
+def test_how_features_are_kept_decides_a_phase_as_soon_as_something_is_frozen() -> None:
+    meant = RECIPES["a-ft1"].experiment
+    for other in ("half", "off"):
+        changed = apply(meant, [f"features={other}"])
+        assert beginning(changed, 0) == beginning(meant, 0)
+        assert beginning(changed, 1) != beginning(meant, 1)
+
+
+@pytest.mark.usefixtures("open_input")
+@pytest.mark.parametrize("where", ["in the experiment", "on the computer"])
+def test_a_phase_on_features_in_half_the_size_is_not_taken_over_by_a_run_that_wants_them_in_full(
+    where: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phases = phase(), tuning(), tuning("once more")
+    with monkeypatch.context() as patch:
+        if where == "on the computer":
+            patch.setenv(KEPT, "half")
+        half = experiment(*phases, features="half" if where == "in the experiment" else "full")
+        first = do(store, claimed(store, half))
+        again = do(store, claimed(store, half))
+    assert again.environment["reused"] == {"run": first.id, "phases": 2}
+    in_full = do(store, claimed(store, experiment(*phases)))
+    assert in_full.environment["reused"] == {"run": first.id, "phases": 1}
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_run_keeps_features_as_its_experiment_says(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "SECONDS_TO_SET_UP", -1e9)  # so few images would not be worth it
+    said = {}
+    for size in ("half", "off"):
+        run = do(store, claimed(store, experiment(features=size)))
+        said[size] = store.history(run.id)[1].features
+    assert "Kept in half the size: values differ by up to" in said["half"]
+    assert said["off"] == "No stored features: they are switched off in the experiment."
 
 
 @pytest.mark.usefixtures("open_input")

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cifar_core.experiment import links
-from cifar_core.experiment.experiment import EarlyStopping, Experiment, Phase
+from cifar_core.experiment.experiment import EarlyStopping, Experiment, Head, Phase
+from cifar_core.experiment.layers import Dense, Dropout
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.schedules import Cosine, Plateau, Steps
@@ -137,7 +138,7 @@ def test_a_head_can_start_wherever_the_form_says_so(experiment: Experiment) -> N
         assert list(starts)[-1] == "output"
         for start, to_row in starts.items():
             values = form.fields(experiment) | {"form.phases": index + 1}
-            head = {"head": "layers", "from_layer": start, "to_row": to_row, "units": 3, "l2": 0.01}
+            head = {"head": "layers", "from_layer": start, "to_row": to_row, "units": "3", "l2": 0.01}
             new: dict[str, Any] = head | {"as_loaded": None, "layer_names": {}}
             values |= {f"form.{index}.{name}": value for name, value in new.items()}
             layers = Experiment.parse(form.without_freezing(form.draft(values))).networks[index].layers
@@ -152,6 +153,8 @@ def test_a_head_can_start_wherever_the_form_says_so(experiment: Experiment) -> N
         [{"kind": "global_average_pool"}, {"kind": "dense", "units": 8, "name": "wide", "l2": 0.001}],
         [{"kind": "flatten"}, {"kind": "dense", "units": 8}, {"kind": "dropout", "rate": 0.5, "name": "drop"}],
         [{"kind": "flatten"}, {"kind": "dropout", "rate": 0.5}],
+        [{"kind": "flatten"}, {"kind": "dense", "units": 8}, {"kind": "dense", "units": 4, "name": "narrow"}],
+        [{"kind": "flatten"}, *2 * [{"kind": "dense", "units": 8, "l2": 0.1}, {"kind": "dropout", "rate": 0.5}]],
     ],
 )
 def test_a_usual_head_is_shown_in_fields_and_not_only_as_loaded(layers: list[dict[str, Any]]) -> None:
@@ -167,7 +170,9 @@ def test_a_usual_head_is_shown_in_fields_and_not_only_as_loaded(layers: list[dic
     "layers",
     [
         [{"kind": "dense", "units": 8, "activation": "linear"}],
-        [{"kind": "dense", "units": 8}, {"kind": "dense", "units": 8}],
+        [{"kind": "dense", "units": 8}, {"kind": "dense", "units": 8, "l2": 0.1}],
+        [{"kind": "dense", "units": 8}, {"kind": "dense", "units": 8}, {"kind": "dropout", "rate": 0.5}],
+        [{"kind": "dense", "units": 8}, {"kind": "dropout", "rate": 0.5}, {"kind": "dropout", "rate": 0.5}],
         [{"kind": "dropout", "rate": 0.5}, {"kind": "dense", "units": 8}],
         [{"kind": "flatten"}, {"kind": "flatten"}],
         [{"kind": "dropout", "rate": 0.0}],
@@ -179,6 +184,36 @@ def test_any_other_head_stays_as_it_was_loaded(layers: list[dict[str, Any]]) -> 
     experiment = Experiment.parse(meant)
     assert form.fields(experiment)["form.1.as_loaded"]
     assert Experiment.parse(form.draft(form.fields(experiment))) == experiment
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("", []), (" ", []), ("64", [64]), ("256, 128,64", [256, 128, 64]), ("65536", [65_536])],
+)
+def test_dense_layers_are_typed_as_a_list_of_their_units(typed: str, meant: list[int]) -> None:
+    head = a_phase(head="layers", units=typed).head
+    assert head is not None
+    assert [layer.units for layer in head.layers if isinstance(layer, Dense)] == meant
+
+
+def test_dropout_stands_behind_each_dense_layer_and_l2_is_the_same_for_all() -> None:
+    head = a_phase(head="layers", units="16, 8", l2=0.1, dropout=0.5).head
+    drop = Dropout(rate=0.5)
+    assert head == Head(layers=(Dense(units=16, l2=0.1), drop, Dense(units=8, l2=0.1), drop))
+
+
+@pytest.mark.parametrize("typed", ["many", "256 128", "256,", "0", "-8", "2.5", "65537", "9" * 5000])
+def test_dense_units_that_cannot_be_meant_are_refused_in_words(typed: str) -> None:
+    with pytest.raises(ExperimentError, match=r"^Dense units: expected a whole number from 1 to 65,536 for each"):
+        a_phase(head="layers", units=typed)
+
+
+def test_layers_that_were_loaded_keep_their_names_while_others_are_added_and_removed() -> None:
+    named = apply(A_FT1, ['phases.1.head={"layers":[{"kind":"dense","units":9,"name":"neck"}]}'])
+    for typed, names in (("9, 8", ["neck", ""]), ("7", ["neck"])):
+        changed = Experiment.parse(form.draft(form.fields(named) | {"form.1.units": typed}))
+        head = changed.phases[1].head
+        assert head is not None and [layer.name for layer in head.layers] == names
 
 
 def test_a_phase_frozen_all_over_the_form_keeps_its_counts() -> None:

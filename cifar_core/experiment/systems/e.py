@@ -38,6 +38,8 @@ SYSTEM_E = (
         },
         decisions=(
             "Optimizer, learning rate and batch size are not published: Adam, 0.001 and 32, Keras's usual ones.",
+            "As in the original, the new output layer has ten units and labels stay as they are: 5–9. Five outputs are "
+            "of no class that it sees.",
             "Which 20 % of the training images validate is not published: a seeded share of each class.",
         ),
     ),
