@@ -12,10 +12,12 @@ import contextlib
 import errno
 import gc
 import hashlib
+import importlib
 import json
 import math
 import os
 import shutil
+import socket
 import sys
 import textwrap
 import threading
@@ -32,8 +34,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 from cifar_core import limits, orphan  # before the imports that take seconds
+from cifar_core.home import store_address
 
 os.environ.update(limits.settings_for_threads())
+if store_address() is not None:
+    # Before TensorFlow: loaded after it, PostgreSQL's client would take TensorFlow's encryption for that of its own
+    # library, and end the process at the first connection with TLS. Where it is missing, the store says so.
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("psycopg")
 
 # isort: split
 
@@ -145,7 +153,8 @@ class Job:
             "queue": max(0.0, claimed_at - self.run.created.timestamp()),
             "start": max(0.0, time.time() - claimed_at),
         }
-        events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, process=os.getpid())
+        this = {"computer": socket.gethostname(), "process": os.getpid()}
+        events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, **this)
         threading.Thread(target=self._watch_stop_flag, daemon=True).start()
 
     def do(self) -> None:
