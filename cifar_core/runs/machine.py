@@ -7,6 +7,7 @@ belongs to whoever has its lease in the store, as everywhere: without the lease,
 import logging
 import secrets
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import distributed
 
 from cifar_core.runs.errors import StoreError
+from cifar_core.runs.patience import SECONDS_OF_PATIENCE
 from cifar_core.runs.processes import WORKER_COMMAND, Worker
 from cifar_core.runs.store import Store
 from cifar_core.runs.supervisor import Policy
@@ -22,6 +24,7 @@ TOPIC = "transfer-lab"
 END, LEAVE = "end", "leave"
 """Orders to end the process, and to let it save first."""
 
+_SECONDS_TO_HEAR = 1.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -48,6 +51,9 @@ class _Place:
         self._sign = {"place": place, "machine": machine, "attempt": secrets.token_hex(4)}
         self._orders = distributed.Queue(place)
         self._policy = policy
+        self._order = ""
+        self._is_lost = False
+        self._over = threading.Event()
 
     def work(self) -> dict[str, Any]:
         self._show_life()
@@ -71,42 +77,56 @@ class _Place:
                 "TRANSFER_LAB_STORE there as on the server, and share the home folder at the same path."
             }
         process = Worker(Path(order["log"]), order["command"] or WORKER_COMMAND)
+        # A scheduler or a database that does not answer keeps whoever asks for many seconds, in which the machine has
+        # to show life all the same.
+        listening = threading.Thread(target=self._listen, name="runs: orders", daemon=True)
+        asking = threading.Thread(target=self._ask, args=(store, run, owner), name="runs: claim", daemon=True)
         try:
             process.give(order["job"])
-            self._watch(process, store, run, owner)
+            listening.start()
+            asking.start()
+            self._watch(process)
         finally:
+            self._over.set()
             process.end(self._policy.terminate)
+            listening.join(_SECONDS_TO_HEAR)
         return {"code": process.exit_code(), "log": process.log_end()}
 
-    def _watch(self, process: Worker, store: Store, run: str, owner: str) -> None:
+    def _watch(self, process: Worker) -> None:
         """Return when the process has ended, or is to be ended."""
         next_beat = 0.0
-        while process.exit_code() is None:
+        while process.exit_code() is None and self._order != END:
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + self._policy.heartbeat
                 self._show_life()
-                try:
-                    if not store.is_claimed(run, owner):
-                        process.close_input()
-                        process.wait(self._policy.lease)
-                        return
-                except StoreError as error:
-                    _LOG.error("The run %s goes on, but: %s", run, error)
-            match self._next_order():
-                case "leave":
-                    process.close_input()
-                case "end":
-                    return
-
-    def _next_order(self) -> str | None:
-        try:
-            return str(self._orders.get(timeout=self._policy.poll))
-        except TimeoutError:
-            return None
-        except OSError as error:  # the scheduler is gone; the lease says when the server is
-            _LOG.error("No orders: %s", error)
+            if self._is_lost or self._order == LEAVE:
+                process.close_input()
+            if self._is_lost:
+                process.wait(self._policy.lease)
+                return
             time.sleep(self._policy.poll)
-            return None
+
+    def _ask(self, store: Store, run: str, owner: str) -> None:
+        """Notice that the run is somebody else's, or nobody's.
+
+        While the database was away nobody could renew a lease: one that has only expired is given as much time as the
+        process itself has patience.
+        """
+        while not self._is_lost and not self._over.wait(self._policy.heartbeat):
+            try:
+                self._is_lost = not store.is_claimed(run, owner, overdue=SECONDS_OF_PATIENCE)
+            except StoreError as error:
+                _LOG.error("The run %s goes on, but: %s", run, error)
+        store.close()
+
+    def _listen(self) -> None:
+        """Take orders, without waiting for them at the scheduler: it would log an error each time that none came."""
+        while not self._over.wait(self._policy.poll):
+            try:
+                for order in self._orders.get(batch=True):
+                    self._order = str(order)
+            except OSError as error:  # the scheduler is gone; the lease says when the server is
+                _LOG.error("No orders: %s", error)
 
     def _show_life(self) -> None:
         self._worker.log_event(TOPIC, self._sign)

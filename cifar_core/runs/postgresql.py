@@ -11,6 +11,7 @@ from cifar_core.runs.errors import StoreUnusable
 
 _LOCK = 0x54524C42  # any number will do, as long as every writer takes the same
 _CONNECT_SECONDS = 10
+_PROBE_SECONDS = 5
 _SECRETS = {"password", "sslpassword"}
 
 
@@ -42,8 +43,10 @@ class PostgreSQL:
         self.name = f"{url.database} on {url.host or 'this computer'}"
         patience = {
             "connect_timeout": _CONNECT_SECONDS,
-            # A server that has lost its power is noticed after so long, not after hours.
+            # A server that has lost its power or its cable is noticed after so long, not after hours: when it does
+            # not confirm what it is sent, and also while its answer is waited for.
             "keepalives_idle": _CONNECT_SECONDS,
+            "keepalives_interval": _PROBE_SECONDS,
             "tcp_user_timeout": 1000 * _CONNECT_SECONDS,
         }
         try:
@@ -99,6 +102,10 @@ class PostgreSQL:
         connection.execute(f"SET lock_timeout = {milliseconds}")
         # A machine that was lost in the middle of a transaction must not keep all others from writing.
         connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
+        # Nor must the sessions of lost machines use up the server's connections, for the hours that it would keep them.
+        connection.execute(f"SET tcp_keepalives_idle = {_CONNECT_SECONDS}")
+        connection.execute(f"SET tcp_keepalives_interval = {_PROBE_SECONDS}")
+        connection.execute(f"SET tcp_user_timeout = {1000 * _CONNECT_SECONDS}")
         connection.commit()
 
 

@@ -129,11 +129,12 @@ class Store:
         with self._database.writing() as connection:
             return bool(connection.execute(renewal.values(lease_until=self._database.now() + lease)).rowcount)
 
-    def is_claimed(self, run: str, owner: str) -> bool:
-        """Whether the run is the owner's, and the lease has not expired."""
+    def is_claimed(self, run: str, owner: str, *, overdue: float = 0.0) -> bool:
+        """Whether the run is the owner's, and the lease has not expired, or not for longer than `overdue` seconds."""
         mine = select(runs.c.id).where(runs.c.id == run, runs.c.owner == owner)
         with self._database.reading() as connection:
-            return connection.execute(mine.where(runs.c.lease_until >= self._database.now())).first() is not None
+            lasting = runs.c.lease_until >= self._database.now() - overdue
+            return connection.execute(mine.where(lasting)).first() is not None
 
     def reprieve(self, *, lease: float = LEASE_SECONDS) -> None:
         """Prolong expired claims once more, after a time in which nobody could: their owners may be alive."""

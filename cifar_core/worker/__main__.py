@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import sys
@@ -14,8 +15,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 from cifar_core import limits, orphan  # before the imports that take seconds
+from cifar_core.home import store_address
 
 os.environ.update(limits.settings_for_threads())
+if store_address() is not None:
+    # Before TensorFlow: loaded after it, PostgreSQL's client would take TensorFlow's encryption for that of its own
+    # library, and end the process at the first connection with TLS. Where it is missing, the store says so.
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("psycopg")
 
 # isort: split
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import socket
 import sys
 import threading
 import time
@@ -82,7 +83,8 @@ class Job:
             "queue": max(0.0, claimed_at - self.run.created.timestamp()),
             "start": max(0.0, time.time() - claimed_at),
         }
-        events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, process=os.getpid())
+        this = {"computer": socket.gethostname(), "process": os.getpid()}
+        events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, **this)
         threading.Thread(target=self._watch_stop_flag, daemon=True).start()
 
     def do(self) -> None:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, thrown away afterwards."""
+"""A PostgreSQL server of the tests' own, thrown away afterwards. Over TCP it takes encrypted connections, too."""
 
 import os
 import pwd
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
+import trustme
 
 from tests.runs.helpers import wait_for
 
@@ -33,6 +35,11 @@ class Server:
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """Connect as the database's master; each statement is its own transaction."""
         return psycopg.connect(host=str(self.folder), port=self.port, user="postgres", autocommit=True)
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's own, one for each connection included."""
+        first = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
+        return [first, *first.children()]
 
     def new_store(self) -> str:
         """Make room for one store, and return its address."""
@@ -67,6 +74,11 @@ def running(bin: Path) -> Iterator[Server]:
                 os.chown(path, account.pw_uid, account.pw_gid)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
+        own = folder / "own.pem"
+        trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(own)
+        own.chmod(0o600)
+        if someone_else:
+            os.chown(own, someone_else["user"], someone_else["group"])
         methods = ("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={folder / 'password'}")
         initdb = [
             str(bin / "initdb"),
@@ -80,7 +92,8 @@ def running(bin: Path) -> Iterator[Server]:
             *methods,
         ]
         subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **someone_else)
-        options = ("-F", "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1")
+        encryption = ("-c", "ssl=on", "-c", f"ssl_cert_file={own}", "-c", f"ssl_key_file={own}")
+        options = ("-F", "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", *encryption)
         with (folder / "log.txt").open("wb") as log:
             process = subprocess.Popen(
                 [*_LEASH, bin / "postgres", "-D", folder / "data", *options],

@@ -40,6 +40,16 @@ def test_exactly_the_named_run_is_claimed(store: Store) -> None:
     assert [run.id for run in store.queue()] == [first]
 
 
+def test_an_expired_claim_is_the_owners_still_for_whoever_is_patient(store: Store) -> None:
+    run = submit(store)
+    store.claim("owner", lease=-1.0)
+    assert not store.is_claimed(run, "owner")
+    assert store.is_claimed(run, "owner", overdue=60)
+    assert not store.is_claimed(run, "another", overdue=60)
+    store.reconcile()
+    assert not store.is_claimed(run, "owner", overdue=60)
+
+
 def test_a_claimed_run_has_a_folder(store: Store) -> None:
     run = submit(store)
     store.claim("owner")

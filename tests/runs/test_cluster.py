@@ -10,9 +10,10 @@ from pathlib import Path
 import dask
 import pytest
 import trustme
+from sqlalchemy import select
 
 from cifar_core.experiment.measured import State
-from cifar_core.runs import places
+from cifar_core.runs import places, postgresql, tables
 from cifar_core.runs.cluster import refusal
 from cifar_core.runs.places import Capacity, Machine
 from cifar_core.runs.store import Store
@@ -62,6 +63,15 @@ def working_on(store: Store, run: str, machines: Machines, name: str) -> bool:
     """Whether the run's process belongs to a machine."""
     pid = int((store.artifacts(run) / "pid.txt").read_text())
     return pid in [process.pid for process in machines[name].children(recursive=True)]
+
+
+def lease_is_over(store: Store, run: str) -> bool:
+    """Whether the lease of a run ended a second ago, and nobody has renewed it."""
+    overdue = select(tables.runs.c.id).where(
+        tables.runs.c.id == run, tables.runs.c.lease_until < store._database.now() - 1
+    )
+    with store._database.reading() as connection:
+        return connection.execute(overdue).first() is not None
 
 
 def test_runs_are_worked_on_by_the_machines_and_the_places_are_shown(
@@ -125,6 +135,32 @@ def test_a_lost_machine_is_told_within_the_lease_and_nothing_is_run_again(
             process.resume()
         wait_for(lambda: not is_alive(frozen[1].pid), "the end of a process whose run is not its own any more")
     places_are("0 of 2 places busy: a 0 of 1, b 0 of 1.")
+
+
+@pytest.mark.parametrize("database", ["busy", "silent"])
+def test_a_database_that_is_away_for_longer_than_a_lease_costs_no_run(
+    store: Store, supervisor: Supervisor, server: Server, database: str
+) -> None:
+    run = submit(store, "trains")
+    training(store, run)
+    if database == "busy":  # it can be read, but nobody can renew a lease
+        with server.connect() as other:
+            other.execute(f"SELECT pg_advisory_lock({postgresql._LOCK})")
+            wait_for(lambda: lease_is_over(store, run), "the end of the lease")
+    else:
+        frozen, back = server.processes(), time.monotonic() + PATIENT.lease + 2
+        for process in frozen:
+            process.suspend()
+        wait_for(lambda: time.monotonic() > back, "longer than the lease")
+        for process in frozen:
+            process.resume()
+    before = len(store.history(run)[0].epochs)
+    wait_for(lambda: not lease_is_over(store, run), "a renewed lease")
+    wait_for(lambda: len(store.history(run)[0].epochs) > before + 20, "more epochs")
+    assert store.run(run).state is State.TRAINING
+    store.request_stop(run)
+    assert (ended(store, run).state, ended(store, run).reason) == (State.STOPPED, "by itself")
+    assert (store.artifacts(run) / "executions.txt").read_text() == "once\n"
 
 
 def test_a_server_that_stops_lets_the_machines_save(store: Store, supervisor: Supervisor, machines: Machines) -> None:

@@ -1,6 +1,10 @@
 """What can happen to a store on a server, and that nothing secret is told."""
 
 import logging
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -12,7 +16,7 @@ from cifar_core.runs import database, postgresql
 from cifar_core.runs.errors import StoreUnusable
 from cifar_core.runs.patience import Patience
 from cifar_core.runs.store import Store
-from tests.runs.helpers import submit, wait_for
+from tests.runs.helpers import ROOT, submit, wait_for
 from tests.runs.postgresql import PASSWORD, Server
 
 pytestmark = pytest.mark.parametrize("address", ["postgresql"], indirect=True)
@@ -167,6 +171,33 @@ def test_the_password_comes_from_the_environment_and_is_never_told(
             remote.runs()
     assert PASSWORD not in caplog.text + "".join(traceback.format_exception(refused.value))
     remote.close()
+
+
+def test_a_worker_reaches_the_server_with_encryption(
+    store: Store, server: Server, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRANSFER_LAB_STORE", f"{over_the_network(server, address)}&sslmode=require")
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    program = (
+        "import sys; from pathlib import Path; from cifar_core import worker; worker.Store(Path(sys.argv[1])).runs()"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(store.home)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_both_ends_notice_that_the_other_is_lost_within_seconds(
+    store: Store, server: Server, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRANSFER_LAB_STORE", over_the_network(server, address))
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    remote = Store(store.home)
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval")
+    with remote._database.reading() as connection:
+        theirs = [int(connection.exec_driver_sql(f"SHOW {name}").scalar_one()) for name in names]
+        with socket.socket(fileno=os.dup(connection.connection.driver_connection.fileno())) as own:  # type: ignore[union-attr]
+            ours = [own.getsockopt(socket.IPPROTO_TCP, at) for at in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)]
+    remote.close()
+    assert all(sum(seconds) <= 20 for seconds in (theirs, ours))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -210,6 +211,7 @@ def test_a_run_that_goes_over_a_limit_fails_in_words_keeps_what_it_has_and_can_g
     assert (store.artifacts(run.id) / MODEL).exists()
     noted = [json.loads(line) for line in (store.artifacts(run.id) / events.FILE).read_text().splitlines()]
     assert (noted[0]["event"], noted[-1]["event"], noted[-1]["state"]) == ("started", "ended", "failed")
+    assert noted[0]["computer"] == socket.gethostname()
     assert {"state", "phase", "epoch"} <= {line["event"] for line in noted}
 
 
