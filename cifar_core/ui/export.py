@@ -87,6 +87,8 @@ def draw(figure: go.Figure, *name: str, key: str, alt: str, **options: Any) -> A
 
     `alt` is what a screen reader says of it; `options` are those of `st.plotly_chart`.
     """
+    if "on_select" in options:
+        figure.layout.clickmode = "event+select"  # Streamlit would set it after the first drawing, and draw again
     return st.plotly_chart(
         figure, key=key, theme=None, config=camera(st.session_state.get(_FORM) or FORMS[0], *name), alt=alt, **options
     )
