@@ -67,10 +67,10 @@ def figures_as() -> None:
     )
 
 
-def save_chart(chart: Callable[[], dict[str, Any]], *name: str, key: str) -> None:
+def save_chart(chart: Callable[[], dict[str, Any]], *name: str, key: str, label: str = "Save as SVG") -> None:
     """Offer a Vega-Lite chart as SVG, made when asked for. Streamlit's own button over the chart saves a PNG."""
     st.download_button(
-        "Save as SVG",
+        label,
         lambda: svg(chart()),
         f"{file_name(*name)}.svg",
         "image/svg+xml",
