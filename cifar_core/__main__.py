@@ -21,6 +21,7 @@ import click
 from tqdm import tqdm
 
 from cifar_core.analysis.labels import SEPARATOR, labels
+from cifar_core.analysis.wording import count, loss
 from cifar_core.data.catalogue import IMAGE_SIDE, data_at, find_images, open_images
 from cifar_core.data.errors import DataError
 from cifar_core.data.folders import halves
@@ -577,9 +578,9 @@ def _print_results(found: Run, history: tuple[PhaseHistory, ...]) -> None:
         if phase.epochs:
             last = phase.epochs[-1]
             click.echo(
-                f"  {phase.name}: {len(phase.epochs)} epochs, loss {last.loss:.3f}, "
+                f"  {phase.name}: {count(len(phase.epochs), 'epoch')}, loss {loss(last.loss)}, "
                 f"accuracy {100 * last.accuracy:.1f} %, "
-                f"validation {last.val_loss:.3f}, {100 * last.val_accuracy:.1f} %"
+                f"validation {loss(last.val_loss)}, {100 * last.val_accuracy:.1f} %"
             )
         if phase.reused_from is not None:
             click.echo(f"    Reused: trained by run {phase.reused_from}.")
@@ -587,7 +588,7 @@ def _print_results(found: Run, history: tuple[PhaseHistory, ...]) -> None:
             click.echo(f"    {phase.features}")
     if "test" in found.metrics:
         test = found.metrics["test"]
-        click.echo(f"  test: {100 * test['accuracy']:.1f} % of {test['n']:,} images, loss {test['loss']:.3f}")
+        click.echo(f"  test: {100 * test['accuracy']:.1f} % of {test['n']:,} images, loss {loss(test['loss'])}")
 
 
 def _print_json(document: object) -> None:

@@ -51,8 +51,8 @@ def points(difference: float | None, spread: float | None = None, n: int | None 
 
 
 def loss(value: float | None) -> str:
-    """Return "0.508"."""
-    return number(value, 3)
+    """Return "0.508"; of a run that diverges, no row of digits."""
+    return "over a million" if value is not None and 1e6 < value < math.inf else number(value, 3)
 
 
 def duration(seconds: float | None) -> str:

@@ -205,9 +205,12 @@ def _freeze(network: Network, freeze: "Freeze") -> Network:
             if freeze.block not in blocks:
                 raise ValueError(f"freeze.block: {choice('block', freeze.block, blocks)}")
             frozen = {layer.name for layer in network.layers if layer.block != freeze.block}
-    available = len(blocks) if freeze.rule == "first_blocks" else len(names)
-    if freeze.count > available:
-        raise ValueError(f"freeze.count: received {freeze.count}, but the network has {available} to count.")
+    counted, parts = (blocks, "blocks") if freeze.rule == "first_blocks" else (names, "layers")
+    if freeze.count > len(counted):
+        raise ValueError(
+            f"freeze.count: received {freeze.count}, but the network has {len(counted)} {parts}, from {counted[0]} to "
+            f"{counted[-1]}."
+        )
     result = Network(tuple(replace(layer, trainable=layer.name not in frozen) for layer in network.layers))
     if not result.trainable:
         raise ValueError("freeze: nothing would train; leave at least one layer with parameters trainable.")

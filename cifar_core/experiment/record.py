@@ -123,7 +123,9 @@ def _sentence(problem: Any) -> str:
     context = problem.get("ctx", {})
     match problem["type"]:
         case "value_error":
-            return f"{field}: {context['error']}"
+            error = str(context["error"])
+            names_a_field = re.match(r"[a-z_]+(\.[a-z_]+)*: ", error)
+            return f"{field}.{error}" if names_a_field else f"{field}: {error}"
         case "missing":
             return f"{field}: this field is required, and is missing."
         case "literal_error":

@@ -218,7 +218,10 @@ def _misfit(model: keras.Model, layer: NetworkLayer, own: LayerWeights | None) -
     if own is None:
         return f"{layer.name}: expected {_shapes(expected)}, found nothing."
     received = [array.shape for array in own.arrays]
-    return "" if received == expected else f"{layer.name}: expected {_shapes(expected)}, received {_shapes(received)}."
+    if received == expected:
+        return ""
+    whose = "" if own.name == layer.name else f" of {own.name}"
+    return f"{layer.name}: expected {_shapes(expected)}, received {_shapes(received)}{whose}."
 
 
 def _shapes(shapes: list[tuple[int, ...]]) -> str:

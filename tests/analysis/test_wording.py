@@ -27,6 +27,7 @@ from tests.analysis.made_up import make_run
         (wording.points(-0.0001), "0.0 points"),
         (wording.points(0.031, 0.008, 3), "+3.1 ± 0.8 points (n = 3)"),
         (wording.loss(0.50804), "0.508"),
+        (wording.loss(2.6e23), "over a million"),
         (wording.number(949029), "949,029"),
         (wording.duration(3.44), "3.4 s"),
         (wording.duration(0), "0.0 s"),

@@ -105,9 +105,12 @@ def test_a_freeze_depth_leaves_these_layers_trainable(
 @pytest.mark.parametrize(
     ("freeze", "said"),
     [
-        ({"rule": "first_layers", "count": 11}, "phases.0.freeze.count: received 11, but the network has 10 to"),
-        ({"rule": "first_blocks", "count": 6}, "phases.0.freeze.count: received 6, but the network has 5 to count."),
-        ({"rule": "all_but_last_layers", "count": 11}, "phases.0.freeze.count: received 11, but the network has 10"),
+        ({"rule": "first_layers", "count": 11}, "phases.0.freeze.count: received 11, but the network has 10 layers"),
+        ({"rule": "first_blocks", "count": 6}, "phases.0.freeze.count: received 6, but the network has 5 blocks"),
+        (
+            {"rule": "all_but_last_layers", "count": 11},
+            "phases.0.freeze.count: received 11, but the network has 10 layers, from conv_1 to output.",
+        ),
         ({"rule": "first_layers", "count": 10}, "phases.0.freeze: nothing would train"),
         ({"rule": "first_blocks", "count": 5}, "phases.0.freeze: nothing would train"),
         ({"rule": "first_layers"}, 'phases.0.freeze: the rule "first_layers" needs a count of at least 1, received 0'),

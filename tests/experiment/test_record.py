@@ -82,6 +82,10 @@ MISTAKES: dict[str, tuple[Any, ...]] = {
     "text that is no text": (with_phase(name="\ud800"), "phases.0.name: expected a valid string"),
     "a location that is no text": (plain(data={"location": "\ud800"}), "data.location: expected a valid string"),
     "one phase for a list": (plain(phases={"name": "a"}), 'phases: expected a list, received {"name": "a"}.'),
+    "a schedule longer than its phase": (
+        plain(phases=[{"name": "a", "train_on": "source", "epochs": 3, "schedule": {"kind": "cosine", "warm_up": 5}}]),
+        "phases.0.schedule.warm_up: the warm-up takes 5 epochs, but the phase has 3",
+    ),
     "a number for a phase": (plain(phases=[3]), "phases.0: expected an object with its fields, received 3."),
     "another version": (plain(version=2), "version: received 2; allowed: 1."),
     "infinity": (with_phase(learning_rate=float("inf")), "phases.0.learning_rate: expected a finite number"),

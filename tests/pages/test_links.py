@@ -60,6 +60,12 @@ def sent(app: App) -> tuple[str, list[str], str]:
         ({"start": "a-ft1", "set": "phases.0.epoch=3"}, "epochs"),
         ({"start": "a-ft1", "set": "phases.7.epochs=3"}, "7"),
         ({"set": "phases.1.freeze.count=77"}, "77"),
+        ({"start": "a-ft1", "set": "phases.1.freeze.count=11"}, "the network has 10 layers, from conv_1 to output."),
+        ({"start": "d1", "set": "input_side=32"}, "InceptionV3 needs images of 75×75 pixels or more, received 32"),
+        (
+            {"start": "c2a", "set": "phases.0.epochs=20"},
+            "phases.0.schedule.milestones: the last change comes after 28 epochs, but the phase has 20",
+        ),
         ({"seed": "three"}, "three"),
         ({"seed": "9" * 5000}, "seed: expected a whole number from 0 to 2147483647"),
         ({"set": "<b>bold</b>=**1**"}, "<b>bold</b>"),

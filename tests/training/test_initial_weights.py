@@ -264,6 +264,7 @@ def test_weights_of_another_network_are_refused_layer_by_layer_and_change_nothin
         initialize(target, described, tmp_path / "three.keras", said)
     assert "three.keras do not fit Two-conv CNN at 32×32 pixels" in str(told.value)
     assert "conv_1: expected 3×3×3×32, 32, received 5×5×3×32, 32." in str(told.value)
+    assert "dense_1: expected 7200×128, 128, received 3×3×16×8, 8 of conv_3." in str(told.value)
     assert_same(target.get_weights(), before)
 
 
