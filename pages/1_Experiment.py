@@ -89,6 +89,12 @@ FEATURES = {
     "to 0.1 %, and no accuracy. The run says how far its values are off.",
     "off": "Frozen layers are computed again in every epoch: the same training, and it takes longer.",
 }
+# The rules of freezing that count: label and least.
+DEPTHS = {
+    "blocks": ("Freeze depth, blocks", 0),
+    "layers": ("Freeze depth, layers", 1),
+    "last": ("Layers that train", 1),
+}
 OUTPUTS = {"classes": "One per class of the phase", "data set": "One per class of the data set"}
 POLICIES = {"train share": "A share of the training images", "test": "The test images"}
 
@@ -193,13 +199,9 @@ def choose_freezing(shape: Experiment, index: int) -> None:
     network, key = shape.networks[index], f"form.{index}"
     rule, depth = st.columns(2)
     choose(rule, "Freeze by", form.RULES, f"{key}.rule", help_for("freeze depth"))
-    sliders = {
-        "blocks": ("Freeze depth, blocks", 0, len(network.blocks) - 1),
-        "layers": ("Freeze depth, layers", 1, len(network.layers) - 1),
-        "last": ("Layers that train", 1, len(network.layers)),
-    }
-    if (chosen := state[f"{key}.rule"]) in sliders:
-        label, least, most = sliders[chosen]
+    if (chosen := state[f"{key}.rule"]) in DEPTHS:
+        label, least = DEPTHS[chosen]
+        most = form.most_to_count(network)[chosen]
         depth.slider(label, least, most, key=f"{key}.{chosen}", help=help_for("freeze depth"))
     else:
         depth.selectbox(

@@ -14,6 +14,7 @@ from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data, EarlyStopping, Experiment, Freeze, Head, Phase
 from cifar_core.experiment.layers import MOST_UNITS, Dense, Dropout, Layer, Shape
 from cifar_core.experiment.links import SCRATCH
+from cifar_core.experiment.network import Network
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError, Record, shown
 from cifar_core.experiment.schedules import Constant, Cosine, Exponential, Milestone, Plateau, Schedule, Steps
@@ -335,15 +336,16 @@ def shorten(values: MutableMapping[Any, Any]) -> None:
 def clamp(values: MutableMapping[Any, Any], shape: Experiment) -> None:
     """Bring freeze depths and head positions that the networks of `shape` do not have back into reach."""
     for index, network in enumerate(shape.networks):
-        limits = {
-            "blocks": len(network.blocks) - 1,
-            "layers": len(network.layers) - 1,
-            "last": len(network.layers),
-        }
-        for name, limit in limits.items():
+        for name, limit in most_to_count(network).items():
             values[f"form.{index}.{name}"] = min(values[f"form.{index}.{name}"], limit)
         if values[f"form.{index}.only"] not in {block.name for block in network.blocks}:
             values[f"form.{index}.only"] = "output"
+
+
+def most_to_count(network: Network) -> dict[str, int]:
+    """Return how far each rule that counts may go in a network, so that its last block or layer trains."""
+    blocks, layers = len(network.blocks), len(network.layers)
+    return {"blocks": blocks - 1, "layers": layers - 1, "last": layers}
 
 
 def head_starts(shape: Experiment, index: int) -> dict[str, str]:
