@@ -3,23 +3,16 @@
 Exit codes: 0 done, 1 the run failed, 2 bad arguments or experiment, 130 stopped.
 """
 
-import json
-import math
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from tqdm import tqdm
 
+from cifar_core import terminal
+from cifar_core.analysis import documents
 from cifar_core.analysis.labels import SEPARATOR, labels
 from cifar_core.analysis.wording import count, loss
 from cifar_core.data.catalogue import IMAGE_SIDE, data_at, find_images, open_images
@@ -34,15 +27,12 @@ from cifar_core.experiment.record import MOST_BYTES, ExperimentError
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply, smoke, with_epochs
 from cifar_core.experiment.wording import run_name, trained_share
 from cifar_core.home import home
-from cifar_core.runs.errors import StoreError, StoreUnusable, UnknownRun
+from cifar_core.runs.errors import StoreError, UnknownRun
 from cifar_core.runs.room import NO_ROOM, has_room
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Leaving, Policy, run_now
+from cifar_core.runs.supervisor import Policy
 
-STOPPED = 130
-"""The exit code where a run did not reach its end, though it may go on elsewhere."""
 EXIT_CODES = {State.DONE: 0, State.FAILED: 1}
-SECONDS_TO_SAVE_AFTER_CUT = 2.0
 
 
 def _experiment_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -107,7 +97,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            ctx.exit(STOPPED)
+            ctx.exit(terminal.STOPPED)
 
 
 @click.group(cls=_Commands)
@@ -120,21 +110,7 @@ def main() -> None:
 def recipes(as_json: bool) -> None:
     """List the recipes: named experiments with what was published about them."""
     if as_json:
-        _print_json(
-            [
-                {
-                    "id": each.id,
-                    "title": each.title,
-                    "summary": each.summary,
-                    "source": each.source,
-                    "experiment": each.experiment.model_dump(mode="json"),
-                    "published": {index: asdict(values) for index, values in each.published.items()},
-                    "contradictions": each.contradictions,
-                    "decisions": each.decisions,
-                }
-                for each in RECIPES.values()
-            ]
-        )
+        _print_json([documents.recipe_document(each) for each in RECIPES.values()])
     else:
         for each in RECIPES.values():
             click.echo(f"{each.id:14} {each.title}: {each.summary}")
@@ -145,7 +121,7 @@ def recipes(as_json: bool) -> None:
 def describe(meant: Experiment, chosen: bool, as_json: bool) -> None:
     """Show what an experiment trains, layer by layer. Needs neither data nor weights."""
     if as_json:
-        _print_json(_description(meant))
+        _print_json(documents.experiment_document(meant))
         return
     for index, (phase, network) in enumerate(zip(meant.phases, meant.networks, strict=True)):
         click.echo(f"\n{phase.name} (on {phase.train_on} classes): {trained_share(meant, index)}")
@@ -209,14 +185,14 @@ def _refuse_without_room(experiments: Sequence[Experiment]) -> None:
 
 def _run_to_its_end(store: Store, run_id: str, *, as_json: bool) -> None:
     """Run a queued run here, print what it measured, and exit with the code of its end."""
-    ended = _follow(store, run_id)
+    ended = terminal.follow(store, run_id)
     if as_json:
-        _print_json(_document(ended, store.history(run_id)))
+        _print_json(documents.run_document(ended, store.history(run_id)))
     else:
         _print_results(ended, store.history(run_id))
     if ended.reason:
         click.echo(ended.reason, err=True)
-    sys.exit(EXIT_CODES.get(ended.state, STOPPED))
+    sys.exit(EXIT_CODES.get(ended.state, terminal.STOPPED))
 
 
 @main.command()
@@ -225,7 +201,7 @@ def runs(as_json: bool) -> None:
     """List the runs, newest first."""
     found = Store(home()).runs()
     if as_json:
-        _print_json([_summary(each) for each in found])
+        _print_json([documents.run_summary(each) for each in found])
         return
     for each in found:
         accuracy = each.metrics.get("test", {}).get("accuracy")
@@ -255,7 +231,7 @@ def show(run_id: str, as_json: bool) -> None:
     store = Store(home())
     found = store.run(run_id)
     if as_json:
-        _print_json(_document(found, store.history(run_id)))
+        _print_json(documents.run_document(found, store.history(run_id)))
     else:
         _print_results(found, store.history(run_id))
 
@@ -342,12 +318,12 @@ def prepare(what: str, as_json: bool) -> None:
     given = [store.run(id).experiment for id in preparation.given]
     experiments = [*preparation.experiments, *dict.fromkeys(given)]
     _refuse_without_room(preparing.to_run(preparation, store))
-    with _bars() as step:
+    with terminal.bars() as step:
         preparing.bring_images(experiments, home(), step)
 
     def follow(store: Store, run_id: str, policy: Policy) -> Run:
         click.echo(f"Run {run_id}: {store.run(run_id).name}", err=True)
-        return _follow(store, run_id, policy)
+        return terminal.follow(store, run_id, policy)
 
     recorded = preparing.record(preparation, store, follow)
     tried = preparing.check(experiments, store, follow) if recorded[-1].state is State.DONE else []
@@ -355,7 +331,7 @@ def prepare(what: str, as_json: bool) -> None:
     links = preparation.lecture(recorded) if last.state is State.DONE else None
     if as_json:
         without_network = [{"name": each.name, "state": each.state, "reason": each.reason} for each in tried]
-        runs = [_summary(each) | {"reason": each.reason} for each in recorded]
+        runs = [documents.run_summary(each) | {"reason": each.reason} for each in recorded]
         _print_json({"runs": runs, "without_network": without_network, "lecture": links})
     elif last.state is State.DONE:
         click.echo(f"Recorded: {len(recorded)}. Tried without a network: {len(tried)}. Everything is here.")
@@ -363,26 +339,7 @@ def prepare(what: str, as_json: bool) -> None:
         click.echo(f"{who}: {link}", err=as_json)
     if last.reason or last.state is not State.DONE:
         click.echo(last.reason or f"The run {last.id} did not reach its end: {last.state}.", err=True)
-    sys.exit(EXIT_CODES.get(last.state, STOPPED))
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Draw how far each of several steps is; Ctrl-C ends them as it stops a run."""
-    bars: dict[str, tqdm[Any]] = {}
-
-    def step(words: str, done: int, total: int) -> None:
-        if words not in bars:
-            bars[words] = tqdm(total=total or None, desc=words, unit_scale=True)
-        bars[words].update(done - bars[words].n)
-
-    try:
-        yield step
-    except KeyboardInterrupt:
-        sys.exit(STOPPED)
-    finally:
-        for bar in bars.values():
-            bar.close()
+    sys.exit(EXIT_CODES.get(last.state, terminal.STOPPED))
 
 
 def _quick_look(meant: Experiment) -> Experiment:
@@ -456,120 +413,6 @@ def _available(meant: Experiment, *, chosen: bool) -> Experiment:
     return meant.model_copy(update={"data": Data(name="sample", per_class=data.per_class)})
 
 
-def _follow(store: Store, run_id: str, policy: Policy | None = None) -> Run:
-    """Run it in a thread and draw its progress; the first Ctrl-C asks it to stop, the second cuts it off.
-
-    Further ones do nothing more: what was measured is still to be printed.
-    """
-    leaving, presses = Leaving(), []
-    ended: Future[Run] = Future()
-
-    def work() -> None:
-        try:
-            ended.set_result(run_now(store, run_id, policy, leaving))
-        except Exception as error:
-            ended.set_exception(error)
-
-    before = signal.signal(signal.SIGINT, lambda *_: presses.append(time.monotonic()))
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        with tqdm(total=1.0, bar_format="{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]") as bar:
-            asked = False
-            while thread.is_alive():
-                thread.join(0.25)
-                if len(presses) > 1 and not leaving.is_set():
-                    leaving.begin(SECONDS_TO_SAVE_AFTER_CUT)
-                try:
-                    if presses and not asked:
-                        store.request_stop(run_id)
-                        asked = True
-                        bar.write("Stopping, and keeping what was measured …", file=sys.stderr)
-                    _draw(bar, store.run(run_id))
-                except StoreUnusable:
-                    bar.set_description_str("the store cannot be used right now, trying again")
-    finally:
-        if not presses:
-            signal.signal(signal.SIGINT, before)
-    return ended.result()
-
-
-def _draw(bar: "tqdm[Any]", current: Run) -> None:
-    progress = current.progress
-    if progress is not None and current.state is not State.PREPARING:
-        bar.n = progress.fraction
-        phase = current.experiment.phases[progress.phase - 1]
-        bar.set_description_str(f"{phase.name}, epoch {progress.epoch} of {phase.epochs}", refresh=False)
-    elif current.state.is_finished:
-        bar.n = 1.0 if current.state is State.DONE else bar.n
-        bar.set_description_str(current.state.value, refresh=False)
-    else:
-        bar.set_description_str(current.step or current.state.value, refresh=False)
-    bar.refresh()
-
-
-def _description(meant: Experiment) -> dict[str, Any]:
-    return {
-        "experiment": meant.model_dump(mode="json"),
-        "phases": [
-            {
-                "name": phase.name,
-                "params": {
-                    "total": network.total,
-                    "trainable": network.trainable,
-                    "non_trainable": network.non_trainable,
-                },
-                "layers": [
-                    {
-                        "name": layer.name,
-                        "type": layer.layer.keras_type,
-                        "block": layer.block,
-                        "output_shape": layer.output_shape,
-                        "params": layer.params,
-                        "trainable": layer.trainable,
-                    }
-                    for layer in network.layers
-                ],
-            }
-            for phase, network in zip(meant.phases, meant.networks, strict=True)
-        ],
-    }
-
-
-def _summary(found: Run) -> dict[str, Any]:
-    return {
-        "id": found.id,
-        "run": found.id,
-        "name": found.name,
-        "state": found.state,
-        "seed": found.seed,
-        "created": found.created,
-        "labels": labels(found),
-        "metrics": found.metrics,
-    }
-
-
-def _document(found: Run, history: tuple[PhaseHistory, ...]) -> dict[str, Any]:
-    """Return everything about a run; scripts rely on these keys."""
-    return _summary(found) | {
-        "reason": found.reason,
-        "phases": [
-            {
-                "name": phase.name,
-                "before": asdict(phase.before) if phase.before else None,
-                "epochs": [asdict(epoch) for epoch in phase.epochs],
-                "changes": [asdict(change) for change in phase.changes],
-                "features": phase.features,
-                "reused_from": phase.reused_from,
-            }
-            for phase in history
-        ],
-        "seconds": found.seconds,
-        "environment": found.environment,
-        "experiment": found.experiment.model_dump(mode="json"),
-    }
-
-
 def _print_results(found: Run, history: tuple[PhaseHistory, ...]) -> None:
     click.echo(f"{found.name} ({found.id}): {found.state}")
     if said := labels(found):
@@ -592,16 +435,7 @@ def _print_results(found: Run, history: tuple[PhaseHistory, ...]) -> None:
 
 
 def _print_json(document: object) -> None:
-    click.echo(json.dumps(_finite(document), default=str, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: what is no number is null."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    click.echo(documents.as_json(document))
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cifar_core.__main__ import _follow, _print_results, run_command_line
+from cifar_core.__main__ import _print_results, run_command_line
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import MODEL, PhaseHistory, State
 from cifar_core.experiment.recipes import RECIPES
@@ -24,6 +24,7 @@ from cifar_core.experiment.settings import SMOKE_PER_CLASS
 from cifar_core.runs import patience
 from cifar_core.runs.room import NO_ROOM, SPARE_BYTES, bytes_kept
 from cifar_core.runs.store import Store
+from cifar_core.terminal import follow
 from tests.data.own import fill
 from tests.filled_store import claim
 from tests.runs.helpers import QUICK, refuse, submit
@@ -320,7 +321,7 @@ def test_a_store_that_is_unusable_for_a_moment_does_not_end_a_run_of_the_termina
     store = Store(tmp_path)
     run = submit(store)
     refuse(monkeypatch, "claim", "run", "renew", times=3)
-    assert _follow(store, run, QUICK).state is State.DONE
+    assert follow(store, run, QUICK).state is State.DONE
     store.close()
 
 
