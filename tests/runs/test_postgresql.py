@@ -179,7 +179,8 @@ def test_a_worker_reaches_the_server_with_encryption(
     monkeypatch.setenv("TRANSFER_LAB_STORE", f"{over_the_network(server, address)}&sslmode=require")
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     program = (
-        "import sys; from pathlib import Path; from cifar_core import worker; worker.Store(Path(sys.argv[1])).runs()"
+        "import sys; from pathlib import Path; import cifar_core.worker.__main__; assert 'tensorflow' in sys.modules; "
+        "from cifar_core.runs.store import Store; Store(Path(sys.argv[1])).runs()"
     )
     done = subprocess.run([sys.executable, "-c", program, str(store.home)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
