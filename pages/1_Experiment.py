@@ -85,8 +85,8 @@ TEXTS = {
 }
 FEATURES = {
     "full": "As computed (float32): the same training as without.",
-    "half": "Every value is rounded to float16, by 2⁻¹¹ (0.05 %) of itself at most. In tests that changed losses by up "
-    "to 0.1 %, and no accuracy. The run says how far its values are off.",
+    "half": "Every value is rounded to float16, by 2⁻¹¹ (0.05 %) of itself at most, and training amplifies that. Between "
+    "runs that differed in nothing else, validation losses differed by up to 1.5 %, accuracies by up to 1.5 points.",
     "off": "Frozen layers are computed again in every epoch: the same training, and it takes longer.",
 }
 # The rules of freezing that count: label and least.
