@@ -403,6 +403,20 @@ def controls(scene: Scene) -> None:
             press("Forget the guesses", "restart_alt", lecture.forget_guesses)
         elif step == "curves":
             curve_controls(scene)
+        elif step == "reveal":
+            save_figures(scene)
+
+
+def save_figures(scene: Scene) -> None:
+    """Let the presenter take the figures along: charts as SVG, and what the camera over the map saves."""
+    if scene.now.subject.map is None:
+        racers = lectures.racers_of(scene.now.found)
+        export.save_chart(lambda: race.chart(racers), "race", key="lecture.race.svg", label="Race as SVG")
+    else:
+        export.figures_as()
+    tallied = guesses.tally(scene.lecture.guesses, scene.now.choices)
+    if any(tallied.values()):
+        export.save_chart(lambda: guesses.chart(tallied), "guesses", key="lecture.guesses.svg", label="Guesses as SVG")
 
 
 def curve_controls(scene: Scene) -> None:

@@ -70,7 +70,7 @@ def figure(
     """
     rows = lines(groups, measure, x)
     mean, scale, decimals = means(rows), *((100, 1) if measure == "accuracy" else (1, 3))
-    drawn = figure_of(dark, height=380 + 22 * len(groups), margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    drawn = figure_of(dark, height=380 + 22 * len(groups), margin={"l": 60, "r": 8, "t": 8, "b": 52})
     hues = colours.run_colours(list(groups), baseline, dark=dark)
     dashes, shapes = colours.run_dashes(list(groups), baseline), colours.run_shapes(list(groups), baseline)
     traces: list[dict[str, Any]] = []  # one by one, the figure would check all of itself each time

@@ -4,13 +4,11 @@ All have a transparent background, no text below 12 px, and take `dark` for the 
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.io import templates
 
 from cifar_core.analysis import colours, wording
 from cifar_core.analysis.metrics import shares
@@ -21,23 +19,11 @@ _SCALES = (("#F4F8FB", "#08306B"), ("#16202C", "#C6E2F5"))
 
 _DIVERGING = (("#B35806", "#F7F7F7", "#08519C"), ("#F2A65A", "#16202C", "#7CBCF5"))
 _MOST_WITH_NUMBERS = 20  # classes; of more, only colours can be seen
+_MOST_LETTERS = 16  # of a class, for which room is kept beside a matrix before Plotly has measured it
 CELLS = ("counts", "row %", "column %")
 """What a confusion matrix can show."""
 
-_OF_TEMPLATES = {
-    "layout": (
-        "autotypenumbers",
-        "hovermode",
-        "hoverlabel",
-        "title",
-        "xaxis",
-        "yaxis",
-        "annotationdefaults",
-        "shapedefaults",
-    ),
-    "data": ("bar", "scatter"),
-}
-
+_BETWEEN_BARS = ("#FFFFFF", "#111111")
 # pixels that a run takes in a bar chart, its name included
 _ROW = 60
 
@@ -57,17 +43,23 @@ _LEDGER: dict[str, tuple[str, int | None, str]] = {
 
 
 def figure_of(dark: bool, *, height: int, **layout: Any) -> go.Figure:
-    """Return an empty figure as all of these begin."""
-    axis = {"gridcolor": colours.GRID[dark], "zerolinecolor": colours.GRID[dark], "automargin": True}
-    axis |= {"title": {"font": {"size": 13}}}
-    return go.Figure(
+    """Return an empty figure as all of these begin.
+
+    Streamlit hands every figure to Plotly twice, the second time with copies of everything. Plotly then draws it again
+    unless it has no template, which it never takes for equal, and says that its data are those of before.
+    """
+    axis = {"gridcolor": colours.GRID[dark], "zerolinecolor": colours.GRID[dark], "zerolinewidth": 2}
+    axis |= {"automargin": True, "title": {"font": {"size": 13}, "standoff": 15}}
+    figure = go.Figure(
         layout={
-            "template": _template("plotly_dark" if dark else "plotly_white"),
+            "template": "none",
+            "datarevision": 0,
+            "autotypenumbers": "strict",
             "height": height,
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"size": 13, "color": colours.TEXT[dark]},
-            "hoverlabel": {"font": {"size": 13}},
+            "hoverlabel": {"font": {"size": 13}, "align": "left"},
             "modebar": {
                 "bgcolor": "rgba(0,0,0,0)",
                 "color": colours.FAINT[dark],
@@ -78,13 +70,8 @@ def figure_of(dark: bool, *, height: int, **layout: Any) -> go.Figure:
             **layout,
         }
     )
-
-
-@lru_cache
-def _template(name: str) -> dict[str, Any]:
-    """What figures here use of one of Plotly's templates: checking all of it takes longer than drawing a figure."""
-    whole = templates[name].to_plotly_json()
-    return {part: {used: whole[part][used] for used in names} for part, names in _OF_TEMPLATES.items()}
+    figure.layout.template = None
+    return figure
 
 
 def name_above_bars(figure: go.Figure, names: Sequence[str]) -> None:
@@ -215,10 +202,12 @@ def matrix_figure(
         for ink in ("#000000", "#FFFFFF")
         for own in [[cell for cell, its in zip(cells, inks, strict=True) if its == ink]]
     ]
+    longest = min(max(map(len, [*names, *columns]), default=0), _MOST_LETTERS)
     figure = figure_of(
         dark,
         height=170 + side * len(names),
-        margin={"l": 8, "r": 8, "t": 64, "b": 8},
+        # About what the names need: Plotly draws a second time when they need more.
+        margin={"l": 48 + 6.5 * longest, "r": 8, "t": 64, "b": 52 + 5 * longest},
         title={"text": title, "font": {"size": 14}, "x": 0},
         showlegend=False,
         hovermode="closest",
@@ -284,7 +273,7 @@ def ledger_figure(ledgers: Mapping[str, Mapping[str, float]], *, dark: bool = Fa
         dark,
         height=76 + _ROW * len(ledgers) + 20 * ((len(order) + 1) // 2),  # beside the margins, a row for each run
         barmode="stack",
-        margin={"l": 8, "r": 16, "t": 16, "b": 60 + 20 * ((len(order) + 1) // 2)},
+        margin={"l": 12, "r": 20, "t": 16, "b": 60 + 20 * ((len(order) + 1) // 2)},
         # Below everything and as wide as everything: two columns on a phone.
         legend={
             "orientation": "h",
@@ -313,10 +302,11 @@ def ledger_figure(ledgers: Mapping[str, Mapping[str, float]], *, dark: bool = Fa
             hovertemplate="%{fullData.name}: %{customdata}<extra>%{y}</extra>",
             marker={
                 "color": colours.grey(dark) if place is None else colours.palette(dark)[place],
-                "pattern": {"shape": hatching},
+                "pattern": {"shape": hatching, "fillmode": "overlay", "size": 10, "solidity": 0.2},
+                "line": {"color": _BETWEEN_BARS[dark], "width": 0.5},
             },
         )
-    figure.update_xaxes(title_text="seconds", rangemode="tozero")
+    figure.update_xaxes(title_text="seconds", rangemode="tozero", automargin=False)
     name_above_bars(figure, list(ledgers))
     return figure
 
@@ -386,7 +376,7 @@ def accuracy_figure(
     """Draw accuracies with their 95 % intervals, one bar per row of `comparison.table` (the index is the run id)."""
     table = table[table["accuracy"].notna()]
     hues = colours.run_colours([str(id) for id in table.index], baseline, dark=dark)
-    figure = figure_of(dark, height=120 + _ROW * len(table), margin={"l": 8, "r": 16, "t": 32, "b": 8})
+    figure = figure_of(dark, height=120 + _ROW * len(table), margin={"l": 12, "r": 20, "t": 32, "b": 52})
     figure.add_bar(
         orientation="h",
         y=table["run"].tolist(),
@@ -413,6 +403,6 @@ def accuracy_figure(
         figure.add_vline(100 * chance, layer="below", line={"dash": "dot", "color": colours.TEXT[dark]})
         label = {"text": f"chance {wording.percent(chance)}", "font": {"size": 12}, "showarrow": False}
         figure.add_annotation(**label, x=100 * chance, yref="paper", y=1, xanchor="left", yanchor="bottom")
-    figure.update_xaxes(title_text="accuracy on the test images, %", range=[0, 100])
+    figure.update_xaxes(title_text="accuracy on the test images, %", range=[0, 100], automargin=False)
     name_above_bars(figure, table["run"].tolist())
     return figure

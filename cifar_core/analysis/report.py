@@ -47,8 +47,7 @@ blockquote { white-space: pre-line }
 svg { width: 100%; height: auto; max-width: 62rem } figure { margin: 0.5rem 0; break-inside: avoid }
 .matrix td { text-align: right; border: 1px solid #fff; print-color-adjust: exact; -webkit-print-color-adjust: exact }
 .legend { list-style: none; padding: 0; margin: 0.25rem 0; font-size: 0.875rem }
-.legend span { display: inline-block; width: 1.5rem; border-top: 3px solid; margin-right: 0.5rem;
-  vertical-align: middle; print-color-adjust: exact; -webkit-print-color-adjust: exact }
+.legend svg { width: 2rem; margin-right: 0.5rem; vertical-align: middle }
 @media print { body { margin: 0; max-width: none; font-size: 12px } tr { break-inside: avoid } }
 """
 _PAPER, _INK = "#F4F8FB", "#08306B"
@@ -268,25 +267,45 @@ def _shaded(number: int, share: float) -> str:
 
 def _curves(runs: Sequence[Measured], baseline: str | None = None) -> str:
     names = titles([run for run, _ in runs])
-    hues = colours.run_colours(list(names), baseline if len(runs) > 1 else None)
-    by_title = {names[run]: hue for run, hue in hues.items()}
-    legend = "".join(
-        f'<li><span style="border-color:{hue}"></span>{escape(name)}</li>' for name, hue in by_title.items()
-    )
+    baseline = baseline if len(runs) > 1 else None
+    hues, shapes = colours.run_colours(list(names), baseline), colours.run_shapes(list(names), baseline)
+    looks = {title: (hues[run], shapes[run]) for run, title in names.items()}
     drawn = "".join(
-        f"<figure><figcaption>{title}</figcaption>{curve_svg(runs, which, by_title)}</figure>"
+        f"<figure><figcaption>{title}</figcaption>{curve_svg(runs, which, looks)}</figure>"
         for which, title in _MEASURES.items()
     )
     told = "Training solid, validation dashed; the same numbers stand in the table of epochs."
-    return drawn + f'<ul class="legend">{legend}</ul>' + f'<p class="faint">{told}</p>'
+    return drawn + (_legend(looks) if len(runs) > 1 else "") + f'<p class="faint">{told}</p>'
+
+
+def _legend(looks: Mapping[str, tuple[str, str]]) -> str:
+    rows = (
+        f'<li><svg viewBox="0 0 32 14" aria-hidden="true">{_line(1, 7, 31, 7, hue, width=2.5)}'
+        f"{_mark(16, 7, hue, shape)}</svg>{escape(title)}</li>"
+        for title, (hue, shape) in looks.items()
+    )
+    return f'<ul class="legend">{"".join(rows)}</ul>'
 
 
 _MEASURES: dict[Measure, str] = {"accuracy": "Accuracy by epoch", "loss": "Loss by epoch"}
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 900, 300, 56, 36, 20, 12
 
 
-def curve_svg(runs: Sequence[Measured], which: Measure, hues: Mapping[str, str]) -> str:
-    """Return the runs' curves over epochs as an SVG element; `hues` are colours by run title."""
+# Of points, in pixels around them, by the names of `colours.SHAPES`.
+_OUTLINES = {
+    "circle": "m-3.5,0a3.5,3.5 0 1 0 7,0a3.5,3.5 0 1 0 -7,0z",
+    "square": "m-3.2,-3.2h6.4v6.4h-6.4z",
+    "triangle-up": "m0,-4.5l4.5,8h-9z",
+    "diamond": "m0,-5l4.5,5l-4.5,5l-4.5,-5z",
+    "triangle-down": "m0,4.5l4.5,-8h-9z",
+    "triangle-right": "m4.5,0l-8,4.5v-9z",
+    "triangle-left": "m-4.5,0l8,4.5v-9z",
+    "cross": "m-1.5,-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+}
+
+
+def curve_svg(runs: Sequence[Measured], which: Measure, looks: Mapping[str, tuple[str, str]]) -> str:
+    """Return the runs' curves over epochs as an SVG element; `looks` are colour and shape of points by run title."""
     rows = lines(runs, which)
     guess = guessing(runs, which)
     last = float(max([1.0, *rows["x"]]))
@@ -319,11 +338,9 @@ def curve_svg(runs: Sequence[Measured], which: Measure, hues: Mapping[str, str])
     for (run, role, _), line in rows.groupby(["run", "role", "phase"], sort=False):
         places = " ".join(f"{x(a)},{y(b)}" for a, b in zip(line["x"], line["y"], strict=True))
         dash = ' stroke-dasharray="7 4"' if role == "validation" else ""
-        hue = hues[str(run)]
+        hue, shape = looks[str(run)]
         parts.append(f'<polyline points="{places}" fill="none" stroke="{hue}" stroke-width="2.5"{dash}/>')
-        parts += [
-            f'<circle cx="{x(a)}" cy="{y(b)}" r="3" fill="{hue}"/>' for a, b in zip(line["x"], line["y"], strict=True)
-        ]
+        parts += [_mark(x(a), y(b), hue, shape) for a, b in zip(line["x"], line["y"], strict=True)]
     return _svg(f"{_MEASURES[which]} of each run; the same numbers stand in the table of epochs", parts)
 
 
@@ -372,9 +389,14 @@ def _svg(name: str, parts: Sequence[str]) -> str:
     )
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dash: str = "") -> str:
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dash: str = "", width: float = 1) -> str:
     dashed = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{colour}"{dashed}/>'
+    thick = f' stroke-width="{width}"' if width != 1 else ""
+    return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{colour}"{dashed}{thick}/>'
+
+
+def _mark(x: float, y: float, colour: str, shape: str) -> str:
+    return f'<path d="M{x},{y}{_OUTLINES[shape]}" fill="{colour}"/>'
 
 
 def _label(x: float, y: float, text: str, anchor: str) -> str:

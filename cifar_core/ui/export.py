@@ -67,10 +67,10 @@ def figures_as() -> None:
     )
 
 
-def save_chart(chart: Callable[[], dict[str, Any]], *name: str, key: str) -> None:
+def save_chart(chart: Callable[[], dict[str, Any]], *name: str, key: str, label: str = "Save as SVG") -> None:
     """Offer a Vega-Lite chart as SVG, made when asked for. Streamlit's own button over the chart saves a PNG."""
     st.download_button(
-        "Save as SVG",
+        label,
         lambda: svg(chart()),
         f"{file_name(*name)}.svg",
         "image/svg+xml",
@@ -87,6 +87,8 @@ def draw(figure: go.Figure, *name: str, key: str, alt: str, **options: Any) -> A
 
     `alt` is what a screen reader says of it; `options` are those of `st.plotly_chart`.
     """
+    if "on_select" in options:
+        figure.layout.clickmode = "event+select"  # Streamlit would set it after the first drawing, and draw again
     return st.plotly_chart(
         figure, key=key, theme=None, config=camera(st.session_state.get(_FORM) or FORMS[0], *name), alt=alt, **options
     )

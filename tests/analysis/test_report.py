@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cifar_core.analysis import colours
 from cifar_core.analysis.groups import of_all_seeds
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.report import report
@@ -76,6 +77,17 @@ def test_curves_are_valid_svg_with_a_line_for_each_role_and_phase() -> None:
     assert sum("stroke-dasharray" in line.attrib for line in drawn) == 2
 
 
+def test_runs_in_a_report_are_told_apart_by_the_shape_of_their_points_too() -> None:
+    runs = [make_run(f"run{place}", seed=place) for place in range(8)]
+    made = report(runs, baseline="run2")
+    legend = ElementTree.fromstring(re.findall(r'<ul class="legend">.*?</ul>', made, re.DOTALL)[0])
+    shapes = [mark.attrib["d"] for mark in legend.iter("path")]
+    assert len(set(shapes)) == len(set(colours.SHAPES)) == 8
+    (accuracy, _) = re.findall(r'<svg viewBox="0 0 900.*?</svg>', made, re.DOTALL)[:2]
+    points = {mark.attrib["d"].split("m", 1)[1] for mark in ElementTree.fromstring(accuracy).iter("path")}
+    assert points == {shape.split("m", 1)[1] for shape in shapes}
+
+
 def test_means_in_a_report_are_those_of_all_seeds_whichever_runs_it_is_about() -> None:
     seeds = [make_run(f"head{seed}", accuracy=0.6 + seed / 50, seed=seed) for seed in range(3)]
     deep = [make_run(f"deep{seed}", (SCRATCH, DENSE), 0.8, seed=seed) for seed in range(3)]
@@ -93,7 +105,7 @@ def test_a_comparison_says_what_accuracy_costs_and_where_the_seconds_went_on_whi
     assert made.index("Where the seconds went") < made.index("altogether", made.index("Where the seconds"))
     assert "Computed on 2 cores." in made
     drawn = [ElementTree.fromstring(each) for each in re.findall(r"<svg.*?</svg>", made, re.DOTALL)]
-    costs = [svg for svg in drawn if "accuracy against" in svg.attrib["aria-label"]]
+    costs = [svg for svg in drawn if "accuracy against" in svg.get("aria-label", "")]
     assert [len(svg.findall("path")) for svg in costs] == [3, 3, 3]  # the front, and both runs
     other = make_run("cccccccc", (SCRATCH, DENSE), 0.8, environment={"hardware": "a GPU", "fingerprint": "f00d"})
     assert "computed on different machines (2 cores; a GPU)" in report([TWO[0], other])

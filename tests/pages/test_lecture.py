@@ -133,6 +133,20 @@ def test_the_reveal_says_who_won_by_how_much_and_how_many_knew(recorded: dict[st
     assert host.click("Back").has_button("Start")
 
 
+def test_at_the_reveal_the_presenter_saves_the_race_and_the_guesses_as_svg(recorded: dict[str, str]) -> None:
+    host, guest = presenter(), viewer()
+    on(host, "Guess")
+    assert saved(host) == []
+    guest.run().click("everything")
+    on(host, "Reveal")
+    assert saved(host) == ["Race as SVG", "Guesses as SVG"]
+    assert saved(guest.run()) == []
+
+
+def saved(app: App) -> list[str]:
+    return [each.proto.label for each in app.test.get("download_button")]
+
+
 def test_what_has_not_run_has_no_verdict_yet(store: Store) -> None:
     for name in ("head", "everything"):
         queue(store, STRATEGIES[name].experiment(FIRST))
@@ -286,6 +300,7 @@ def test_the_reveal_of_a_map_says_from_which_depth_on_and_how_many_knew(mapped: 
         assert "1 of 1 viewer guessed it (100 %)." in said
         assert "One seed each" in said and "Synthetic images" in said
         assert len(each.tables()[0]) == 18
+    assert saved(host) == ["Guesses as SVG"] and host.widget("figures.form").value == "SVG"
 
 
 def test_a_map_that_is_not_recorded_has_no_verdict(home: object) -> None:
