@@ -119,7 +119,8 @@ def _head(experiment: Experiment, index: int) -> str:
         return "kept" if index else "the backbone's"
     side = "data set" if head.outputs == "data set" else "phase"
     layers = [layer.name or layer.kind for layer in head.layers]
-    return f"new from {head.from_layer} on: {', '.join([*layers, f'one output per class of the {side}'])}"
+    anew = f"; blocks from {head.anew_from} on start anew" if head.anew_from else ""
+    return f"new from {head.from_layer} on: {', '.join([*layers, f'one output per class of the {side}'])}{anew}"
 
 
 def table(runs: Sequence[Measured], baseline: str | None = None) -> pd.DataFrame:
