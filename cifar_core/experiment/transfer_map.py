@@ -81,7 +81,20 @@ class TransferMap:
 
     def _transfer(self, depth: int, *, frozen: bool) -> Phase:
         """A new network on target classes, whose first blocks are those of the network before."""
-        behind = self.blocks[depth : depth + 1]
-        head = Head(anew_from=behind[0]) if behind else Head()
         freeze = Freeze(rule="first_blocks", count=depth) if frozen else Freeze()
-        return self._on("target").model_copy(update={"name": "transfer", "head": head, "freeze": freeze})
+        return self._on("target").model_copy(
+            update={"name": "transfer", "head": self._head(self.blocks[depth:]), "freeze": freeze}
+        )
+
+    def _head(self, anew: tuple[str, ...]) -> Head:
+        """A new output layer, before which these blocks start at random.
+
+        Layers in a row are listed once more, as heads of maps were before one could name a block: those stay known.
+        """
+        row = self.target.backbone_row
+        if not anew:
+            return Head()
+        if row.application is not None:
+            return Head(anew_from=anew[0])
+        layers = tuple(layer for block in row.blocks if block.name in anew for layer in block.layers)
+        return Head(from_layer=layers[0].name, layers=layers)
