@@ -223,6 +223,16 @@ def choose_head(shape: Experiment, index: int) -> None:
     choose(outputs, "Outputs", OUTPUTS, f"{key}.outputs", help_for("output"), persist_state="session")
     if state[f"{key}.head"] == "layers":
         choose_new_layers(shape, index)
+    if index:
+        st.selectbox(
+            "Start at random again from",
+            ["", *form.blocks_of(state["form.backbone"])],
+            format_func=lambda block: block or "no block: what is kept stays as learned",
+            key=f"{key}.anew_from",
+            persist_state="session",
+            help="This block and all behind it that are kept forget what they learned, as in a transfer map "
+            "(Yosinski et al. 2014).",
+        )
 
 
 def choose_new_layers(shape: Experiment, index: int) -> None:

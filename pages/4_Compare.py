@@ -16,6 +16,7 @@ from cifar_core.analysis.comparison import (
     ledger,
     one_machine,
     other_machines,
+    other_paths,
     settings_that_differ,
     shown,
     table,
@@ -421,6 +422,8 @@ if differing.empty:
     st.caption("Nothing differs but chance: equal settings and seeds.")
 else:
     st.table(differing)
+if apart := other_paths(measured):
+    st.caption(plain(apart))
 
 section("Curves")
 curves(measured, key="compare", baseline=baseline)

@@ -25,7 +25,7 @@ from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import changed
 from cifar_core.experiment.strategies import STRATEGIES, Choices, Start, blocks_of, usual_last
-from cifar_core.experiment.transfer_map import TransferMap, depths
+from cifar_core.experiment.transfer_map import TransferMap
 from cifar_core.experiment.wording import class_list
 from cifar_core.home import home
 from cifar_core.runs import inspect
@@ -387,14 +387,6 @@ def the_map(base: Experiment) -> None:
             "fine-tune them. Where AnB falls below BnB, the blocks are specific to A; where BnB falls below baseB, "
             "blocks that had learned to work together were cut apart."
         )
-    if not depths(base.backbone_row):
-        st.info(
-            f"{plain(base.backbone_row.title)} branches inside: its blocks cannot start anew one by one. Choose a base "
-            "with a network whose layers stand in a row.",
-            icon=":material/account_tree:",
-        )
-        remember(base)
-        return
     if not state.get("plan.epochs"):
         state["plan.epochs"] = base.phases[0].epochs
     left.number_input("Epochs of every training", 1, 10_000, key="plan.epochs")

@@ -300,7 +300,7 @@ def _speed(case: Case, base: Case) -> str:
         if share < 0.5
         else f" It still trains {percent(share)} of the parameters, so their number alone does not explain it."
     )
-    if case.history and case.history.features_seconds:
+    if case.history and case.history.on_stored_features:
         return (
             f"{text} What is frozen before the first layer that trains was computed once for each image (stored "
             f"features, {duration(case.history.features_seconds)} of these seconds) instead of in every epoch, which "

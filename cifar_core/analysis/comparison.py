@@ -13,6 +13,7 @@ from cifar_core.analysis.figures import ledger_table
 from cifar_core.analysis.history import EpochRow, epoch_rows, images_seen, training_seconds
 from cifar_core.analysis.labels import labels, titles
 from cifar_core.analysis.metrics import shares
+from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Measured, PhaseHistory, Run
 
@@ -66,6 +67,23 @@ def settings_that_differ(runs: Sequence[Run]) -> pd.DataFrame:
     )
 
 
+def other_paths(runs: Sequence[Measured]) -> str | None:
+    """Return a sentence where some runs of one experiment trained a phase on stored features, and others did not."""
+    paths: dict[tuple[str, int], dict[bool, str]] = {}
+    for run, histories in runs:
+        for phase in histories:
+            if phase.features:
+                ways = paths.setdefault((fingerprint(run.experiment), phase.index), {})
+                ways.setdefault(phase.on_stored_features, phase.name)
+    apart = dict.fromkeys(f"“{ways[True]}”" for ways in paths.values() if len(ways) > 1)
+    if not apart:
+        return None
+    return (
+        f"Of one experiment, some runs trained {wording.listing(list(apart))} on stored features, others did not: "
+        "even with one seed they need not be equal bit for bit."
+    )
+
+
 def _flat(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for name, value in fields.items():
@@ -101,7 +119,8 @@ def _head(experiment: Experiment, index: int) -> str:
         return "kept" if index else "the backbone's"
     side = "data set" if head.outputs == "data set" else "phase"
     layers = [layer.name or layer.kind for layer in head.layers]
-    return f"new from {head.from_layer} on: {', '.join([*layers, f'one output per class of the {side}'])}"
+    anew = f"; blocks from {head.anew_from} on start anew" if head.anew_from else ""
+    return f"new from {head.from_layer} on: {', '.join([*layers, f'one output per class of the {side}'])}{anew}"
 
 
 def table(runs: Sequence[Measured], baseline: str | None = None) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def figure_of(dark: bool, *, height: int, **layout: Any) -> go.Figure:
     Streamlit hands every figure to Plotly twice, the second time with copies of everything. Plotly then draws it again
     unless it has no template, which it never takes for equal, and says that its data are those of before.
     """
-    axis = {"gridcolor": colours.GRID[dark], "zerolinecolor": colours.GRID[dark], "zerolinewidth": 2}
+    axis = {"gridcolor": colours.GRID[dark], "zerolinecolor": colours.GRID[dark], "zerolinewidth": 2, "ticks": ""}
     axis |= {"automargin": True, "title": {"font": {"size": 13}, "standoff": 15}}
     figure = go.Figure(
         layout={

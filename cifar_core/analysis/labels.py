@@ -1,7 +1,8 @@
 """What must be said beside a run's numbers, so that nobody takes them for more than they are."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from cifar_core.analysis.wording import count, listing
 from cifar_core.experiment.measured import Run, State
@@ -15,18 +16,46 @@ _UNFINISHED = {
 }
 
 
+class _Limit(NamedTuple):
+    """Something about what accuracies were measured on: a run's short label, "" where it is not so; and a sentence."""
+
+    label: Callable[[Run], str]
+    sentence: str
+
+
+def _looks(run: Run) -> str:
+    few = run.experiment.data.per_class
+    return "" if few is None else f"quick look: {count(few, 'image')} per class"
+
+
+def _files(run: Run) -> str:
+    is_other = not run.experiment.dataset.synthetic and run.environment.get("official") is False
+    return "not the official files byte for byte" if is_other else ""
+
+
+# the most important first
+_LIMITS = (
+    _Limit(
+        lambda run: "synthetic images" if run.experiment.dataset.synthetic else "",
+        "Synthetic images: this says nothing about photographs.",
+    ),
+    _Limit(_files, "Not the official images byte for byte."),
+    _Limit(_looks, "A quick look at few images of each class: with all of them, figures and order may differ."),
+    _Limit(
+        lambda run: "validated on the test images" if run.experiment.validation.on == "test" else "",
+        "Validated on the test images: figures used to choose between runs are optimistic.",
+    ),
+)
+
+
 def data_labels(run: Run) -> list[str]:
     """Return short labels of what a run's accuracies were measured on, most important first."""
-    experiment, found = run.experiment, []
-    if experiment.dataset.synthetic:
-        found.append("synthetic images")
-    elif run.environment.get("official") is False:
-        found.append("not the official files byte for byte")
-    if experiment.data.per_class is not None:
-        found.append(f"quick look: {count(experiment.data.per_class, 'image')} per class")
-    if experiment.validation.on == "test":
-        found.append("validated on the test images")
-    return found
+    return [label for limit in _LIMITS if (label := limit.label(run))]
+
+
+def data_sentences(runs: Sequence[Run]) -> list[str]:
+    """Return the same of several runs, in sentences that say what it means."""
+    return [limit.sentence for limit in _LIMITS if any(limit.label(run) for run in runs)]
 
 
 def flags(runs: Iterable[Run]) -> str:

@@ -6,13 +6,14 @@ The clock starts where training on the target classes does: what all strategies 
 The specification stays equal from tick to tick, as in `curves`; only the rows of its named datasets change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from cifar_core.analysis import colours
 from cifar_core.analysis.wording import duration, percent
+from cifar_core.experiment.beginning import source_phases
 from cifar_core.experiment.measured import PhaseHistory, Run
 
 _LINE = 1.85  # height of a label, of its letters
@@ -34,9 +35,8 @@ def lines(racers: Racers) -> pd.DataFrame:
     rows: list[tuple[str, int, str, int, float, float]] = []
     for title, runs in racers.items():
         for run, histories in runs:
-            first = _first_target(run)
-            start, epoch = tuning_starts(run, histories), 0
-            for history in histories[first:]:
+            start, first, epoch = tuning_starts(run, histories), _first_target(run), 0
+            for history in (each for each in histories if each.index >= first):
                 if history.before and not epoch:
                     rows.append(
                         (title, run.seed, history.name, 0, history.before.at - start, history.before.val_accuracy)
@@ -49,21 +49,23 @@ def lines(racers: Racers) -> pd.DataFrame:
 
 
 def _first_target(run: Run) -> int:
-    sides = [phase.train_on for phase in run.experiment.phases]
-    return sides.index("target") if "target" in sides else 0
+    """The first phase on target classes; where none is, all of them count."""
+    first = source_phases(run.experiment)
+    return first if first < len(run.experiment.phases) else 0
 
 
 def tuning_starts(run: Run, histories: Sequence[PhaseHistory]) -> float:
     """Return the seconds a run had trained when it came to the target classes."""
-    before = histories[: _first_target(run)]
-    return max((epoch.at for history in before for epoch in history.epochs), default=0.0)
+    return _last_at(history for history in histories if history.index < _first_target(run))
 
 
 def tuning_seconds(run: Run, histories: Sequence[PhaseHistory]) -> float:
     """Return the seconds that a run has trained on the target classes."""
-    return max((epoch.at for history in histories for epoch in history.epochs), default=0.0) - tuning_starts(
-        run, histories
-    )
+    return _last_at(histories) - tuning_starts(run, histories)
+
+
+def _last_at(histories: Iterable[PhaseHistory]) -> float:
+    return max((epoch.at for history in histories for epoch in history.epochs), default=0.0)
 
 
 def about(racers: Racers) -> str:

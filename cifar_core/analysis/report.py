@@ -15,6 +15,7 @@ from cifar_core.analysis.comparison import (
     ledger,
     one_machine,
     other_machines,
+    other_paths,
     settings,
     settings_that_differ,
     shown,
@@ -118,6 +119,8 @@ def _compared(
         parts.append(_text("Nothing differs but chance: equal settings and seeds."))
     else:
         parts.append(_table(differing.reset_index(), text=tuple(differing.columns)))
+    if apart := other_paths(runs):
+        parts.append(_text(apart))
     parts += ["<h2>Curves</h2>", _curves(runs, base), *_costs(runs, base)]
     if drawn := [_matrix(predictions[run.id], names[run.id]) for run in only if run.id in predictions]:
         parts += ["<h2>Confusion matrices of the test images</h2>", *drawn]

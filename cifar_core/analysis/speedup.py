@@ -82,6 +82,6 @@ def speedup(run: Run, history: PhaseHistory, costs: StepCosts) -> Speedup | None
         ordinary=ordinary,
         gradients=max(0.0, steps * (costs.step_of_all - costs.step) - updates),
         updates=updates,
-        computing_again=ordinary - measured if history.features_seconds else None,
+        computing_again=ordinary - measured if history.on_stored_features else None,
         hint=hint,
     )

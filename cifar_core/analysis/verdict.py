@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifar_core.analysis.comparison import same_test_images
+from cifar_core.analysis.labels import data_sentences
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.wording import count, interval, percent, points
-from cifar_core.experiment.measured import Run
+from cifar_core.experiment.measured import Run, State
 
 
 @dataclass(frozen=True)
@@ -146,20 +147,12 @@ def judged_by_images(run: Run, base: Run, found: Paired | None) -> str:
 
 def caveats(compared: Sequence[Group], left_out: int = 0) -> list[str]:
     """Return what limits a comparison of groups, in sentences; so many others were `left_out`."""
-    found = []
-    real = [run for group in compared for run in group.runs if not run.experiment.dataset.synthetic]
+    found, runs = [], [run for group in compared for run in group.runs]
     if any(len(group.runs) == 1 for group in compared):
         found.append("One seed each" if all(len(group.runs) == 1 for group in compared) else "One seed for some")
         found[-1] += ": how far another seed would move the figures is not measured."
-    if any(run.experiment.validation.on == "test" for group in compared for run in group.runs):
-        found.append("Validated on the test images: figures used to choose between runs are optimistic.")
-    if any(run.experiment.dataset.synthetic for group in compared for run in group.runs):
-        found.append("Synthetic images: this says nothing about photographs.")
-    if any(run.experiment.data.per_class is not None for group in compared for run in group.runs):
-        found.append("A quick look at few images of each class: with all of them, figures and order may differ.")
-    if any(run.environment.get("official") is False for run in real):
-        found.append("Not the official images byte for byte.")
-    if any(not run.state.is_finished or run.state != "done" for group in compared for run in group.runs):
+    found += data_sentences(runs)
+    if any(run.state != State.DONE for run in runs):
         found.append("Not every run reached its end.")
     if left_out:
         found.append(f"{count(left_out, 'experiment')} tested on other images left out.")

@@ -113,10 +113,12 @@ class Head(Record):
     """A new end of the network: from the named layer on, these layers and a new output layer.
 
     `outputs` is "classes" for one output per class of the phase, or "data set" for one per class of the data set,
-    labels kept as they are (as published system E does).
+    labels kept as they are (as published system E does). `anew_from` names a block: what the network keeps from there
+    on starts at random again (Yosinski et al. 2014), whether its blocks branch inside or not.
     """
 
     from_layer: str = "output"
+    anew_from: str = ""
     layers: tuple[Layer, ...] = Field((), max_length=100)
     outputs: Literal["classes", "data set"] = "classes"
 

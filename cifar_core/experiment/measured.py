@@ -140,6 +140,11 @@ class PhaseHistory:
     features_seconds: float = 0.0
 
     @property
+    def on_stored_features(self) -> bool:
+        """Whether it was trained on stored features."""
+        return self.features_seconds > 0
+
+    @property
     def result(self) -> Epoch | None:
         """The epoch whose end is the phase's result so far: the one whose weights were kept, or the last."""
         if self.kept_epoch is not None:

@@ -151,6 +151,8 @@ def _with_new_head(layers: list[_Placed], head: "Head", phase: int) -> list[_Pla
             f'head.from_layer: this network branches inside, so that a new head can start at "{behind}" or behind it; '
             f'received "{head.from_layer}".'
         )
+    if head.anew_from:
+        kept = _anew(kept, head.anew_from, phase)
     taken = {layer.name for layer, _, _ in kept} | RESERVED
     block = kept[-1][1] if kept else "head"
     for layer in head.layers:
@@ -162,6 +164,16 @@ def _with_new_head(layers: list[_Placed], head: "Head", phase: int) -> list[_Pla
             block = name
         kept = [*kept, (layer.model_copy(update={"name": name}), block, phase)]
     return kept
+
+
+def _anew(layers: list[_Placed], first: str, phase: int) -> list[_Placed]:
+    blocks = list(dict.fromkeys(block for _, block, _ in layers))
+    if not phase:
+        raise ValueError(f'head.anew_from: in the first phase all layers are new, received "{first}"; leave it out.')
+    if first not in blocks:
+        raise ValueError(f"head.anew_from: {choice('block', first, blocks)}")
+    again = blocks[blocks.index(first) :]
+    return [(layer, block, phase if block in again else since) for layer, block, since in layers]
 
 
 def _free_name(kind: str, taken: set[str]) -> str:

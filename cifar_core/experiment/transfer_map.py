@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from cifar_core.experiment.backbones import Backbone
 from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.experiment import Experiment, Freeze, Head, InitialWeights, Phase
-from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import changed
 
 Curve = Literal["baseB", "baseA", "BnB", "BnB+", "AnB", "AnB+"]
@@ -38,16 +36,6 @@ class Point:
         return self.curve.replace("n", str(self.depth)) if self.depth else self.curve
 
 
-def depths(backbone: Backbone) -> tuple[str, ...]:
-    """Return the blocks that have weights, from the image on; none where a network's own layers are not in a row."""
-    if backbone.application is not None:
-        return ()
-    return tuple(block.name for block in backbone.blocks if any(layer.kind in _WEIGHTED for layer in block.layers))
-
-
-_WEIGHTED = ("conv", "dense", "batch_norm")
-
-
 @dataclass(frozen=True)
 class TransferMap:
     """All points of one map. `target` is baseB, with the settings that every training of the map has."""
@@ -56,16 +44,7 @@ class TransferMap:
 
     @classmethod
     def of(cls, base: Experiment, epochs: int | None = None) -> "TransferMap":
-        """Return the map of an experiment's data, split and backbone, with its first phase's settings.
-
-        Raises:
-            ExperimentError: for a backbone that has no layers in a row to give new starts to.
-        """
-        if not depths(base.backbone_row):
-            raise ExperimentError(
-                f"backbone: {base.backbone_row.title} branches inside, so its layers cannot start anew from any depth "
-                "on; choose a backbone whose layers stand in a row, such as two-conv."
-            )
+        """Return the map of an experiment's data, split and backbone, with its first phase's settings."""
         first = base.phases[0]
         trained = {"name": "base", "train_on": "target", "freeze": Freeze(), "head": None}
         phase = (first if epochs is None else first.with_epochs(epochs)).model_copy(update=trained)
@@ -81,10 +60,10 @@ class TransferMap:
                 found[Point(curve, depth)] = self._with(base, self._transfer(depth, frozen=not curve.endswith("+")))
         return found
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[str, ...]:
-        """The blocks at which the map has depths."""
-        return depths(self.target.backbone_row)
+        """The blocks at which the map has depths: all but the output layer."""
+        return tuple(block.name for block in self.target.networks[0].blocks[:-1])
 
     def point_of(self, experiment: Experiment) -> Point | None:
         """Return the point that an experiment is, whatever its phases are called, or None."""
@@ -102,18 +81,20 @@ class TransferMap:
 
     def _transfer(self, depth: int, *, frozen: bool) -> Phase:
         """A new network on target classes, whose first blocks are those of the network before."""
-        rows = self.target.backbone_row.blocks
-        place = next((place for place, row in enumerate(rows) if row.name in self.blocks[depth:]), len(rows))
-        layers = tuple(layer for row in rows[place:] for layer in row.layers)
-        head = Head(from_layer=layers[0].name, layers=layers) if layers else Head()
-        freeze = Freeze(rule="first_blocks", count=place) if frozen else Freeze()
-        return self._on("target").model_copy(update={"name": "transfer", "head": head, "freeze": freeze})
+        freeze = Freeze(rule="first_blocks", count=depth) if frozen else Freeze()
+        return self._on("target").model_copy(
+            update={"name": "transfer", "head": self._head(self.blocks[depth:]), "freeze": freeze}
+        )
 
+    def _head(self, anew: tuple[str, ...]) -> Head:
+        """A new output layer, before which these blocks start at random.
 
-def map_of(experiment: Experiment) -> tuple[TransferMap, Point] | None:
-    """Return the map that an experiment belongs to and its point, or None. The bases alone belong to no one map."""
-    if len(experiment.phases) != 2 or not depths(experiment.backbone_row):
-        return None
-    found = TransferMap.of(experiment)
-    point = found.point_of(experiment)
-    return None if point is None else (found, point)
+        Layers in a row are listed once more, as heads of maps were before one could name a block: those stay known.
+        """
+        row = self.target.backbone_row
+        if not anew:
+            return Head()
+        if row.application is not None:
+            return Head(anew_from=anew[0])
+        layers = tuple(layer for block in row.blocks if block.name in anew for layer in block.layers)
+        return Head(from_layer=layers[0].name, layers=layers)

@@ -9,7 +9,7 @@ from typing import Any
 
 from cifar_core.data.catalogue import IMAGE_SIDE
 from cifar_core.experiment.augmentation import Augmentation, Colour, Crop, Cutout, Flip, Mixup
-from cifar_core.experiment.backbones import Backbone
+from cifar_core.experiment.backbones import BACKBONES, Backbone
 from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data, EarlyStopping, Experiment, Freeze, Head, Phase
 from cifar_core.experiment.layers import MOST_UNITS, Dense, Dropout, Layer, Shape
@@ -105,7 +105,8 @@ def _phase_fields(phase: Phase) -> dict[str, Any]:
         "layers": freeze.count if freeze.rule == "first_layers" else 1,
         "last": freeze.count if freeze.rule == "all_but_last_layers" else 1,
         "only": freeze.block or "output",
-        "head": "keep" if head is None else "output" if head == Head(outputs=head.outputs) else "layers",
+        "head": "keep" if head is None else "layers" if head.layers or head.from_layer != "output" else "output",
+        "anew_from": head.anew_from if head is not None else "",
         "from_layer": head.from_layer if head is not None else "output",
         "outputs": head.outputs if head is not None else "classes",
         **_layer_fields(head.layers if head is not None else ()),
@@ -263,6 +264,7 @@ def _phase(values: Mapping[Any, Any]) -> dict[str, Any]:
         layers = values["as_loaded"] or _new_layers(values)
     head: dict[str, Any] | None = {
         "from_layer": values["from_layer"] if values["head"] == "layers" else "output",
+        "anew_from": values["anew_from"],
         "layers": layers,
         "outputs": values["outputs"],
     }
@@ -311,6 +313,11 @@ def network_input(data: Data, values: Mapping[Any, Any]) -> Experiment:
             "phases": [{"name": "any", "train_on": "source"}],
         }
     )
+
+
+def blocks_of(backbone: str) -> list[str]:
+    """Return the names of a backbone's blocks, from the image on."""
+    return list(dict.fromkeys(block for _, block in BACKBONES[backbone].layers()))
 
 
 def without_freezing(plain: dict[str, Any]) -> dict[str, Any]:

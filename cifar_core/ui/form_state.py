@@ -69,6 +69,8 @@ def other_backbone() -> None:
             state[f"{key}.head"] = "keep" if state[f"{key}.head"] == "keep" else "output"
         state[f"{key}.as_loaded"] = [layer | {"name": ""} for layer in new] or None  # a name may be taken there
         state[f"{key}.layer_names"] = {}
+        if state[f"{key}.anew_from"] not in form.blocks_of(row.name):
+            state[f"{key}.anew_from"] = ""
 
 
 def open_file() -> None:
@@ -97,7 +99,8 @@ def add_phase() -> None:
     taken = {state[f"form.{phase}.name"] for phase in range(index)}
     name = next(name for number in count(index + 1) if (name := f"phase {number}") not in taken)
     state.update({f"form.{index}.name": name, f"form.{index}.train_on": "target"})
-    state.update({f"form.{index}.head": "keep", f"form.{index}.rule": "blocks", f"form.{index}.blocks": 0})
+    state.update({f"form.{index}.head": "keep", f"form.{index}.anew_from": ""})
+    state.update({f"form.{index}.rule": "blocks", f"form.{index}.blocks": 0})
     state["form.phases"] = index + 1
 
 

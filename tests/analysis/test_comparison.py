@@ -12,6 +12,7 @@ from cifar_core.analysis.comparison import (
     ledger,
     one_machine,
     other_machines,
+    other_paths,
     settings,
     settings_that_differ,
     shown,
@@ -19,8 +20,8 @@ from cifar_core.analysis.comparison import (
 )
 from cifar_core.analysis.exports import to_csv, to_parquet
 from cifar_core.analysis.metrics import confusion
-from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Head
-from cifar_core.experiment.measured import State
+from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Head, Phase
+from cifar_core.experiment.measured import Measured, State
 from cifar_core.experiment.settings import changed
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run, predicted
 
@@ -43,6 +44,21 @@ def test_how_features_are_kept_is_a_setting_that_can_differ() -> None:
 
 def test_equal_runs_differ_in_nothing() -> None:
     assert settings_that_differ([make_run("a")[0], make_run("b")[0]]).empty
+
+
+def on_path(id: str, features: str, seconds: float, phases: tuple[Phase, ...] = (SCRATCH, HEAD_ONLY)) -> Measured:
+    """A run whose last phase says how it was trained."""
+    run, (*before, last) = make_run(id, phases)
+    return run, (*before, replace(last, features=features, features_seconds=seconds))
+
+
+def test_runs_of_one_experiment_that_went_different_paths_are_said_not_to_be_equal_bit_for_bit() -> None:
+    stored, ordinary = on_path("a", "Stored features after conv_2.", 2.0), on_path("b", "No stored features: off.", 0.0)
+    said = other_paths([stored, ordinary])
+    assert said is not None and "“head only”" in said and "need not be equal bit for bit" in said
+    other, untold = on_path("c", "No stored features: off.", 0.0, (SCRATCH, DENSE)), on_path("d", "", 0.0)
+    for alike in ([stored, stored], [ordinary, ordinary], [stored, other], [stored, untold], [stored], []):
+        assert other_paths(alike) is None
 
 
 def test_a_phase_that_a_run_lacks_is_a_dash() -> None:

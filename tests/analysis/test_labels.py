@@ -1,4 +1,4 @@
-from cifar_core.analysis.labels import flags, labels, titles
+from cifar_core.analysis.labels import data_labels, data_sentences, flags, labels, titles
 from cifar_core.experiment.experiment import Data, Validation
 from cifar_core.experiment.measured import State
 from tests.analysis.made_up import make_run
@@ -34,6 +34,20 @@ def test_what_several_runs_were_measured_on_is_said_once() -> None:
     assert flags([clean]) == ""
     expected = "Mind: quick look: 100 images per class, synthetic images and validated on the test images."
     assert flags([few, clean, drawn, few]) == expected
+
+
+def test_labels_and_sentences_say_the_same_things_in_the_same_order() -> None:
+    re_encoded = {"official": False}
+    drawn, _ = make_run(data=Data(name="sample", per_class=20), environment=re_encoded)
+    tested, _ = make_run(validation=Validation(on="test"), environment=re_encoded)
+    assert data_labels(drawn) == ["synthetic images", "quick look: 20 images per class"]
+    assert data_sentences([tested, drawn]) == [
+        "Synthetic images: this says nothing about photographs.",
+        "Not the official images byte for byte.",
+        "A quick look at few images of each class: with all of them, figures and order may differ.",
+        "Validated on the test images: figures used to choose between runs are optimistic.",
+    ]
+    assert data_sentences([make_run()[0]]) == []
 
 
 def test_nothing_is_said_about_files_of_which_nothing_is_known() -> None:

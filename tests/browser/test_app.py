@@ -61,17 +61,36 @@ def test_a_person_chooses_starts_watches_reads_results_and_compares(visit: Come,
     visitor.expect(visitor.main.get_by_role("figure", name=re.compile("^Confusion matrix of"))).to_have_count(2)
 
 
-def test_a_click_on_a_cell_of_the_confusion_matrix_shows_its_images(visit: Come, server: Server) -> None:
+@pytest.mark.parametrize(
+    ("page", "asked", "same", "other"),
+    [
+        (
+            "Results",
+            "Choose a cell to see its images.",
+            r"^\d+ images of {0}, predicted as {0}, most confident first",
+            r"^\d+ images? of {0}, predicted as {1}",
+        ),
+        (
+            "Compare",
+            "Choose a cell to see its images, and what every run says of them.",
+            "^Images of {0}, predicted as {0} by at least one run",
+            "^(Images of {0}, predicted as {1} by at least one run|No run takes an image of {0} for {1})",
+        ),
+    ],
+)
+def test_a_click_on_a_cell_of_a_confusion_matrix_shows_its_images(
+    visit: Come, server: Server, page: str, asked: str, same: str, other: str
+) -> None:
     open_images(Data(name="sample"), home=server.home)
-    run = recorded(server.store)
-    names = load(server.store.artifacts(run) / "test.npz").class_names
-    visitor = visit().open(f"Results?run={run}")
-    visitor.sees("Choose a cell to see its images.")
+    runs = [recorded(server.store, right=right) for right in (0.8, 0.6)]
+    names = load(server.store.artifacts(runs[0]) / "test.npz").class_names
+    visitor = visit().open(f"{page}?run={runs[0]}&runs={','.join(runs)}")
+    visitor.sees(asked)
     visitor.click_cell(row=0, column=0, classes=len(names))
-    visitor.sees(re.compile(rf"^\d+ images of {names[0]}, predicted as {names[0]}, most confident first"))
+    visitor.sees(re.compile(same.format(*names)))
     visitor.expect(visitor.images.first).to_be_visible()
     visitor.click_cell(row=0, column=1, classes=len(names))
-    visitor.sees(re.compile(rf"^\d+ images? of {names[0]}, predicted as {names[1]}"))
+    visitor.sees(re.compile(other.format(*names)))
 
 
 def test_a_run_is_the_same_on_every_device_and_after_a_reload_and_can_be_stopped(visit: Come, server: Server) -> None:

@@ -100,8 +100,9 @@ class Visitor:
         return self.main.locator(".gallery img")
 
     def click_cell(self, row: int, column: int, classes: int) -> None:
-        """Click on a cell of the confusion matrix, near its left edge."""
-        matrix = self.figures.first.locator(".nsewdrag").first
+        """Click on a cell of the first confusion matrix, near its left edge."""
+        figure = self.main.get_by_role("figure", name=re.compile("^Confusion matrix"))
+        matrix = figure.first.locator(".nsewdrag").first
         self.expect(matrix).to_be_visible()
         self.page.wait_for_timeout(DOUBLE_CLICK)
         box = matrix.bounding_box()

@@ -176,6 +176,28 @@ def test_a_new_layer_may_take_the_name_of_one_it_replaces() -> None:
     assert [layer.output_shape for layer in network.layers if layer.name == "dense_2"] == [(2,)]
 
 
+def test_kept_blocks_can_start_anew_in_networks_that_branch_too() -> None:
+    base, again = {"name": "base", "train_on": "source"}, {"name": "again", "train_on": "target"}
+    phases = [base, again | {"head": {"anew_from": "conv4"}}]
+    network = Experiment.parse({"backbone": "resnet18-32", "phases": phases}).networks[1]
+    since = {layer.block: layer.since for layer in network.layers}
+    assert since == {"stem": 0, "conv2": 0, "conv3": 0, "conv4": 1, "conv5": 1, "output": 1}
+    assert all(layer.since == since[layer.block] for layer in network.layers)
+
+
+@pytest.mark.parametrize(
+    ("phase", "block", "said"),
+    [
+        (0, "conv_2", "phases.0.head.anew_from: in the first phase"),
+        (1, "conv_9", "phases.1.head.anew_from: there is no block"),
+    ],
+)
+def test_a_block_that_cannot_start_anew_is_refused(phase: int, block: str, said: str) -> None:
+    phases: list[dict[str, object]] = [{"name": "base", "train_on": "source"}, {"name": "next", "train_on": "target"}]
+    phases[phase]["head"] = {"anew_from": block}
+    assert said in refusal({"phases": phases})
+
+
 @pytest.mark.parametrize(
     ("layers", "from_layer", "said"),
     [

@@ -164,10 +164,10 @@ def test_the_chosen_point_of_the_map_stands_in_the_address_with_its_runs(app: Ap
     assert "This link's point: there is no point" in App().open("Plan", view="map", point="A9B").text()
 
 
-def test_a_network_that_branches_has_no_map_and_the_page_says_why(app: App) -> None:
-    app.open("Plan", view="map", start="d1")
-    assert "branches inside" in app.text()
-    assert not any(button.label.startswith("Start") for button in app.test.button)
+def test_a_network_that_branches_has_a_map_over_its_blocks(app: App) -> None:
+    said = app.open("Plan", view="map", seeds="1", **{"set": ["backbone=resnet18-32", "data.name=sample"]}).text()
+    assert "22 runs: 22 experiments × 1 seed" in said.replace("**", "")
+    assert "A5B+" in list(app.tables()[0]["point"])
 
 
 def test_a_plan_of_system_a_names_its_recipe_runs_as_its_own(app: App, store: Store) -> None:

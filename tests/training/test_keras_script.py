@@ -102,8 +102,11 @@ RESNET = Experiment.parse(
                 "train_on": "target",
                 "epochs": 1,
                 "batch_size": 8,
-                "head": {"layers": [{"kind": "dense", "units": 4}, {"kind": "dropout", "rate": 0.5}]},
-                "freeze": {"rule": "first_blocks", "count": 5},
+                "head": {
+                    "anew_from": "conv5",
+                    "layers": [{"kind": "dense", "units": 4}, {"kind": "dropout", "rate": 0.5}],
+                },
+                "freeze": {"rule": "first_blocks", "count": 4},
             },
         ],
     }

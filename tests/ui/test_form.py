@@ -61,6 +61,11 @@ def test_clamping_changes_nothing_that_fits(experiment: Experiment) -> None:
     assert Experiment.parse(form.draft(values)) == experiment
 
 
+def test_blocks_that_start_anew_stay_so_in_the_form() -> None:
+    meant = apply(A_FT1, ["phases.1.head.anew_from=dense_1", "phases.1.freeze.count=2"])
+    assert Experiment.parse(form.draft(form.fields(meant))) == meant
+
+
 @given(st.sampled_from(form.STARTS), experiments(), SEEDS)
 def test_a_link_reopens_what_it_was_made_of(start: str, experiment: Experiment, seed: int) -> None:
     assert links.read_link(*sent(links.link(start, experiment, seed))) == (start, experiment, seed)
