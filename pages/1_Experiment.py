@@ -85,8 +85,9 @@ TEXTS = {
 }
 FEATURES = {
     "full": "As computed (float32): the same training as without.",
-    "half": "Every value is rounded to float16, by 2⁻¹¹ (0.05 %) of itself at most, and training amplifies that. Between "
-    "runs that differed in nothing else, validation losses differed by up to 1.5 %, accuracies by up to 1.5 points.",
+    "half": "Every value is rounded to float16, by 2⁻¹¹ (0.05 %) of itself at most, and training amplifies that. "
+    "Between runs that differed in nothing else, validation losses differed by up to 1.5 %, accuracies by up to 1.5 "
+    "points.",
     "off": "Frozen layers are computed again in every epoch: the same training, and it takes longer.",
 }
 # The rules of freezing that count: label and least.
