@@ -270,5 +270,6 @@ def findings(map: TransferMap, rows: pd.DataFrame) -> list[str]:
         if worse:
             found.append(f"From {worse[0]} on, {loss} (at most {upto}).")
         else:
-            found.append(f"At all {wording.count(len(own), 'measured depth')}, {none} (lowest {upto}).")
+            where = f"At all {len(own)} measured depths" if len(own) > 1 else "At the one measured depth"
+            found.append(f"{where}, {none} (lowest {upto}).")
     return found

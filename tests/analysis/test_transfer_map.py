@@ -128,4 +128,4 @@ def test_a_baseline_that_has_learned_nothing_makes_no_map() -> None:
 def test_a_difference_within_what_the_test_images_allow_is_none() -> None:
     rows = transfer_map.table(MAP, PLAN.runs(runs(baseB=(0.800,), A1B=(0.795,))))
     assert rows["noise"].iloc[0] == pytest.approx(1.96 * (0.8 * 0.2 / 5000) ** 0.5)
-    assert transfer_map.findings(MAP, rows)[0].startswith("At all 1 measured depth, ")
+    assert transfer_map.findings(MAP, rows)[0].startswith("At the one measured depth, ")
