@@ -20,9 +20,15 @@ def home() -> Path:
 def store_address() -> str | None:
     """The URL of the store, `$TRANSFER_LAB_STORE`, where several machines share one; None for a file in the home.
 
-    Their homes are then one folder, too, at the same path on each: models and predictions are files there.
+    Models and predictions are files: their homes are then one folder, too, at the same path on each, or each has its
+    own and `artifacts_address` is set.
     """
     return os.environ.get("TRANSFER_LAB_STORE") or None
+
+
+def artifacts_address() -> str | None:
+    """The URL of the object store, `$TRANSFER_LAB_ARTIFACTS`, through which homes share files; None for none."""
+    return os.environ.get("TRANSFER_LAB_ARTIFACTS") or None
 
 
 def cluster_address() -> str | None:

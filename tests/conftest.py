@@ -29,7 +29,7 @@ LONG = (
 
 gc.disable()  # until all is imported and collected, which leaves no garbage
 
-for elsewhere in ("TRANSFER_LAB_STORE", "TRANSFER_LAB_CLUSTER"):
+for elsewhere in ("TRANSFER_LAB_STORE", "TRANSFER_LAB_CLUSTER", "TRANSFER_LAB_ARTIFACTS"):
     os.environ.pop(elsewhere, None)
 
 settings.register_profile(

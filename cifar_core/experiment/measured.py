@@ -14,6 +14,9 @@ from cifar_core.experiment.experiment import Experiment
 MODEL = "model.keras"
 """The file, among a run's artifacts, of the network as its last phase left it."""
 
+CHECKPOINT = "checkpoint.npz"
+"""The file, among a run's artifacts, of its last finished epoch."""
+
 LOG = "log.txt"
 """The file, among a run's artifacts, of what its process printed."""
 

@@ -7,6 +7,7 @@ StoreError
 ├── TooManyRuns     one person has as many runs waiting and working as this server allows
 ├── ClaimLost       the run is no longer the writer's: finished, or taken for interrupted
 └── StoreUnusable   the store cannot be read or written: damaged, locked, no room, no permission, newer
+    └── ArtifactsUnusable   the object store that files of runs go through cannot be: silent, no permission, no package
 """
 
 from collections.abc import Iterable
@@ -62,3 +63,7 @@ class ClaimLost(StoreError):  # noqa: N818 - says what has happened
 
 class StoreUnusable(StoreError):  # noqa: N818 - says what has happened
     """The store cannot be read or written."""
+
+
+class ArtifactsUnusable(StoreUnusable):
+    """The object store that files of runs go through cannot be read or written."""

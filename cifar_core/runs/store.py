@@ -28,10 +28,12 @@ from cifar_core.experiment.measured import (
     Run,
     State,
 )
+from cifar_core.home import artifacts_address
+from cifar_core.runs.artifacts import Kept, Objects, Twin
 from cifar_core.runs.database import Database
 from cifar_core.runs.errors import ClaimLost, NotFinished, NotResumable, StoreUnusable, TooManyRuns, UnknownRun
 from cifar_core.runs.rows import in_parts, read_epochs, read_history, read_run, unreadable
-from cifar_core.runs.tables import changes, checkpoints, comparisons, epochs, phases, points, runs
+from cifar_core.runs.tables import artifacts, changes, checkpoints, comparisons, epochs, phases, points, runs
 
 LEASE_SECONDS = 6.0
 
@@ -42,6 +44,9 @@ _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like some
 class Store:
     """The runs of one home folder: a database (`cifar_core.runs.database`), and artifacts in `runs/<id>/`.
 
+    With an address in `TRANSFER_LAB_ARTIFACTS`, several homes share artifacts through an object store
+    (`cifar_core.runs.artifacts`): files are on the machine that works on the run, and brought elsewhere when asked for.
+
     May be used from many threads and processes at once. What it hands out is plain immutable data; each write is
     one committed transaction. Every method may raise StoreUnusable; those that take a run's id raise UnknownRun,
     and those that also take an owner raise ClaimLost instead, once the run is not the owner's (any more).
@@ -50,6 +55,8 @@ class Store:
     def __init__(self, home: Path):
         self.home = home
         self._database = Database(home)
+        address = artifacts_address()
+        self._objects = None if address is None else Objects(address)
 
     def close(self) -> None:
         """Close the file; using the store again opens it again."""
@@ -376,6 +383,8 @@ class Store:
         if not state.is_finished:
             raise NotFinished(run, state)
         # Files first: should that fail, the run is still listed and can be deleted again.
+        if self._objects is not None:
+            self._objects.remove(run)
         with self._database.told():
             if self.artifacts(run).exists():
                 shutil.rmtree(self.artifacts(run))
@@ -483,15 +492,101 @@ class Store:
         with self._database.reading() as connection:
             return read_epochs(connection, ids)
 
+    # --- files
+
     def artifacts(self, run: str) -> Path:
-        """Return the folder of the run's files. It is there from the claim on."""
+        """Return the folder of the run's files on this machine, for who works on it. It is there from the claim on."""
         return self.home / "runs" / run
+
+    def artifact(self, run: str, name: str) -> Path:
+        """Return where a file of the run is, to be read; it is brought here first, if another machine has it.
+
+        Raises:
+            ArtifactsUnusable: when it cannot be brought.
+        """
+        if (twin := self._twin(run)) is not None:
+            with self._database.told():
+                twin.bring_one(name)
+        return self.artifacts(run) / name
+
+    def written(self, run: str, name: str) -> float | None:
+        """Return when a file of the run was changed, in seconds since 1970, wherever it is; None without one."""
+        if self._objects is not None and (found := self._kept(run).get(name)) is not None:
+            return found.written / 1e9
+        try:
+            return (self.artifacts(run) / name).stat().st_mtime
+        except OSError:
+            return None
+
+    def sizes(self, run: str) -> dict[str, int]:
+        """Return the bytes of all files of the run, by name, wherever they are."""
+        with self._database.told():
+            folder = self.artifacts(run)
+            here = {path.name: path.stat().st_size for path in (folder.iterdir() if folder.exists() else ())}
+        return here if self._objects is None else here | {name: each.size for name, each in self._kept(run).items()}
+
+    def runs_with(self, name: str) -> frozenset[str]:
+        """Return the runs that have a file of this name in the object store; none where there is no such store."""
+        if self._objects is None:
+            return frozenset()
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(select(artifacts.c.run).where(artifacts.c.name == name)).scalars())
+
+    def bring(self, run: str) -> None:
+        """Make the run's folder what it was wherever the run was worked on last: for who has claimed it, at first.
+
+        Raises:
+            ArtifactsUnusable: when it cannot be brought.
+        """
+        if (twin := self._twin(run)) is not None:
+            with self._database.told():
+                twin.bring()
+
+    def keep(self, run: str, owner: str | None) -> bool:
+        """Put what has changed in the run's folder into the object store, and return whether there was anything.
+
+        Without an owner, it is news that was left of a run that has ended.
+
+        Raises:
+            ArtifactsUnusable: when it cannot be put there; what was kept before is still there.
+        """
+        if (twin := self._twin(run)) is None:
+            return False
+        with self._database.told():
+            if owner is None and twin.seen() != self._kept(run):
+                return False  # a newer one was made elsewhere
+            if (now := twin.put()) is None:
+                return False
+            with twin.held():
+                with self._claimed(run, owner) as connection:
+                    before = _kept(connection, run)
+                    if owner is None:
+                        now = before | now  # what is not here may have been cleared away
+                    connection.execute(delete(artifacts).where(artifacts.c.run == run))
+                    connection.execute(insert(artifacts), [{"run": run, **asdict(each)} for each in now.values()])
+                twin.see(now)
+            twin.forget(before, now)
+        return True
+
+    def check_artifacts(self) -> None:
+        """Do nothing where the object store answers, or there is none."""
+        if self._objects is not None:
+            self._objects.check()
+
+    def _twin(self, run: str) -> Twin | None:
+        if self._objects is None:
+            return None
+        return Twin(self._objects, self.artifacts(run), lambda: self._kept(run))
+
+    def _kept(self, run: str) -> dict[str, Kept]:
+        with self._database.reading() as connection:
+            return _kept(connection, run)
 
     # --- how it is done
 
     @contextmanager
-    def _claimed(self, run: str, owner: str, /, **values: Any) -> Iterator[Connection]:
-        """A transaction whose first statement changes the run on condition that it is still the owner's."""
+    def _claimed(self, run: str, owner: str | None, /, **values: Any) -> Iterator[Connection]:
+        """A transaction whose first statement changes the run on condition that it is the owner's, or nobody's."""
         with self._database.writing() as connection:
             mine = update(runs).where(runs.c.id == run, runs.c.owner == owner)
             if not connection.execute(mine.values(version=runs.c.version + 1, **values)).rowcount:
@@ -538,8 +633,11 @@ class Store:
             raise UnknownRun(run, connection.execute(select(runs.c.id)).scalars())
         return row
 
-    def _size(self, run: str) -> int:
-        """What the run's artifacts take, in bytes."""
+    def _size(self, run: str) -> Any:
+        """What the run's artifacts take, in bytes; of objects, as the database knows."""
+        if self._objects is not None:
+            own = select(func.coalesce(func.sum(artifacts.c.size), 0)).where(artifacts.c.run == run)
+            return own.scalar_subquery()
         with self._database.told():
             return sum(path.stat().st_size for path in self.artifacts(run).rglob("*") if path.is_file())
 
@@ -562,6 +660,13 @@ def _refuse_too_many(connection: Connection, person: str, most: int | None) -> N
     unfinished = connection.execute(select(func.count()).select_from(runs).where(own)).scalar_one()
     if unfinished > most:
         raise TooManyRuns(unfinished - 1, 1, most)
+
+
+def _kept(connection: Connection, run: str) -> dict[str, Kept]:
+    """Which objects are the run's files, by name."""
+    columns = artifacts.c.name, artifacts.c.hash, artifacts.c.size, artifacts.c.written
+    found = connection.execute(select(*columns).where(artifacts.c.run == run))
+    return {row.name: Kept(*row) for row in found}
 
 
 def _new_id() -> str:

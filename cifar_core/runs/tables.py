@@ -164,6 +164,19 @@ checkpoints = Table(
     Column("phase", Integer, nullable=False),
 )
 
+# Which objects of an object store (`cifar_core.runs.artifacts`) are the files of a run, as of one moment.
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("run", String, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("hash", String, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    # When the file was last changed, in nanoseconds since 1970.
+    Column("written", BigInteger, nullable=False),
+    Index("artifacts_by_name", "name"),
+)
+
 # Runs beside each other, under a name.
 comparisons = Table(
     "comparisons",

@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cifar_core.data.files import replacing
-
-CHECKPOINT = "checkpoint.npz"
-"""The file for the last finished epoch."""
+from cifar_core.experiment.measured import CHECKPOINT
 
 REMEMBERED: dict[type, tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("best", "best_epoch", "wait", "best_weights"),

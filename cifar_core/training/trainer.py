@@ -13,10 +13,9 @@ from cifar_core.data.arrays import Images
 from cifar_core.data.errors import DataNotStoredError
 from cifar_core.data.feature_store import FeatureStore
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.experiment.measured import Before
+from cifar_core.experiment.measured import CHECKPOINT, Before
 from cifar_core.training.callbacks import Measure, Reporter, Stoppable, StopRequested
 from cifar_core.training.checkpoint import (
-    CHECKPOINT,
     GoOn,
     KeepEachEpoch,
     Position,

@@ -26,6 +26,7 @@ from cifar_core.data.feature_store import allowed_size, feature_store
 from cifar_core.data.files import replacing
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.measured import (
+    CHECKPOINT,
     MODEL,
     Before,
     Epoch,
@@ -41,7 +42,7 @@ from cifar_core.runs.errors import ClaimLost, StoreError, StoreUnusable, Unknown
 from cifar_core.runs.patience import Patience
 from cifar_core.runs.store import Store
 from cifar_core.training.callbacks import StopRequested
-from cifar_core.training.checkpoint import CHECKPOINT, Position, end_of_phase, save, standing
+from cifar_core.training.checkpoint import Position, end_of_phase, save, standing
 from cifar_core.training.feeding import Examples
 from cifar_core.training.hardware import hardware, versions
 from cifar_core.training.kept import NoNetworkError, keep_network, kept_network

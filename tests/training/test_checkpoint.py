@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from cifar_core.experiment.experiment import EarlyStopping, Experiment, Freeze
+from cifar_core.experiment.measured import CHECKPOINT
 from cifar_core.experiment.schedules import Cosine, Plateau
-from cifar_core.training.checkpoint import CHECKPOINT, CheckpointError, Position, end_of_phase, load, save, standing
+from cifar_core.training.checkpoint import CheckpointError, Position, end_of_phase, load, save, standing
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.trainer import Trained, train
 from tests.training.makers import Notes, experiment, images, phase, thorough_about
