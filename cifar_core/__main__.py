@@ -21,7 +21,7 @@ from cifar_core.data.folders import halves
 from cifar_core.data.weights import missing_weights
 from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data, Experiment
-from cifar_core.experiment.measured import PhaseHistory, Run, State
+from cifar_core.experiment.measured import MODEL, PhaseHistory, Run, State
 from cifar_core.experiment.recipes import RECIPES, recipe, with_random_weights
 from cifar_core.experiment.record import MOST_BYTES, ExperimentError
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply, smoke, with_epochs
@@ -262,6 +262,21 @@ def published(as_json: bool) -> None:
 
 
 @main.command()
+def keep() -> None:
+    """Put into the object store what it lacks of this computer's runs: those of before there was one, or what is left.
+
+    TRANSFER_LAB_ARTIFACTS says where it is; a run does the same with its files while it trains.
+    """
+    store = Store(home())
+    if not store.shares_files:
+        _fail("There is no object store. Set TRANSFER_LAB_ARTIFACTS to its address, such as s3://bucket/folder.", 2)
+    store.check_artifacts()
+    ended = [run for run in store.runs(archived=True) if run.state.is_finished]
+    kept = [run.name for run in tqdm(ended, unit=" runs", disable=not sys.stderr.isatty()) if store.keep(run.id, None)]
+    click.echo(f"Files of {len(kept)} runs were put into the object store.", err=True)
+
+
+@main.command()
 @click.argument("run_id", metavar="RUN", callback=_text)
 @click.option(
     "--as",
@@ -279,6 +294,9 @@ def export(run_id: str, form: str, out: Path | None) -> None:
 
     store = Store(home())
     found = store.run(run_id)
+    predictions = [f"{split}.npz" for split in exports.SPLITS]
+    for needed in {"mlflow": [MODEL], "report": predictions, "archive": predictions}.get(form, []):
+        store.artifact(run_id, needed)  # from another machine, if it is there
     try:
         if form == "mlflow":
             click.echo(trackers.send_to_mlflow((found, store.history(run_id)), store.artifacts(run_id)), err=True)

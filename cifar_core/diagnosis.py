@@ -24,8 +24,9 @@ from cifar_core.data.sources import keras_home
 from cifar_core.data.weights import imagenet_file
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Data
-from cifar_core.home import store_address
+from cifar_core.home import artifacts_address, store_address
 from cifar_core.limits import LimitError, limits, size_of, threads
+from cifar_core.runs.artifacts import Objects
 from cifar_core.runs.errors import StoreError
 from cifar_core.runs.postgresql import PostgreSQL
 from cifar_core.runs.sqlite import SQLite
@@ -33,11 +34,11 @@ from cifar_core.runs.tables import SCHEMA_VERSION, runs, schema
 
 PACKAGES = (
     *("streamlit", "tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "plotly", "pillow"),
-    *("h5py", "pydantic", "sqlalchemy", "psutil", "psycopg", "distributed"),
+    *("h5py", "pydantic", "sqlalchemy", "psutil", "psycopg", "distributed", "fsspec", "s3fs"),
 )
 SWITCHES = (
     *("TRANSFER_LAB_", "STREAMLIT_", "KERAS_", "TF_CPP_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_XLA_"),
-    *("OMP_", "CUDA_", "XDG_DATA_HOME"),
+    *("OMP_", "CUDA_", "XDG_DATA_HOME", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"),
 )
 """How the names of variables begin that decide what Transfer Lab does."""
 SECRET = re.compile(r"PRESENTER|KEY|SECRET|TOKEN|PASSWORD|COOKIE|CREDENTIAL", re.IGNORECASE)
@@ -72,6 +73,7 @@ def diagnosis(home: Path, environment: Mapping[str, str] = os.environ) -> dict[s
         "home": str(home),
         "disk": told(lambda: _disk(home)),
         "store": told(lambda: _store(home)),
+        "object store": told(_object_store),
         "data": told(lambda: _data(home)),
         "features": told(lambda: _features(home)),
         "weights": told(_weights),
@@ -190,6 +192,14 @@ def _store(home: Path) -> dict[str, Any]:
     finally:
         system.readers.dispose()
     return found | {"artifacts": sum(size_of(folder) for folder in (home / "runs").glob("*") if folder.is_dir())}
+
+
+def _object_store() -> dict[str, str]:
+    if (address := artifacts_address()) is None:
+        return {"at": "none: files of runs are in the home only"}
+    objects = Objects(address)
+    objects.check()
+    return {"at": objects.name, "check": "answers"}
 
 
 def _data(home: Path) -> dict[str, str]:

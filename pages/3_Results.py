@@ -224,7 +224,7 @@ def show_replay(run: Run, histories: tuple[PhaseHistory, ...]) -> None:
 
 def show_inside(run: Run) -> None:
     """What is in the network, and what the target classes changed: computed once, when asked for."""
-    found = inspect.kept_inside(home(), run.id)
+    found = inspect.kept_inside(reads.store(), run.id)
     if found is None:
         st.caption("Computed from the kept network on test images; this takes several seconds, once.")
         if not st.button("Look inside", icon=":material/visibility:"):

@@ -20,6 +20,7 @@ from cifar_core.analysis.predictions import PredictionsError
 from cifar_core.analysis.verdict import Paired, paired
 from cifar_core.experiment import links
 from cifar_core.experiment.measured import Comparison, Run
+from cifar_core.runs.errors import ArtifactsUnusable
 from cifar_core.ui import people, reads
 from cifar_core.ui.housekeeping import archive, delete, name_and_note
 from cifar_core.ui.page import set_up
@@ -45,14 +46,17 @@ def tag(runs: Sequence[Run], before: Sequence[str], key: str) -> None:
 
 
 def image_by_image(run: Run, before: Run) -> Paired | None:
-    """Compare two runs on their test images, where both kept what they predicted."""
-    return _image_by_image(run.id, before.id)
+    """Compare two runs on their test images, where both kept what they predicted and it is in reach."""
+    try:
+        return _image_by_image(run.id, before.id)
+    except ArtifactsUnusable:
+        return None
 
 
 @st.cache_resource(max_entries=5000, show_spinner=False)
 def _image_by_image(run: str, before: str) -> Paired | None:
     try:
-        mine, theirs = reads.predictions(run, "test"), reads.predictions(before, "test")
+        mine, theirs = reads.predictions_or_error(run, "test"), reads.predictions_or_error(before, "test")
         return paired(mine, theirs) if mine and theirs else None
     except (PredictionsError, ValueError):
         return None

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import distributed
 
 from cifar_core.experiment.measured import State
-from cifar_core.home import store_address
+from cifar_core.home import artifacts_address, store_address
 from cifar_core.runs.errors import StoreError
 from cifar_core.runs.machine import END, LEAVE, TOPIC, hold
 from cifar_core.runs.places import Capacity, Machine, MachineLost
@@ -241,7 +241,6 @@ class Placed:
         self.is_given = False
         self._policy = policy
         self._forget = forget
-        self._log = Path()
         self._attempt = ""
         self._is_rerun = False
         self._heard = time.monotonic()
@@ -269,14 +268,13 @@ class Placed:
         return self._future.done() or bool(self._lost())
 
     def move_log(self, log: Path) -> None:
-        """Say where the log belongs: on the folder that all machines share."""
-        self._log = log
+        """Do nothing: the machine begins the log where it belongs."""
 
     def give(self, job: Mapping[str, Any]) -> None:
         """Hand over the job. Raises OSError when it cannot be."""
         self.is_given, self._heard = True, time.monotonic()
         command = None if self._policy.command is WORKER_COMMAND else list(self._policy.command)
-        self._order({"job": dict(job), "log": str(self._log), "command": command})
+        self._order({"job": dict(job), "command": command, "artifacts": artifacts_address()})
 
     def close_input(self) -> None:
         """Tell the process to save and exit."""

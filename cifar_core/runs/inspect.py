@@ -27,6 +27,7 @@ from cifar_core.data.files import replacing
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import MODEL, StepCosts
 from cifar_core.runs.processes import WORKER_COMMAND, Worker, describe_exit
+from cifar_core.runs.store import Store
 
 SECONDS = 90.0
 QUESTIONS_AT_ONCE = 1
@@ -98,16 +99,16 @@ class Inside:
     compared: NDArray[np.int64] | None = None
 
 
-def kept_inside(home: Path, run: str) -> Inside | None:
+def kept_inside(store: Store, run: str) -> Inside | None:
     """Return what was found in a run's network before, or None where nobody asked yet, or it has trained since.
 
     An answer that was kept in an older form is none.
     """
-    folder = home / "runs" / run
+    path, trained = store.artifacts(run) / INSIDE, store.written(run, MODEL)
     try:
-        if (folder / INSIDE).stat().st_mtime < (folder / MODEL).stat().st_mtime:
+        if trained is None or path.stat().st_mtime < trained:
             return None
-        answer: dict[str, Any] = _arrays(folder / INSIDE)
+        answer: dict[str, Any] = _arrays(path)
         return Inside(**answer) if answer.pop("form", 0) == INSIDE_FORM else None
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
         return None  # to be asked again

@@ -14,6 +14,8 @@ from typing import Any
 
 import distributed
 
+from cifar_core.experiment.measured import LOG
+from cifar_core.home import artifacts_address, home
 from cifar_core.runs.errors import StoreError
 from cifar_core.runs.patience import SECONDS_OF_PATIENCE
 from cifar_core.runs.processes import WORKER_COMMAND, Worker
@@ -61,6 +63,13 @@ class _Place:
             order = self._orders.get(timeout=self._policy.lease)
             if order == END:
                 return {"error": "It was not needed any more."}
+            if order["artifacts"] != artifacts_address():
+                return {
+                    "error": f"The machine {self._sign['machine']} shares files in another way than the server. Set "
+                    "TRANSFER_LAB_ARTIFACTS there as on the server."
+                }
+            if artifacts_address() is not None:  # so each machine has a home of its own
+                order["job"]["home"] = str(home())
             store = Store(Path(order["job"]["home"]))
             try:
                 return self._do(order, store)
@@ -74,9 +83,10 @@ class _Place:
         if not store.is_claimed(run, owner):
             return {
                 "error": f"The machine {self._sign['machine']} does not find this run in its store. Set "
-                "TRANSFER_LAB_STORE there as on the server, and share the home folder at the same path."
+                "TRANSFER_LAB_STORE there as on the server, and share the home folder at the same path or set "
+                "TRANSFER_LAB_ARTIFACTS."
             }
-        process = Worker(Path(order["log"]), order["command"] or WORKER_COMMAND)
+        process = Worker(store.artifacts(run) / LOG, order["command"] or WORKER_COMMAND)
         # A scheduler or a database that does not answer keeps whoever asks for many seconds, in which the machine has
         # to show life all the same.
         listening = threading.Thread(target=self._listen, name="runs: orders", daemon=True)

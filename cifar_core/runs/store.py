@@ -568,6 +568,11 @@ class Store:
             twin.forget(before, now)
         return True
 
+    @property
+    def shares_files(self) -> bool:
+        """Whether there is an object store."""
+        return self._objects is not None
+
     def check_artifacts(self) -> None:
         """Do nothing where the object store answers, or there is none."""
         if self._objects is not None:

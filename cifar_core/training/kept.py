@@ -7,7 +7,7 @@ import keras
 
 from cifar_core.data.files import replacing
 from cifar_core.experiment.experiment import Experiment
-from cifar_core.training.checkpoint import end_of_phase, load, restore_weights
+from cifar_core.training.checkpoint import load, restore_weights
 from cifar_core.training.networks import build
 
 
@@ -39,14 +39,13 @@ def kept_network(path: Path) -> keras.Model:
         raise NoNetworkError(f"The model of this run cannot be read ({error}).") from error
 
 
-def network_before(folder: Path, experiment: Experiment, phase: int, seed: int) -> keras.Model:
-    """Return the network as it was before a phase, the second (1) or a later one.
+def network_before(path: Path, experiment: Experiment, phase: int, seed: int) -> keras.Model:
+    """Return the network as it was before a phase, the second (1) or a later one, from the file for the end before it.
 
     Raises:
         CheckpointError: when what was kept is damaged.
         NoNetworkError: when it was not kept.
     """
-    path = folder / end_of_phase(phase - 1)
     if not path.exists():
         raise NoNetworkError(f"This run has not kept its network as it was before {experiment.phases[phase].name}.")
     model = build(experiment, phase - 1, seed)

@@ -96,12 +96,13 @@ def draw(figure: go.Figure, *name: str, key: str, alt: str, **options: Any) -> A
 
 def downloads(run: Run) -> None:
     """Offer everything of a run: in one file, and each part by itself."""
-    folder = reads.store().artifacts(run.id)
+    store = reads.store()
+    folder, sizes = store.artifacts(run.id), store.sizes(run.id)
     splits = ("test", "validation")
     kept = {split: found for split in splits if (found := reads.predictions(run.id, split)) is not None}
 
     def measured() -> Measured:
-        return run, reads.store().history(run.id)  # with every point, which pages thin out
+        return run, store.history(run.id)  # with every point, which pages thin out
 
     def archive(*, model: bool) -> bytes:
         made = BytesIO()
@@ -126,9 +127,12 @@ def downloads(run: Run) -> None:
             (MODEL, "Model (.keras)"),
             *((f"{split}.npz", f"Predictions on {split} (.npz)") for split in splits),
         ):
-            path = folder / file
-            if path.exists():
-                st.download_button(f"{label}, {size(path.stat().st_size)}", path.read_bytes, f"{run.id}-{file}")
+            if file in sizes:
+                st.download_button(
+                    f"{label}, {size(sizes[file])}",
+                    lambda file=file: store.artifact(run.id, file).read_bytes(),  # type: ignore[misc]
+                    f"{run.id}-{file}",
+                )
     _trackers(run, measured)
     figures_as()
     offer_tables(

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from cifar_core.data.errors import DataError
 from cifar_core.experiment.record import ExperimentError
 from cifar_core.runs.errors import StoreError
-from cifar_core.ui import people
+from cifar_core.ui import people, reads
 from cifar_core.ui.text import plain
 
 _LOG = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ def set_up(title: str) -> None:
     """Give the page its title and width, and draw the navigation and who is looking."""
     st.set_page_config(page_title=f"{title} · Transfer Lab", page_icon=_ICON, layout="wide")
     people.arrive()
+    reads.say_anew()
     st.html(_STYLE)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="navigation"):
         for path, label, icon in _PAGES:

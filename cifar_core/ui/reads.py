@@ -28,7 +28,9 @@ from cifar_core.experiment.experiment import Data, Experiment
 from cifar_core.experiment.measured import MODEL, Measured, Moment, PhaseHistory, Run, State
 from cifar_core.home import home
 from cifar_core.runs import inspect
+from cifar_core.runs.errors import ArtifactsUnusable
 from cifar_core.runs.store import Store
+from cifar_core.ui.text import plain
 
 # Of a run in a chart, which is half a page wide: a point every two pixels. More could not be told apart.
 _POINTS_DRAWN = 400
@@ -229,20 +231,65 @@ def runs_to_start_from(experiment: Experiment) -> dict[str, str]:
 
 def has_model(run: Run) -> bool:
     """Return whether a run has kept its network."""
-    return (store().artifacts(run.id) / MODEL).exists()
+    return (store().artifacts(run.id) / MODEL).exists() or run.id in _with_model()
+
+
+@st.cache_resource(ttl=5, show_spinner=False)
+def _with_model() -> frozenset[str]:
+    """The runs whose network is in the object store, where there is one."""
+    return store().runs_with(MODEL)
+
+
+def predictions(run: str, split: str) -> Predictions | None:
+    """Return a finished run's predictions on "test" or "validation", or None where it kept none.
+
+    Where they are out of reach, the page says so.
+    """
+    try:
+        return predictions_or_error(run, split)
+    except ArtifactsUnusable as error:
+        _say(error)
+        return None
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def predictions(run: str, split: str) -> Predictions | None:
-    """Return a finished run's predictions on "test" or "validation", or None where it kept none."""
-    path = store().artifacts(run) / f"{split}.npz"
+def predictions_or_error(run: str, split: str) -> Predictions | None:
+    """Return the same.
+
+    Raises:
+        ArtifactsUnusable: where they are out of reach.
+    """
+    path = store().artifact(run, f"{split}.npz")
     return load(path) if path.exists() else None
 
 
 def moments(run: str) -> tuple[Moment, ...]:
     """Return what a run's network made of a few validation images, epoch by epoch; nothing where it kept none."""
-    path = store().artifacts(run) / FILE
-    return _moments(path, path.stat().st_mtime_ns) if path.exists() else ()
+    path = artifact(run, FILE)
+    return () if path is None else _moments(path, path.stat().st_mtime_ns)
+
+
+def artifact(run: str, name: str) -> Path | None:
+    """Return where a file of a run is, or None where there is none, or it is out of reach: then the page says so."""
+    try:
+        path = store().artifact(run, name)
+    except ArtifactsUnusable as error:
+        _say(error)
+        return None
+    return path if path.exists() else None
+
+
+def say_anew() -> None:
+    """Say what is out of reach once more: a page is drawn from its beginning."""
+    st.session_state["reads.said"] = set()
+
+
+def _say(error: ArtifactsUnusable) -> None:
+    """Say what is out of reach, once on a page."""
+    said: set[str] = st.session_state.setdefault("reads.said", set())
+    if str(error) not in said:
+        said.add(str(error))
+        st.warning(plain(str(error)), icon=":material/cloud_off:")
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -80,7 +80,7 @@ def reason(run: Run) -> None:
     if not run.state.can_go_on:
         return
     barred = people.why_not_go_on(run) or ("" if has_room([run.experiment]) else NO_ROOM)
-    log = reads.store().artifacts(run.id) / LOG
+    log = reads.artifact(run.id, LOG) if run.state is State.FAILED else None
     with st.container(horizontal=True):
         is_wanted = st.button(
             "Go on from the last finished epoch",
@@ -88,7 +88,7 @@ def reason(run: Run) -> None:
             disabled=bool(barred),
             help=barred or "To the same end as an undisturbed run.",
         )
-        if run.state is State.FAILED and log.exists():
+        if log is not None:
             st.download_button(
                 "Log (.txt)", log.read_bytes, f"{run.id}-log.txt", "text/plain", icon=":material/description:"
             )

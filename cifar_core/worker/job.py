@@ -38,7 +38,7 @@ from cifar_core.experiment.measured import (
     State,
 )
 from cifar_core.experiment.wording import output_names
-from cifar_core.runs.errors import ClaimLost, StoreError, StoreUnusable, UnknownRun
+from cifar_core.runs.errors import ArtifactsUnusable, ClaimLost, StoreError, StoreUnusable, UnknownRun
 from cifar_core.runs.patience import Patience
 from cifar_core.runs.store import Store
 from cifar_core.training.callbacks import StopRequested
@@ -49,6 +49,7 @@ from cifar_core.training.kept import NoNetworkError, keep_network, kept_network
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.trainer import Trained, probabilities, train
 from cifar_core.worker.errors import EXPLAINED, in_words, log
+from cifar_core.worker.keeping import Keeper
 from cifar_core.worker.weights import file_hash, initial_weights_file
 
 SECONDS_BETWEEN_LOOKS = 0.3
@@ -57,6 +58,10 @@ SECONDS_TO_WIND_UP = 20.0
 """From going over a limit until the run has to have ended by itself."""
 SECONDS_BEFORE_FORCE = 1.5
 """To write the end of a run that is ended by force."""
+SECONDS_TO_KEEP = {State.INTERRUPTED: 2.0, State.STOPPED: 10.0}
+"""For a run's last files to be kept in the object store, where somebody waits for the run's end."""
+MOST_SECONDS_TO_KEEP = 600.0
+"""The same where nobody does: for a large network on a slow line."""
 REUSE = "TRANSFER_LAB_REUSE"
 """Set to "off" in the environment to train every phase anew."""
 TEST, VALIDATION = "test.npz", "validation.npz"
@@ -84,8 +89,7 @@ class Job:
             "queue": max(0.0, claimed_at - self.run.created.timestamp()),
             "start": max(0.0, time.time() - claimed_at),
         }
-        this = {"computer": socket.gethostname(), "process": os.getpid()}
-        events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, **this)
+        self._keeper = Keeper(self.store, run, owner)
         threading.Thread(target=self._watch_stop_flag, daemon=True).start()
 
     def do(self) -> None:
@@ -98,7 +102,8 @@ class Job:
         except StoreUnusable as error:
             # No fault of the run's: it may go on by itself.
             state, metrics = State.INTERRUPTED, None
-            reason = f"Nothing could be written any more. {error} Everything measured until then is kept."
+            what = "fetched" if isinstance(error, ArtifactsUnusable) else "written any more"
+            reason = f"Nothing could be {what}. {error} Everything measured until then is kept."
         except EXPLAINED as error:
             state, reason, metrics = State.FAILED, str(error), None
         except Exception as error:
@@ -118,6 +123,8 @@ class Job:
         seconds = self.ledger.close()
         self._ended.set()
         events.note(self.folder, "ended", state=state, reason=reason, seconds=seconds, metrics=metrics)
+        left = self._keeper.end(min(patience, SECONDS_TO_KEEP.get(state, MOST_SECONDS_TO_KEEP)))
+        reason = " ".join(filter(None, (reason, left)))
         ending: dict[str, Any] = {"reason": reason, "metrics": metrics, "seconds": seconds}
         try:
             Patience(patience)(self.store.finish, self.id, self.owner, state, **ending)
@@ -132,6 +139,11 @@ class Job:
         allowed = limits.limits()
         if allowed != limits.Limits():
             threading.Thread(target=self._watch_limits, args=(allowed,), daemon=True).start()
+        self._patiently(self.store.bring, self.id)
+        this = {"computer": socket.gethostname(), "process": os.getpid()}
+        events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, **this)
+        if self.store.shares_files:
+            self._keeper.start()
         try:
             self.ledger.switch("data")
             self._say(State.PREPARING, "opening the images")
@@ -166,6 +178,8 @@ class Job:
                 self.phase_ended(len(self.run.experiment.phases) - 1)
                 metrics = self._evaluate(trained)
                 (self.folder / CHECKPOINT).unlink(missing_ok=True)  # nothing is left to go on with
+                if self.store.shares_files:
+                    self._write(self.store.set_state, State.EVALUATING, "keeping the files")
                 return State.DONE, "", metrics
         except StopRequested:
             log("Ended between two steps; what was measured until then is in the store.")
@@ -229,22 +243,22 @@ class Job:
                 continue
             source, their_phase = found
             try:
-                if their_phase == phase and self._take_over(self.store.artifacts(source), phase):
+                if their_phase == phase and self._take_over(source, phase):
                     self._write(self.store.reuse, source, phase)
                     return
-            except (FileNotFoundError, UnknownRun):  # that run was deleted just now
+            except (FileNotFoundError, UnknownRun, ArtifactsUnusable):  # it was deleted just now, or is out of reach
                 self._clear()
 
-    def _take_over(self, theirs: Path, last: int) -> bool:
-        """Copy the ends of phases, and what the network made of images, out of another run's folder.
+    def _take_over(self, source: str, last: int) -> bool:
+        """Copy the ends of phases, and what the network made of images, out of another run's files.
 
         False where the ends are not all there. That of a run's own last phase is its model.
         """
-        ends = [theirs / end_of_phase(phase) for phase in range(last + 1)]
+        ends = [self.store.artifact(source, end_of_phase(phase)) for phase in range(last + 1)]
         kept = [end for end in ends if end.exists()]
         if kept == ends[:-1]:
             try:
-                layers = kept_network(theirs / MODEL).layers
+                layers = kept_network(self.store.artifact(source, MODEL)).layers
             except NoNetworkError:
                 return False
             save(self.folder / ends[-1].name, Position(last, self.run.experiment.phases[last].epochs), layers)
@@ -252,7 +266,7 @@ class Job:
             return False
         for end in kept:
             _copy(end, self.folder / end.name)
-        if (answers := theirs / moments.FILE).exists():
+        if (answers := self.store.artifact(source, moments.FILE)).exists():
             _copy(answers, self.folder / moments.FILE)
             moments.cut(self.folder / moments.FILE, last + 1, 0)
         return True

@@ -112,7 +112,7 @@ def test_inside_is_asked_for_and_kept_with_the_run(
         assert "Before: the network as training on the source classes left it." in said
     assert asked == ["inside"]
     keep_model(store, runs["done"])  # it has trained on
-    assert inspect.kept_inside(store.home, runs["done"]) is None
+    assert inspect.kept_inside(store, runs["done"]) is None
 
 
 def cannot_be_read(store: Store, run: str, monkeypatch: pytest.MonkeyPatch) -> None:

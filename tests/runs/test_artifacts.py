@@ -1,5 +1,6 @@
 """Files of runs in an object store: what two machines see that share a database and no folder."""
 
+import importlib.util
 import secrets
 import socket
 import threading
@@ -201,7 +202,7 @@ def test_a_file_that_was_half_fetched_is_fetched_again(
     write(here, run, model_keras="weights")
     here.keep(run, "here")
     with monkeypatch.context() as patch:
-        patch.setattr(artifacts.os, "fsync", lambda _: 1 / 0)  # a kill before it is in its place
+        patch.setattr("os.fsync", lambda _: 1 / 0)  # a kill before it is in its place
         with pytest.raises(ZeroDivisionError):
             there.artifact(run, MODEL)
     assert files(there, run) == {}
@@ -389,8 +390,8 @@ def test_a_wrong_address_is_said_without_secrets(
 @pytest.mark.parametrize("package", ["fsspec", "s3fs"])
 def test_a_missing_package_is_named(tmp_path: Path, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRANSFER_LAB_ARTIFACTS", "s3://lab/runs")
-    find = artifacts.importlib.util.find_spec
-    monkeypatch.setattr(artifacts.importlib.util, "find_spec", lambda name: None if name == package else find(name))
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else find(name))
     with pytest.raises(ArtifactsUnusable, match=f"need the package {package}: pip install -r requirements-cluster.txt"):
         Store(tmp_path)
 

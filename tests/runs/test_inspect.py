@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cifar_core.runs.inspect import INSIDE, InspectionFailed, augmented, inside, kept_inside, look
+from cifar_core.runs.store import Store
 from tests.runs.helpers import EXPERIMENT
 
 ANSWER = """
@@ -108,18 +109,20 @@ def test_what_was_found_inside_a_network_is_kept_until_the_run_trains_on(tmp_pat
     folder = tmp_path / "runs" / "abcdefgh"
     folder.mkdir(parents=True)
     (folder / "model.keras").touch()
-    assert kept_inside(tmp_path, "abcdefgh") is None
+    store = Store(tmp_path)
+    assert kept_inside(store, "abcdefgh") is None
     found = inside(tmp_path, "abcdefgh", command=python(INSIDES))
     assert found.points.shape == (2, 2) and found.cka is None
-    kept = kept_inside(tmp_path, "abcdefgh")
+    kept = kept_inside(store, "abcdefgh")
     assert kept is not None and kept.points.shape == (2, 2)
     with np.load(folder / INSIDE) as file:
         answer = {name: array for name, array in file.items() if name != "form"}
     for older in (answer, answer | {"form": 1}):
         np.savez(folder / INSIDE, **older)
-        assert kept_inside(tmp_path, "abcdefgh") is None
+        assert kept_inside(store, "abcdefgh") is None
     (folder / INSIDE).write_bytes(b"damaged")
-    assert kept_inside(tmp_path, "abcdefgh") is None
+    assert kept_inside(store, "abcdefgh") is None
+    store.close()
 
 
 LOOKS = """
