@@ -25,6 +25,7 @@ from cifar_core.runs import patience
 from cifar_core.runs.room import NO_ROOM, SPARE_BYTES, bytes_kept
 from cifar_core.runs.store import Store
 from cifar_core.terminal import follow
+from tests import filled_store
 from tests.data.own import fill
 from tests.filled_store import claim
 from tests.runs.helpers import QUICK, refuse, submit
@@ -331,3 +332,20 @@ def test_a_store_that_stays_unusable_is_said_and_exits_with_1(home: Path, monkey
     ended = called_here(home, "run", "e", *TINY)
     assert ended.returncode == 1
     assert "There is no room left" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_files_of_earlier_runs_are_put_into_an_object_store_and_exported_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = call(tmp_path / "home", "keep")
+    assert (missing.returncode, "Set TRANSFER_LAB_ARTIFACTS" in missing.stderr) == (2, True)
+    store = Store(tmp_path / "home")
+    run = filled_store.finished(store)
+    store.close()
+    monkeypatch.setenv("TRANSFER_LAB_ARTIFACTS", f"file://{tmp_path}/bucket")
+    assert call(tmp_path / "home", "keep").stderr.splitlines()[-1] == "Files of 1 runs were put into the object store."
+    assert call(tmp_path / "home", "keep").stderr.splitlines()[-1] == "Files of 0 runs were put into the object store."
+    shutil.rmtree(tmp_path / "home" / "runs")
+    exported = call(tmp_path / "home", "export", run, "--as", "report", "--out", str(tmp_path / "report.html"))
+    assert exported.returncode == 0
+    assert "Confusion" in (tmp_path / "report.html").read_text()

@@ -100,3 +100,19 @@ def test_no_secret_is_shown() -> None:
     assert shown["TRANSFER_LAB_REUSE"] == "off"
     assert "host/db" in shown["TRANSFER_LAB_STORE"]
     assert "HOME" not in shown
+
+
+def test_the_object_store_is_asked_and_what_is_wrong_with_it_is_a_problem(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert diagnosis(home, ENVIRONMENT)["object store"] == {"at": "none: files of runs are in the home only"}
+    monkeypatch.setenv("TRANSFER_LAB_ARTIFACTS", f"file://{tmp_path}/bucket")
+    assert diagnosis(home, ENVIRONMENT)["object store"] == {"at": f"file://{tmp_path}/bucket", "check": "answers"}
+    monkeypatch.setenv("TRANSFER_LAB_ARTIFACTS", "s3://ada:topsecret@lab")
+    (problem,) = diagnosis(home, ENVIRONMENT)["problems"]
+    assert "holds a password" in problem and "topsecret" not in problem
+
+
+def test_keys_of_an_object_store_are_not_shown() -> None:
+    found = switches({"AWS_SECRET_ACCESS_KEY": "topsecret", "FSSPEC_S3": "topsecret", "AWS_ENDPOINT_URL": "http://s3"})
+    assert found == {"AWS_ENDPOINT_URL": "http://s3"}

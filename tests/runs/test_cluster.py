@@ -182,6 +182,30 @@ def test_a_killed_server_leaves_no_process_on_a_machine(store: Store, machines: 
     wait_for(lambda: not is_alive(worker), "the end of the worker")
 
 
+def test_machines_that_share_files_through_an_object_store_have_homes_of_their_own(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRANSFER_LAB_STORE", server.new_store())
+    monkeypatch.setenv("TRANSFER_LAB_ARTIFACTS", f"file://{tmp_path}/bucket")
+    store = Store(tmp_path / "home")
+    with cluster({"TRANSFER_LAB_HOME": str(tmp_path / "machine")}, "--host", "127.0.0.1") as machines:
+        machines.join("a")
+        supervisor = Supervisor(store.home, policy=PATIENT, cluster=machines.address)
+        supervisor.start()
+        try:
+            wait_for(lambda: str(places.capacity()) == "0 of 1 places busy: a 0 of 1.", "the machine", 60)
+            run = submit(store)
+            assert ended(store, run).state is State.DONE
+            assert {path.name for path in (tmp_path / "machine" / "runs" / run).iterdir()} >= {"pid.txt", "log.txt"}
+            assert not list(store.artifacts(run).iterdir())
+            monkeypatch.setenv("TRANSFER_LAB_ARTIFACTS", f"file://{tmp_path}/another")
+            assert ended(store, run := submit(store)).state is State.FAILED
+            assert "Set TRANSFER_LAB_ARTIFACTS there as on the server." in store.run(run).reason
+        finally:
+            supervisor.stop(timeout=5)
+            store.close()
+
+
 def test_a_machine_that_sees_another_store_says_so(
     machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
