@@ -273,8 +273,8 @@ def keep() -> None:
         _fail("There is no object store. Set TRANSFER_LAB_ARTIFACTS to its address, such as s3://bucket/folder.", 2)
     store.check_artifacts()
     ended = [run for run in store.runs(archived=True) if run.state.is_finished]
-    kept = [run.name for run in tqdm(ended, unit=" runs", disable=not sys.stderr.isatty()) if store.keep(run.id, None)]
-    click.echo(f"Files of {len(kept)} runs were put into the object store.", err=True)
+    kept = sum(store.keep(run.id, None) for run in tqdm(ended, unit=" runs"))
+    click.echo(f"Files of {kept} runs were put into the object store.", err=True)
 
 
 @main.command()
