@@ -6,6 +6,7 @@ number of supervisors may share a store: nothing runs twice, and only an expired
 
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -151,9 +152,11 @@ class Store:
 
     def reconcile(self) -> list[str]:
         """Make runs whose lease has expired interrupted, and return their ids."""
-        # By the time of asking: who waits for a turn to write makes those wait who would renew.
+        # By the time of asking: who waits for a turn to write, or for an answer, makes those wait who would renew.
+        began = time.time()
         with self._database.reading() as connection:
-            asked = connection.execute(select(self._database.now())).scalar_one()
+            now = connection.execute(select(self._database.now())).scalar_one()
+        asked = now - max(0.0, time.time() - began)
         overdue = (
             update(runs)
             .where(runs.c.lease_until < literal(asked, Double))

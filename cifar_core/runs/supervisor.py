@@ -134,15 +134,16 @@ class Supervisor:
 
     def _keep_true(self) -> None:
         """Tell the truth about runs whose supervisor is gone."""
-        could_renew = True
+        could_renew, looked = True, time.time()
         while not self._leaving.is_set():
-            slept = time.time()
             self._leaving.wait(self._policy.heartbeat)
-            if not could_renew or time.time() - slept > self._policy.lease:
-                # The store took nothing, or the computer was asleep: leases have expired whose holders are alive.
+            if not could_renew or time.time() - looked > self._policy.lease:
+                # The store took nothing or kept silent, or the computer was asleep: leases have expired whose holders
+                # are alive.
                 if not (could_renew := reprieve(self._store, self._policy.lease)):
                     continue
                 self._leaving.wait(self._policy.lease)
+            looked = time.time()
             could_renew = reconcile(self._store)
             self._resume_interrupted()
             while self._cluster is not None and len(self._slots) < self._cluster.capacity.places:

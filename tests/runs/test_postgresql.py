@@ -131,6 +131,25 @@ def test_a_run_whose_renewal_has_to_wait_as_long_as_the_look_at_leases_is_not_in
     assert store.reconcile()
 
 
+def test_a_run_whose_lease_ended_while_the_look_at_leases_was_not_answered_is_not_interrupted(
+    store: Store, server: Server
+) -> None:
+    submit(store)
+    store.claim("owner", lease=1.0)
+    over, found = time.monotonic() + 1.5, list[list[str]]()
+    look = threading.Thread(target=lambda: found.append(store.reconcile()))
+    frozen = server.processes()
+    for process in frozen:
+        process.suspend()
+    look.start()
+    wait_for(lambda: time.monotonic() > over, "the end of the lease")
+    for process in frozen:
+        process.resume()
+    look.join(20)
+    assert found == [[]]
+    assert store.reconcile()
+
+
 def _is_overdue(store: Store) -> bool:
     return not store.is_claimed(store.runs()[0].id, "owner")
 
