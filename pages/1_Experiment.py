@@ -126,8 +126,8 @@ def class_side(side: str, title: str, data: Data) -> None:
 
 
 def choose_network(data: Data) -> None:
-    """Backbone, initial weights, and what the network sees of the images."""
-    backbone, weights, size, pixels = (place for _ in range(2) for place in st.columns(2))
+    """Backbone, initial weights, and, folded away, what the network sees of the images."""
+    backbone, weights = st.columns(2)
     row = BACKBONES[state["form.backbone"]]
     seen = form.network_input(data, state)
     params = sum(layer.params for layer in seen.networks[0].layers[:-1])
@@ -147,24 +147,58 @@ def choose_network(data: Data) -> None:
         if source != "run" or runs or state["form.weights"] == "run"
     }
     choose(weights, "Initial weights", known, "form.weights", help_for("initial weights"))
+    st.caption(network_input(seen))
+    if inside := unfolded("Input size and pixel values", key="input"):
+        with inside:
+            choose_input(row)
+    show_weights(row, runs)
+
+
+def choose_input(row: Backbone) -> None:
+    """What the network sees of the images, where that is not what the backbone was made for."""
+    size, pixels = st.columns(2)
     size.number_input(
         "Input size, pixels a side",
         max(row.smallest_input),
         1024,
         value=None,
         key="form.input_side",
+        persist_state="session",
         placeholder="as the images are",
         help=help_for("input size"),
     )
     pixels.selectbox(
         "Pixel values",
         ["", *PIXEL_SCALES],
-        format_func=lambda name: name or "as the backbone expects them",  # the line below says what a name means
+        format_func=lambda name: name or "as the backbone expects them",  # the line above says what a name means
         key="form.pixels",
+        persist_state="session",
         help=help_for("pixel values"),
     )
-    st.caption(network_input(form.network_input(data, state)))  # as chosen just now
-    show_weights(row, runs)
+
+
+def choose_share() -> None:
+    """How much of the training images is set apart for validation, and how."""
+    share, drawn = st.columns(2)
+    share.number_input(
+        "Share set apart for validation",
+        0.0,
+        1.0,
+        step=0.05,
+        format="%.6g",
+        key="form.share",
+        persist_state="session",
+        help="Of the training images.",
+    )
+    choose(
+        drawn,
+        "Share drawn",
+        form.DRAWN,
+        "form.drawn",
+        "From each class alike and from all images alike follow the seed. The last ones, in the order of the "
+        "files, are what Keras's validation_split takes.",
+        persist_state="session",
+    )
 
 
 def show_weights(row: Backbone, runs: dict[str, str]) -> None:
@@ -438,26 +472,10 @@ with left:
     if state["form.validation"] == "test":
         st.warning(f"Flagged beside every number: {TERMS['validated on the test set']}", icon=":material/flag:")
     else:
-        share, drawn = st.columns(2)
-        share.number_input(
-            "Share set apart for validation",
-            0.0,
-            1.0,
-            step=0.05,
-            format="%.6g",
-            key="form.share",
-            persist_state="session",
-            help="Of the training images.",
-        )
-        choose(
-            drawn,
-            "Share drawn",
-            form.DRAWN,
-            "form.drawn",
-            "From each class alike and from all images alike follow the seed. The last ones, in the order of the "
-            "files, are what Keras's validation_split takes.",
-            persist_state="session",
-        )
+        st.caption(f"{100 * state['form.share']:g} % of them, {form.DRAWN[state['form.drawn']].lower()}.")
+        if inside := unfolded("Share set apart, and how it is drawn", key="share"):
+            with inside:
+                choose_share()
     st.number_input("Seed", 0, 2**31 - 1, key="form.seed", help=help_for("seed"))
     if fold := unfolded("Stored features", key="fold.features"):
         choose_features(fold)

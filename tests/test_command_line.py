@@ -1,4 +1,7 @@
-"""The command line as scripts use it: every `run` a real process with a real worker, tiny, on the sample."""
+"""The command line as scripts use it: every `run` with a real worker, tiny, on the sample.
+
+Two of them are real processes: one that ends well, and one that is interrupted.
+"""
 
 import json
 import os
@@ -39,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-def command(home: Path, *arguments: str) -> list[str]:
+def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "cifar_core", *arguments]
 
 
@@ -48,15 +51,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def call(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    if arguments[0] != "run":
-        return called_here(home, *arguments)
-    return subprocess.run(
-        command(home, *arguments), cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=600
-    )
-
-
-def called_here(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The same without the imports of another process."""
+    """What a process would print and how it would end, without the imports of another process."""
     said, complained = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(complained):
         patch.setattr(sys, "argv", ["cifar_core", *arguments])
@@ -75,7 +70,16 @@ def document(home: Path, *arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def finished(home: Path) -> Any:
-    return document(home, "run", "e", *TINY, "--seed", "3")
+    ended = subprocess.run(
+        command("run", "e", *TINY, "--seed", "3", "--json"),
+        cwd=ROOT,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
 
 
 def test_recipes_lists_every_recipe_by_its_id(home: Path) -> None:
@@ -160,7 +164,7 @@ def test_a_run_without_stored_features_says_so_in_its_experiment(home: Path, sai
 
 def test_without_room_for_a_run_none_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=SPARE_BYTES))
-    ended = called_here(tmp_path, "run", "e", *TINY)
+    ended = call(tmp_path, "run", "e", *TINY)
     assert (ended.returncode, ended.stderr) == (1, f"Error: {NO_ROOM}\n")
     assert not list(tmp_path.iterdir())
 
@@ -171,7 +175,7 @@ def test_without_room_no_run_goes_on_and_nothing_is_prepared(tmp_path: Path, mon
     stopped.ends(State.STOPPED)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=SPARE_BYTES))
     for asked in (["resume", stopped.run], ["prepare", "e"], ["prepare", "Plan?strategies=head&seeds=1"]):
-        ended = called_here(tmp_path, *asked)
+        ended = call(tmp_path, *asked)
         assert (ended.returncode, ended.stderr) == (1, f"Error: {NO_ROOM}\n")
     assert [run.state for run in store.runs()] == [State.STOPPED]
 
@@ -272,14 +276,14 @@ def test_ctrl_c_before_there_is_a_run_exits_with_130(home: Path, monkeypatch: py
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cifar_core.__main__.data_at", interrupted)
-    ended = called_here(home, "run", "e", "--data", "a large folder")
+    ended = call(home, "run", "e", "--data", "a large folder")
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 @pytest.fixture
 def long_run(home: Path) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        command(home, "run", "a-initial", "--data", "sample", "--per-class", "100", "--epochs", "500", "--json"),
+        command("run", "a-initial", "--data", "sample", "--per-class", "100", "--epochs", "500", "--json"),
         cwd=ROOT,
         env=environment(home),
         stdout=subprocess.PIPE,
@@ -329,7 +333,7 @@ def test_a_store_that_is_unusable_for_a_moment_does_not_end_a_run_of_the_termina
 def test_a_store_that_stays_unusable_is_said_and_exits_with_1(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "SECONDS_OF_PATIENCE", 0)
     refuse(monkeypatch, "claim")
-    ended = called_here(home, "run", "e", *TINY)
+    ended = call(home, "run", "e", *TINY)
     assert ended.returncode == 1
     assert "There is no room left" in ended.stderr and "Traceback" not in ended.stderr
 

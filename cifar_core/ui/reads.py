@@ -10,12 +10,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from cifar_core.analysis.estimate import Estimates
 from cifar_core.analysis.moments import FILE, read
@@ -372,10 +374,11 @@ def augmented(experiment: Experiment, phase: int, seed: int, classes: int = 4) -
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={Images: lambda images: images.fingerprint})
-def examples(images: Images, classes: tuple[int, ...], count: int = 8) -> NDArray[np.uint8]:
-    """Return the first training images of each class, a row a class: uint8 (rows * height, count * width, 3).
+def examples(images: Images, classes: tuple[int, ...], count: int = 8) -> bytes:
+    """Return the first training images of each class, a row a class, as one PNG.
 
-    One picture for all, since every picture on a page is a request of its own. Large images are thinned out.
+    One picture for all, since every picture on a page is a request of its own; written once, and not for every look at
+    the page. Large images are thinned out.
     """
     step = -(-images.dataset.image_shape[0] // _PIXELS_OF_AN_EXAMPLE)
     rows = []
@@ -383,4 +386,6 @@ def examples(images: Images, classes: tuple[int, ...], count: int = 8) -> NDArra
         chosen = np.flatnonzero(images.train_labels == index)[:count]
         small = np.pad(images.train_images[chosen, ::step, ::step], ((0, count - len(chosen)), (0, 1), (0, 1), (0, 0)))
         rows.append(np.concatenate(list(small), axis=1))
-    return np.concatenate(rows)
+    written = BytesIO()
+    Image.fromarray(np.concatenate(rows)).save(written, "PNG")
+    return written.getvalue()

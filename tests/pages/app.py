@@ -15,6 +15,8 @@ READABLE = ("value", "label", "message", "caption")
 # All of them unfolded: tests read what is inside.
 FOLDS = (
     "settings",
+    "input",
+    "share",
     *(f"{fold}.{phase}" for fold in ("layers", "options") for phase in range(12)),
     *(f"settings.layers.{phase}" for phase in range(12)),
     "fold.pareto",

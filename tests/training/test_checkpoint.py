@@ -47,7 +47,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", thorough_about(OPTIONS, ("plateau", "momentum, clipping and augmentation")))
+@pytest.mark.parametrize("name", thorough_about(OPTIONS, ("plain", "plateau", "momentum, clipping and augmentation")))
 def test_a_run_that_was_cut_off_in_every_phase_measures_what_an_undisturbed_one_does(name: str, tmp_path: Path) -> None:
     options = OPTIONS[name]
     described = experiment(

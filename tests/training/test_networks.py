@@ -59,7 +59,11 @@ def test_every_freeze_depth_means_the_same_to_keras(backbone: str, built: keras.
         assert_tables_are_those_of(built, described, 0)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+LIKE_OTHERS = ("c2e-frozen", "d2")
+"""Recipes with the backbone and the head of another one, whose freeze depths the test above has, too."""
+
+
+@pytest.mark.parametrize("recipe", thorough_about(RECIPES, LIKE_OTHERS))
 def test_every_phase_of_every_recipe_is_built_as_described(recipe: str) -> None:
     described = RECIPES[recipe].experiment
     for index in range(len(described.phases)):

@@ -21,7 +21,7 @@ from cifar_core.training import callbacks, executions, features, shortcut, train
 from cifar_core.training.ledger import Ledger
 from cifar_core.training.networks import build
 from cifar_core.training.trainer import Trained, probabilities, train
-from tests.training.makers import Notes, experiment, images, phase, thorough_about, tuning
+from tests.training.makers import Notes, done, experiment, images, phase, thorough_about, tuning
 
 FROM_THE_START = (phase("tuned", "target", freeze=Freeze(rule="first_blocks", count=1)),)
 """A first phase with a frozen layer: its weights, and so its features, depend on the seed alone."""
@@ -79,7 +79,7 @@ KINDS: dict[str, Callable[[], Experiment]] = {
     "E, stage 2": lambda: of_recipe("e", "phases.0.epochs=1", "phases.1.epochs=3", "phases.1.batch_size=8"),
     "a middle block": lambda: on_backbone("conv-dense", Freeze(rule="all_but_block", block="conv_2")),
     "batch normalization, frozen in part": lambda: on_backbone("bn-conv", Freeze(rule="first_layers", count=5)),
-    "a residual network": lambda: on_backbone("resnet18-32", Freeze(rule="all_but_last_layers", count=9)),
+    "a residual network": lambda: on_backbone("resnet18", Freeze(rule="all_but_last_layers", count=9)),
     "a network of keras.applications": lambda: on_backbone(
         "mobilenet-v3", Freeze(rule="all_but_last_layers", count=20)
     ),
@@ -152,10 +152,10 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     return Once(folder, trained, notes, ledger.close(), computed)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def ordinary() -> Notes:
     """The same phases without stored features."""
-    return run(experiment())[1]
+    return done()[1]
 
 
 def test_on_stored_features_the_same_seed_gives_the_same_bits(once: Once, tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ import errno
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +44,39 @@ OWNER = "a test"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path)
+    store = Store(tmp_path / "home")
     yield store
     store.close()
 
 
 @pytest.fixture
 def open_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A supervisor that stays: its end of the pipe is never closed, as its end would end this process."""
+    stay(monkeypatch)
+
+
+def stay(patch: pytest.MonkeyPatch) -> None:
+    """Be a supervisor that stays: its end of the pipe is never closed, as its end would end this process."""
     reader, _ = os.pipe()
-    monkeypatch.setattr(sys, "stdin", os.fdopen(reader, closefd=False))
-    monkeypatch.setattr("cifar_core.worker.job.open_images", lambda *_, **__: images())
+    patch.setattr(sys, "stdin", os.fdopen(reader, closefd=False))
+    patch.setattr("cifar_core.worker.job.open_images", lambda *_, **__: images())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    """A home in which the usual experiment was run once, to be copied; and that run."""
+    store = Store(tmp_path_factory.mktemp("undisturbed") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        stay(patch)
+        run = do(store, claimed(store, experiment()))
+    store.close()
+    return store.home, run
+
+
+@pytest.fixture
+def whole(undisturbed: tuple[Path, Run], tmp_path: Path) -> Run:
+    """A run that was left alone, in the home of the test, which has to name it before its store."""
+    shutil.copytree(undisturbed[0], tmp_path / "home")
+    return undisturbed[1]
 
 
 def behind(cause: Exception, error: Exception) -> Exception:
@@ -83,9 +107,8 @@ def go_on(store: Store, run: str) -> Run:
     return do(store, run, "another")
 
 
-@pytest.mark.usefixtures("open_input")
-def test_a_job_leaves_measurements_model_and_predictions(store: Store) -> None:
-    run = do(store, claimed(store, experiment()))
+def test_a_job_leaves_measurements_model_and_predictions(whole: Run, store: Store) -> None:
+    run = store.run(whole.id)
     assert (run.state, run.reason) == (State.DONE, "")
     assert run.metrics["test"]["n"] == 12
     assert run.environment["fingerprint"] == "0"
@@ -366,38 +389,48 @@ def test_the_end_of_input_interrupts_the_run_and_ends_the_process(store: Store) 
 
 
 @pytest.mark.usefixtures("open_input")
-def test_a_run_that_begins_like_an_earlier_one_starts_where_that_one_ended_the_phase(store: Store) -> None:
-    first = do(store, claimed(store, experiment()))
+def test_a_run_that_begins_like_an_earlier_one_starts_where_that_one_ended_the_phase(whole: Run, store: Store) -> None:
     other = experiment(phase(), phase(name="otherwise", train_on="target", epochs=1))
     second = do(store, claimed(store, other))
-    assert second.environment["reused"] == {"run": first.id, "phases": 1}
+    assert second.environment["reused"] == {"run": whole.id, "phases": 1}
     reused, own = store.history(second.id)
-    assert (reused.reused_from, own.reused_from) == (first.id, None)
-    assert reused.epochs == store.history(first.id)[0].epochs
+    assert (reused.reused_from, own.reused_from) == (whole.id, None)
+    assert reused.epochs == store.history(whole.id)[0].epochs
     assert own.before is not None and own.before.at > reused.epochs[-1].at
 
 
 @pytest.mark.usefixtures("open_input")
-@pytest.mark.parametrize("earlier", [experiment(), experiment(phase())], ids=["has gone on", "ended there"])
-def test_what_was_reused_measures_as_if_it_had_been_trained_anew(
-    earlier: Experiment, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_was_reused_of_a_run_that_went_on_measures_as_if_it_had_been_trained_anew(
+    whole: Run, store: Store
 ) -> None:
-    do(store, claimed(store, earlier))
     again = do(store, claimed(store, experiment()))
-    monkeypatch.setenv(REUSE, "off")
-    anew = do(store, claimed(store, experiment()))
-    assert "reused" in again.environment and "reused" not in anew.environment
+    assert "reused" in again.environment and "reused" not in whole.environment
+    assert again.metrics == whole.metrics
+    assert losses(store, again) == losses(store, whole)
+
+
+@pytest.mark.usefixtures("open_input")
+def test_what_was_reused_of_a_run_that_ended_there_measures_as_if_it_had_been_trained_anew(
+    undisturbed: tuple[Path, Run], store: Store
+) -> None:
+    do(store, claimed(store, experiment(phase())))
+    again = do(store, claimed(store, experiment()))
+    home, anew = undisturbed
+    assert "reused" in again.environment
     assert again.metrics == anew.metrics
-    ours, theirs = ([row.val_loss for phase in store.history(run.id) for row in phase.epochs] for run in (again, anew))
-    assert ours == theirs
+    with closing(Store(home)) as apart:
+        assert losses(store, again) == losses(apart, anew)
+
+
+def losses(store: Store, run: Run) -> list[float]:
+    return [row.val_loss for phase in store.history(run.id) for row in phase.epochs]
 
 
 @pytest.mark.usefixtures("open_input")
 @pytest.mark.parametrize("killed_at", ["reuse", "set_environment"])
 def test_a_run_that_was_killed_while_it_took_over_phases_goes_on_to_the_same_end(
-    killed_at: str, store: Store, monkeypatch: pytest.MonkeyPatch
+    killed_at: str, whole: Run, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = do(store, claimed(store, experiment()))
     run = claimed(store, experiment())
 
     def die(*_: object) -> None:
@@ -409,9 +442,9 @@ def test_a_run_that_was_killed_while_it_took_over_phases_goes_on_to_the_same_end
     if killed_at == "reuse":
         (store.artifacts(run) / "phase-0.npz").write_bytes(b"half of what an earlier version copied")
     ended = go_on(store, run)
-    assert (ended.state, ended.metrics) == (State.DONE, undisturbed.metrics)
-    assert ended.environment["reused"] == {"run": undisturbed.id, "phases": 1}
-    ours, theirs = store.history(run), store.history(undisturbed.id)
+    assert (ended.state, ended.metrics) == (State.DONE, whole.metrics)
+    assert ended.environment["reused"] == {"run": whole.id, "phases": 1}
+    ours, theirs = store.history(run), store.history(whole.id)
     assert [phase.index for phase in ours] == [0, 1]
     assert ours[0].epochs == theirs[0].epochs
     assert [row.val_loss for row in ours[1].epochs] == [row.val_loss for row in theirs[1].epochs]
@@ -419,13 +452,12 @@ def test_a_run_that_was_killed_while_it_took_over_phases_goes_on_to_the_same_end
 
 @pytest.mark.usefixtures("open_input")
 def test_a_run_that_is_deleted_while_another_takes_over_its_phases_leaves_nothing_behind(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    whole: Run, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    earlier = do(store, claimed(store, experiment()))
     reuse = Store.reuse
 
     def reuse_too_late(*arguments: Any) -> None:
-        store.delete(earlier.id)
+        store.delete(whole.id)
         reuse(*arguments)
 
     monkeypatch.setattr(Store, "reuse", reuse_too_late)
@@ -504,8 +536,9 @@ def test_a_run_keeps_features_as_its_experiment_says(store: Store, monkeypatch: 
 
 
 @pytest.mark.usefixtures("open_input")
-def test_a_run_whose_process_was_killed_goes_on_to_the_same_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = do(store, claimed(store, experiment()))
+def test_a_run_whose_process_was_killed_goes_on_to_the_same_end(
+    whole: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(REUSE, "off")
     run = claimed(store, experiment())
     job = Job(store.home, run, OWNER, time.time())
@@ -521,6 +554,7 @@ def test_a_run_whose_process_was_killed_goes_on_to_the_same_end(store: Store, mo
     shown = store.history(run)
     ended = go_on(store, run)
     assert (ended.state, ended.metrics) == (State.DONE, whole.metrics)
+    assert "reused" not in ended.environment  # as was asked for, though there is a run that begins like it
     for before, after, undisturbed in zip(shown, store.history(run), store.history(whole.id), strict=True):
         assert after.epochs[: len(before.epochs)] == before.epochs
         measured = [[(row.epoch, row.loss, row.val_loss) for row in each.epochs] for each in (after, undisturbed)]
