@@ -19,7 +19,7 @@ def network_picture(
             frozen = not block.trainable and bool(block.params)
             colour, icon = ("blue", "ac_unit") if frozen else ("orange", "local_fire_department")
             count = f"{block.params:,}" if frozen else f"{block.trainable:,}"
-            label = f":{colour}[**{block.name.replace('_', ' ')}**]  \n{count}"
+            label = f":{colour}[{block.name.replace('_', ' ')}]  \n{count}"
             words = f"{block.name}: {', '.join(block.layers)}. {count} parameters " + ("stay." if frozen else "train.")
             if on_click is None:
                 with st.container(border=True, width="content"):
