@@ -498,6 +498,10 @@ with right:
         st.button("Back to the last settings that worked", on_click=back)
         shape = frozen = state["form.shown"][1]  # the phases stay where they are, to be corrected
         form.clamp(state, shape)
+    if meant is not None:
+        form_state.remember(meant, state["form.seed"])
+        with ready:  # sent before the phases, which keep a browser busy for longest
+            start_panel(meant, state["form.seed"])
     for index in range(min(state["form.phases"], len(frozen.phases))):
         with st.container(border=True):
             choose_phase(shape, frozen, index)
@@ -517,7 +521,4 @@ with right:
         )
 
 if meant is not None:
-    form_state.remember(meant, state["form.seed"])
-    with ready:
-        start_panel(meant, state["form.seed"])
     st.markdown("[Up to Start](#experiment)")
