@@ -53,7 +53,7 @@ SECTION = "## From one machine to five"
 STEPS = {
     "certificates": "openssl req",
     "database": "createuser",
-    "settings": "export TRANSFER_LAB_HOME",
+    "settings": "export TRANSFER_LAB_STORE",
     "head": "dask scheduler",
     "machine": "dask worker",
 }
