@@ -53,7 +53,7 @@ SECTION = "## From one machine to five"
 STEPS = {
     "certificates": "openssl req",
     "database": "createuser",
-    "settings": "export PGPASSWORD",
+    "settings": "export TRANSFER_LAB_STORE",
     "head": "dask scheduler",
     "machine": "dask worker",
 }
