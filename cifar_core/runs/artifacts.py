@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -51,6 +52,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 """Of implementations: to hold 100 MB in memory at most, and to say soon that nobody answers."""
 _EXPECTED = "TRANSFER_LAB_ARTIFACTS expects an address such as s3://bucket/folder."
 _SECRETS = ("password", "secret", "token", "key")
+_HOST_OF_AN_ADDRESS = re.compile(r"https?://([^/\s\"']+)[^\s\"']*")
 _LOCAL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of this computer's disk, not of the object store."""
 
@@ -202,7 +204,8 @@ class Objects:
             return self._opened
 
     def _sentence(self, error: Exception) -> str:
-        said = (str(error).strip().partition("\n")[0] or type(error).__name__).rstrip(".")
+        said = _HOST_OF_AN_ADDRESS.sub(r"\1", str(error).strip().partition("\n")[0]) or type(error).__name__
+        said = said.rstrip(".")
         return (
             f"Files of runs at {self.name} cannot be reached: {said}. Check that it answers and is there, and the "
             "rights and keys in this computer's environment."

@@ -1,6 +1,7 @@
 """A run's files on their way through an object store: the real worker on two machines, each with a home of its own."""
 
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,7 +161,13 @@ def test_what_is_on_its_way_for_too_long_does_not_hold_up_who_waits_for_the_end(
     here: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(jobs.SECONDS_TO_KEEP, State.STOPPED, 0.1)
-    monkeypatch.setattr(Objects, "put", lambda *_: time.sleep(5))
+    arrived = threading.Event()
+
+    def put(*_: object) -> None:
+        arrived.wait(20)
+        raise ArtifactsUnusable("It did not arrive.")
+
+    monkeypatch.setattr(Objects, "put", put)
     run = claimed(here, experiment(phase(epochs=10_000)))
     write = Store.add_epoch
 
@@ -169,6 +176,10 @@ def test_what_is_on_its_way_for_too_long_does_not_hold_up_who_waits_for_the_end(
         here.request_stop(run)
 
     monkeypatch.setattr(Store, "add_epoch", stop_after_the_first_epoch)
-    ended = do(here, run)
+    job = Job(here.home, run, "a test", time.time())
+    job.do()
+    ended = here.run(run)
+    arrived.set()
+    job._keeper.join(20)
     assert ended.state is State.STOPPED
     assert "still on their way after 0 s" in ended.reason
