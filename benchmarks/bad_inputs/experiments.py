@@ -121,4 +121,5 @@ def filled_form(draws: random.Random, place: Path) -> Input:
         Experiment.parse(form.draft(values))
         return None
 
-    return Input(give, f"{field_pattern()}|^Initial weights|^Steps of the learning rate", repr(values)[:300])
+    by_label = "^(Initial weights|Steps of the learning rate|Dense units)"
+    return Input(give, f"{field_pattern()}|{by_label}", repr(values)[:300])

@@ -9,5 +9,5 @@ from cifar_core.runs.supervisor import Supervisor
 from tests.runs.helpers import QUICK
 
 home, cluster = Path(sys.argv[1]), next(iter(sys.argv[2:]), None)
-Supervisor(home, spare=True, policy=dataclasses.replace(QUICK, lease=1.0), cluster=cluster).start()
+Supervisor(home, spare=True, policy=dataclasses.replace(QUICK, lease=3.0), cluster=cluster).start()
 threading.Event().wait()
