@@ -78,6 +78,7 @@ window.WebSocket = class extends window.WebSocket {
     }
 };
 """
+LINK = '.st-key-navigation [data-testid="stPageLink-NavLink"]'
 CHANGE = """
 ([title, element]) => new Promise((resolve, reject) => {
     const seen = found => found !== null && found.getClientRects().length > 0;
@@ -363,6 +364,7 @@ def _pages(server: Server, page: Page, changes: int) -> dict[str, Any]:
     """Change pages at random, each page having been visited once before."""
     page.goto(server.url("Live"))
     page.wait_for_selector(PAGES["Live"][1])
+    page.wait_for_selector(LINK)  # has a script of its own, which may come after the charts
     at, chance = "Live", random.Random(0)
     for name in PAGES:
         if name != at:
