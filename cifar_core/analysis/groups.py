@@ -91,7 +91,7 @@ class Against:
     def judgement(self) -> str:
         """What the difference is worth, in a few words."""
         if self.spread is None:
-            return f"{'one seed' if self.seeds else 'no seed in common'}: how much is luck is not known"
+            return f"{'over one shared seed' if self.seeds else 'no seed in common'}: how much is luck is not known"
         return "within the spread over seeds: no difference to rely on" if self.within_spread else "beyond the spread"
 
     @property

@@ -98,7 +98,7 @@ def test_only_seeds_that_both_have_are_paired() -> None:
     assert found is not None
     assert (found.seeds, found.spread) == (1, None)
     assert found.difference == pytest.approx(0.09)
-    assert found.judgement == "one seed: how much is luck is not known"
+    assert found.judgement == "over one shared seed: how much is luck is not known"
     apart = against(group("later", 0.7, 0.8, first=5, phases=(SCRATCH, DENSE)), HEAD, {})
     assert apart is not None and apart.judgement == "no seed in common: how much is luck is not known"
 
@@ -140,7 +140,7 @@ def test_every_group_is_set_against_the_baseline_in_sentences_the_best_first() -
     assert list(said) == ["other", "deep", "one seed"]
     assert said["other"] == ["Tested on other images than “head”: the accuracies are not comparable."]
     assert said["deep"][0].startswith("Over 3 shared seeds: +11.0 ± 2.6 points against “head”")
-    assert said["one seed"] == ["−10.0 points against “head”, one seed: how much is luck is not known."]
+    assert said["one seed"] == ["−10.0 points against “head”, over one shared seed: how much is luck is not known."]
     assert each_against([HEAD, DEEP], "nobody", {}) == {}
 
 
