@@ -219,7 +219,7 @@ st.dataframe(
         "verdict": st.column_config.MultiselectColumn(options=list(COLOURS), color=list(COLOURS.values())),
         "recipe": st.column_config.TextColumn(width=190),
         "measured here": st.column_config.TextColumn(width=145, alignment="right"),
-        "published time": st.column_config.TextColumn(width="medium"),
+        "published time": st.column_config.TextColumn(width=260),
     },
     alt="Published and measured accuracies side by side",
 )

@@ -324,7 +324,7 @@ def show_map(map: TransferMap, found: Found) -> None:
             selection_mode="points",
             alt="Test accuracy on B over the number of blocks copied; the same numbers stand in the table beside",
         )
-        st.caption("Bands are the spread over seeds, ± one standard deviation. The accuracy axis does not start at 0.")
+        st.caption("Bands are the spread over seeds, ± one standard deviation. The accuracy axis need not start at 0.")
         if said := flags(run for runs in found.values() for run in runs.values()):
             st.caption(said)
         figures_as()
