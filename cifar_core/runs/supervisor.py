@@ -134,17 +134,9 @@ class Supervisor:
 
     def _keep_true(self) -> None:
         """Tell the truth about runs whose supervisor is gone."""
-        could_renew, looked = True, time.time()
-        while not self._leaving.is_set():
-            self._leaving.wait(self._policy.heartbeat)
-            if not could_renew or time.time() - looked > self._policy.lease:
-                # The store took nothing or kept silent, or the computer was asleep: leases have expired whose holders
-                # are alive.
-                if not (could_renew := reprieve(self._store, self._policy.lease)):
-                    continue
-                self._leaving.wait(self._policy.lease)
-            looked = time.time()
-            could_renew = reconcile(self._store)
+        leases = _Leases(self._store, self._policy.lease, self._leaving)
+        while not self._leaving.wait(self._policy.heartbeat):
+            leases.look()
             self._resume_interrupted()
             while self._cluster is not None and len(self._slots) < self._cluster.capacity.places:
                 self._add(self._cluster.slot()).start()
@@ -187,31 +179,35 @@ def run_now(store: Store, run: str, policy: Policy | None = None, leaving: "Leav
     if claimed is not None:
         spare = Spare(store.home / "runs", policy, kept=False)
         _Shift(store, claimed, owner, policy, leaving, spare).work()
-    always = Patience(math.inf, leaving)
+    always, leases = Patience(math.inf, leaving), _Leases(store, policy.lease, leaving)
     while not (found := always(store.run, run)).state.is_finished and not leaving.wait(policy.poll):
-        reconcile(store)
+        leases.look()
     return found
 
 
-def reconcile(store: Store) -> bool:
-    """As `store.reconcile`, but say what it found; False where the store is unusable right now."""
-    try:
-        for run in store.reconcile():
-            _LOG.warning("The run %s was left by its supervisor.", run)
-    except StoreError as error:
-        _LOG.error("Leases could not be checked: %s", error)
-        return False
-    return True
+class _Leases:
+    """Looks at the leases of all runs, and tells the truth about those whose supervisor is gone."""
 
+    def __init__(self, store: Store, lease: float, leaving: "Leaving"):
+        self._store, self._lease, self._leaving = store, lease, leaving
+        self._could_renew, self._looked = True, time.time()
 
-def reprieve(store: Store, lease: float) -> bool:
-    """As `store.reprieve`; False where the store is unusable still."""
-    try:
-        store.reprieve(lease=lease)
-    except StoreError as error:
-        _LOG.error("Leases could not be prolonged: %s", error)
-        return False
-    return True
+    def look(self) -> None:
+        """Make runs whose lease has expired interrupted, unless nobody could have renewed it; wait then, and look."""
+        try:
+            if not self._could_renew or time.time() - self._looked > self._lease:
+                # The store took nothing or kept silent, or the computer was asleep: leases have expired whose holders
+                # are alive.
+                self._could_renew = False
+                self._store.reprieve(lease=self._lease)
+                self._leaving.wait(self._lease)
+            self._looked = time.time()
+            for run in self._store.reconcile():
+                _LOG.warning("The run %s was left by its supervisor.", run)
+            self._could_renew = True
+        except StoreError as error:
+            self._could_renew = False
+            _LOG.error("Leases could not be looked at: %s", error)
 
 
 class _OnceAMinute(logging.Filter):

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 import pytest
@@ -14,7 +15,7 @@ from cifar_core.experiment.measured import State
 from cifar_core.runs import database
 from cifar_core.runs.store import Store
 from cifar_core.runs.supervisor import Leaving, Supervisor, run_now
-from tests.runs.helpers import QUICK, WORKER, ended, is_alive, start, submit, training, wait_for, workers
+from tests.runs.helpers import QUICK, WORKER, ended, is_alive, refuse, start, submit, training, wait_for, workers
 
 Supervise = Callable[..., Supervisor]
 
@@ -279,7 +280,7 @@ def test_a_store_that_took_nothing_for_longer_than_a_lease_interrupts_no_run_tha
     wait_for(lambda: holder.execute(expires, [time.time()]).fetchone()[0] > lease / 2, "a new lease")
     assert store.run(run).state is State.TRAINING
     holder.close()
-    assert len([each for each in caplog.messages if each.startswith("Leases could not be checked")]) == 1
+    assert len([each for each in caplog.messages if each.startswith("Leases could not be looked at")]) == 1
 
 
 def test_one_run_can_be_run_at_once_past_the_queue(store: Store) -> None:
@@ -301,6 +302,21 @@ def test_a_followed_run_whose_supervisor_died_is_interrupted(store: Store) -> No
     run = submit(store)
     store.claim("somebody who died", lease=0)
     assert run_now(store, run, QUICK).state is State.INTERRUPTED
+
+
+def test_a_followed_run_is_not_interrupted_for_a_time_in_which_nobody_could_prolong_its_lease(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, reprieve = submit(store), Store.reprieve
+    store.claim("somebody who lives", lease=0)
+    refuse(monkeypatch, "reconcile", times=1)
+
+    def reprieve_who_then_ends(*arguments: Any, **more: Any) -> None:
+        reprieve(*arguments, **more)
+        store.finish(run, "somebody who lives", State.DONE)
+
+    monkeypatch.setattr(Store, "reprieve", reprieve_who_then_ends)
+    assert run_now(store, run, QUICK).state is State.DONE
 
 
 def test_leaving_a_single_run_interrupts_it(store: Store) -> None:
