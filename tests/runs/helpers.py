@@ -4,7 +4,8 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,6 +37,16 @@ def wait_for(condition: Callable[[], Found], what: str, seconds: float = 20) -> 
         assert time.monotonic() < deadline, f"waited {seconds} s for: {what}"
         time.sleep(0.02)
     return found
+
+
+@contextmanager
+def elsewhere(store: Store, home: Path) -> Iterator[Store]:
+    """The same database on a machine with a home of its own."""
+    home.mkdir()
+    (home / "store.sqlite").symlink_to(store.home / "store.sqlite")
+    there = Store(home)
+    yield there
+    there.close()
 
 
 def submit(store: Store, behaviour: str = "finishes") -> str:

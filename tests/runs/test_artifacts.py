@@ -18,7 +18,7 @@ from cifar_core.runs.artifacts import Objects
 from cifar_core.runs.errors import ArtifactsUnusable, ClaimLost, StoreUnusable
 from cifar_core.runs.patience import Patience
 from cifar_core.runs.store import Store
-from tests.runs.helpers import submit
+from tests.runs.helpers import elsewhere, submit
 from tests.runs.objects import CREDENTIALS, serving
 
 
@@ -54,13 +54,8 @@ def here(tmp_path: Path, objects: str) -> Iterator[Store]:
 
 @pytest.fixture
 def there(here: Store, tmp_path: Path) -> Iterator[Store]:
-    """The same database on a machine with a home of its own."""
-    home = tmp_path / "there"
-    home.mkdir()
-    (home / "store.sqlite").symlink_to(here.home / "store.sqlite")
-    store = Store(home)
-    yield store
-    store.close()
+    with elsewhere(here, tmp_path / "there") as store:
+        yield store
 
 
 def claimed(store: Store, owner: str = "here") -> str:

@@ -18,7 +18,7 @@ from cifar_core.training import callbacks
 from cifar_core.worker import job as jobs
 from cifar_core.worker import keeping
 from cifar_core.worker.job import REUSE, TEST, Job
-from tests.runs.helpers import wait_for
+from tests.runs.helpers import elsewhere, wait_for
 from tests.training.makers import experiment, phase, small, tuning
 
 
@@ -37,13 +37,8 @@ def here(objects: None, store: Store) -> Iterator[Store]:
 
 @pytest.fixture
 def there(here: Store, tmp_path: Path) -> Iterator[Store]:
-    """The same database on a machine with a home of its own."""
-    home = tmp_path / "there"
-    home.mkdir()
-    (home / "store.sqlite").symlink_to(here.home / "store.sqlite")
-    store = Store(home)
-    yield store
-    store.close()
+    with elsewhere(here, tmp_path / "there") as store:
+        yield store
 
 
 def claimed(store: Store, meant: Experiment) -> str:
