@@ -6,7 +6,9 @@ Each backbone is trained two steps on the built-in sample, at its smallest input
 pattern: nothing frozen, its first blocks frozen for every count that leaves something to train, and each block alone
 trained; with `--layers` also the first layers frozen and the last layers trained, for twelve counts each. A pattern
 holds where no frozen layer moved, neither its weights nor its statistics, and each layer that has something to train
-moved. `broken` names the patterns that do not hold, with what moved and what stayed.
+moved. `broken` names the patterns that do not hold, with what moved and what stayed. From random weights gradients can
+be so small that rounding swallows a step (1e-15 in MobileNet, behind which normalization is frozen): such layers are
+among what stayed.
 """
 
 import argparse
