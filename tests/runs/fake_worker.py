@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from cifar_core import orphan
 from cifar_core.experiment.measured import State
 from cifar_core.runs.processes import STORE_UNUSABLE
 from cifar_core.runs.store import Store
@@ -82,4 +83,5 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["dies"]:
         sys.exit("the network library is not installed")
     if line := sys.stdin.readline():
+        orphan.adopted.set()  # as the real one: from now on the end of the input says that nobody is there
         Job(**json.loads(line)).do()
