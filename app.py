@@ -101,7 +101,8 @@ def supervise(leaving: threading.Event) -> Callable[[], None]:
     with lasting():
         from cifar_core.home import cluster_address, home
         from cifar_core.runs.errors import StoreError
-        from cifar_core.runs.supervisor import Policy, Supervisor
+        from cifar_core.runs.policy import Policy
+        from cifar_core.runs.supervisor import Supervisor
         from cifar_core.ui import reads, start  # noqa: F401
 
     policy, slots, said = Policy(resumes=setting(RESUMES, least=0)), setting(AT_ONCE, least=1), ""

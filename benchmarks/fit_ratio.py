@@ -36,8 +36,8 @@ from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
 from cifar_core.home import home
+from cifar_core.runs.policy import Policy
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Policy
 from cifar_core.training import trainer
 from cifar_core.training.callbacks import Measure
 from cifar_core.training.hardware import hardware, versions

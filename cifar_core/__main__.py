@@ -29,9 +29,9 @@ from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply, smoke, with_e
 from cifar_core.experiment.wording import run_name, trained_share
 from cifar_core.home import home
 from cifar_core.runs.errors import StoreError, UnknownRun
+from cifar_core.runs.policy import Policy
 from cifar_core.runs.room import NO_ROOM, has_room
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Policy
 
 EXIT_CODES = {State.DONE: 0, State.FAILED: 1}
 

@@ -1,6 +1,6 @@
-"""Imported first by the worker: ends the process when the one that started it ends before giving it a job.
+"""Ends a worker when the process that started it ends: during its imports, and while it answers a page's question.
 
-A job's own watch is the end of standard input, but nobody reads that during seconds of imports.
+A run's own watch is the end of standard input, which leaves it time to save what was measured.
 """
 
 import os
@@ -14,7 +14,13 @@ PARENT = "TRANSFER_LAB_PARENT"
 """In the environment of a worker: the process that started it. Its own view may already show another."""
 
 adopted = threading.Event()
-"""To be set when there is a job, which is kept and ended otherwise."""
+"""To be set when there is a run, which is kept and ended otherwise."""
+
+
+def watch() -> None:
+    """Watch the process that started this one, from now on; nothing where none is known."""
+    if PARENT in os.environ:
+        threading.Thread(target=_leave_with, args=(int(os.environ[PARENT]),), name="orphan", daemon=True).start()
 
 
 def _leave_with(parent: int) -> None:
@@ -28,7 +34,3 @@ def _is_alive(process: int) -> bool:
         return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-if PARENT in os.environ:
-    threading.Thread(target=_leave_with, args=(int(os.environ[PARENT]),), name="orphan", daemon=True).start()

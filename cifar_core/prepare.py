@@ -21,8 +21,8 @@ from cifar_core.experiment.measured import Comparison, Run, State
 from cifar_core.experiment.record import ExperimentError, nearest, shown
 from cifar_core.experiment.settings import smoke
 from cifar_core.experiment.wording import run_name
+from cifar_core.runs.policy import Policy
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Policy
 
 WITHOUT_NETWORK = Policy(command=(sys.executable, "-m", "cifar_core.offline"))
 HERE = "http://localhost:8501"

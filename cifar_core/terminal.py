@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from cifar_core.experiment.measured import Run, State
 from cifar_core.runs.errors import StoreUnusable
+from cifar_core.runs.policy import Leaving, Policy
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Leaving, Policy, run_now
+from cifar_core.runs.supervisor import run_now
 
 STOPPED = 130
 """The exit code where a run did not reach its end, though it may go on elsewhere."""

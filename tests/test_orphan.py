@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parents[1]
-CHILD = "import cifar_core.orphan as o, time; {}time.sleep(60)"
+CHILD = "import cifar_core.orphan as o, time; o.watch(); {}time.sleep(60)"
 PARENT = """
 import os, subprocess, sys
 from cifar_core.orphan import PARENT
@@ -37,5 +37,5 @@ def test_a_process_without_a_job_ends_with_its_parent() -> None:
     assert gone_within(10, "")
 
 
-def test_a_process_with_a_job_decides_itself() -> None:
+def test_a_process_with_a_run_decides_itself() -> None:
     assert not gone_within(2, "o.adopted.set(); ")

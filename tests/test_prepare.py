@@ -20,8 +20,9 @@ from cifar_core.experiment.record import ExperimentError
 from cifar_core.experiment.settings import SMOKE_PER_CLASS, apply
 from cifar_core.experiment.strategies import STRATEGIES
 from cifar_core.prepare import WITHOUT_NETWORK, Preparation
+from cifar_core.runs.policy import Policy
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Policy, run_now
+from cifar_core.runs.supervisor import run_now
 from tests.filled_store import claim, finished
 from tests.runs.helpers import WORKER
 

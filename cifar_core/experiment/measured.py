@@ -174,7 +174,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Run:
-    """One execution of an experiment with one seed. Times are UTC.
+    """One execution of an experiment with one seed. Times are UTC; `queued` is when it was created or continued.
 
     `step` says in words what an active run is doing; `reason` why it ended as it did, with the log's end where it
     failed. `metrics` maps "validation" and "test" to the metrics of the final model; `seconds` is the timing
@@ -190,6 +190,7 @@ class Run:
     seed: int
     state: State
     created: datetime
+    queued: datetime | None = None
     note: str = ""
     step: str = ""
     reason: str = ""

@@ -40,7 +40,7 @@ SECONDS_TO_RECOVER = 5.0
 MOST_SECONDS_TO_RECOVER = 60.0
 """The same after it has refused everything for a while."""
 ALONG = {LOG, events.FILE}
-"""Files that change all the time: they go along with others, and are no reason to go."""
+"""Files that change all the time: they go along with others, and are no reason to go before the run has ended."""
 _SEEN = ".twin.json"
 _LOCK = ".twin.lock"
 _PART = ".part-"
@@ -125,7 +125,7 @@ class Objects:
         Raises:
             OSError: when the file cannot be read, FileNotFoundError when it is not there.
         """
-        with tempfile.TemporaryDirectory(prefix="transfer-lab-") as folder:
+        with tempfile.TemporaryDirectory(prefix=_PART, dir=path.parent) as folder:
             copy, digest = Path(folder, path.name), hashlib.sha256()
             with path.open("rb") as file, copy.open("wb") as copied:
                 written = os.fstat(file.fileno()).st_mtime_ns
@@ -245,11 +245,15 @@ class Twin:
         """Remember what the folder is like now; with the folder held."""
         write_json(self._folder / _SEEN, {name: asdict(each) for name, each in kept.items()})
 
-    def put(self) -> dict[str, Kept] | None:
-        """Make objects of what has changed here, and return all that is now to be kept; None when there is no news."""
+    def put(self, *, logs: bool) -> dict[str, Kept] | None:
+        """Make objects of what has changed here, and return all that is now to be kept; None when there is no news.
+
+        `logs` says whether those alone are news.
+        """
         seen, files = self.seen(), _files(self._folder)
         changed = [path for path in files if path.name not in seen or not seen[path.name].is_like(path)]
-        if {path.name for path in changed} <= ALONG and seen.keys() <= {path.name for path in files}:
+        news = {path.name for path in changed} - (set() if logs else ALONG)
+        if not news and seen.keys() <= {path.name for path in files}:
             return None
         kept = {path.name: seen[path.name] for path in files if path not in changed}
         for path in changed:

@@ -20,12 +20,13 @@ import distributed
 
 from cifar_core.experiment.measured import State
 from cifar_core.home import artifacts_address, store_address
+from cifar_core.runs.complaints import OnceAMinute
 from cifar_core.runs.errors import StoreError
 from cifar_core.runs.machine import END, LEAVE, TOPIC, hold
 from cifar_core.runs.places import Capacity, Machine, MachineLost
+from cifar_core.runs.policy import Leaving, Policy
 from cifar_core.runs.processes import WORKER_COMMAND
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Leaving, Policy
 
 RESOURCE = "RUN"
 """What a machine declares when it joins, as often as it takes runs at a time."""
@@ -35,6 +36,7 @@ _SECONDS_TO_ANSWER = 5.0
 _SECONDS_TO_RECOVER = 5.0
 _KILL_SECONDS = 5.0
 _LOG = logging.getLogger(__name__)
+_LOG.addFilter(OnceAMinute())  # what is tried every second fails every second, too
 
 
 def refusal(address: str) -> str:

@@ -16,11 +16,12 @@ import distributed
 
 from cifar_core.experiment.measured import LOG
 from cifar_core.home import artifacts_address, home
+from cifar_core.runs.complaints import OnceAMinute
 from cifar_core.runs.errors import StoreError
 from cifar_core.runs.patience import SECONDS_OF_PATIENCE
+from cifar_core.runs.policy import Policy
 from cifar_core.runs.processes import WORKER_COMMAND, Worker
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Policy
 
 TOPIC = "transfer-lab"
 END, LEAVE = "end", "leave"
@@ -28,6 +29,7 @@ END, LEAVE = "end", "leave"
 
 _SECONDS_TO_HEAR = 1.0
 _LOG = logging.getLogger(__name__)
+_LOG.addFilter(OnceAMinute())  # what is tried every second fails every second, too
 
 
 def hold(place: str, policy: Policy) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def read_run(row: Row[Any]) -> Run | None:
         seed=row.seed,
         state=State(row.state),
         created=row.created,
+        queued=row.queued,
         note=row.note,
         step=row.step,
         reason=row.reason,

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Double, Row, Select, Table, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Double, Row, Select, Table, case, delete, func, insert, literal, select, update
 
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import (
@@ -38,6 +38,7 @@ from cifar_core.runs.tables import artifacts, changes, checkpoints, comparisons,
 
 LEASE_SECONDS = 6.0
 
+_INTERRUPTED = case((runs.c.stop_requested, State.STOPPED.value), else_=State.INTERRUPTED.value)
 _RELEASED: dict[str, Any] = {"owner": None, "lease_until": None, "step": ""}
 _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like something else
 
@@ -80,7 +81,7 @@ class Store:
         Raises:
             TooManyRuns: and nothing is queued, when more than `most` of the person's runs would wait and work.
         """
-        run = _new_id()
+        run, now = _new_id(), _now()
         with self._database.writing() as connection:
             connection.execute(
                 self._database.insert(runs)
@@ -92,7 +93,8 @@ class Store:
                     seed=seed,
                     state=State.QUEUED,
                     position=select(func.coalesce(func.max(runs.c.position), 0) + 1).scalar_subquery(),
-                    created=_now(),
+                    created=now,
+                    queued=now,
                     person=person,
                 )
                 .on_conflict_do_nothing(index_elements=["token"])
@@ -151,7 +153,7 @@ class Store:
             connection.execute(overdue.values(lease_until=self._database.now() + lease))
 
     def reconcile(self) -> list[str]:
-        """Make runs whose lease has expired interrupted, and return their ids."""
+        """Make runs whose lease has expired interrupted, or stopped where that was asked for, and return their ids."""
         # By the time of asking: who waits for a turn to write, or for an answer, makes those wait who would renew.
         began = time.time()
         with self._database.reading() as connection:
@@ -161,7 +163,7 @@ class Store:
             update(runs)
             .where(runs.c.lease_until < literal(asked, Double))
             .values(
-                state=State.INTERRUPTED,
+                state=_INTERRUPTED,
                 reason="The program that ran it stopped without a word: it was closed or crashed, or the computer "
                 "was switched off or slept. Everything measured until then is kept.",
                 finished=runs.c.lease_until,
@@ -171,10 +173,10 @@ class Store:
             .returning(runs.c.id)
         )
         with self._database.writing() as connection:
-            interrupted = [str(run) for run in connection.execute(overdue).scalars()]
-            for run in interrupted:
+            left = [str(run) for run in connection.execute(overdue).scalars()]
+            for run in left:
                 connection.execute(update(runs).where(runs.c.id == run).values(size=self._size(run)))
-        return interrupted
+        return left
 
     # --- what a worker writes
 
@@ -285,7 +287,10 @@ class Store:
         metrics: Mapping[str, Mapping[str, Any]] | None = None,
         seconds: Mapping[str, float] | None = None,
     ) -> None:
-        """End the run, release the claim, and record what its artifacts take."""
+        """End the run, release the claim, and record what its artifacts take.
+
+        One that is interrupted while it is asked to stop has stopped: it must not go on by itself.
+        """
         if not state.is_finished:
             raise ValueError(f"finish takes the state of a finished run, received {state.value}")
         measured: dict[str, Any] = {}
@@ -296,7 +301,7 @@ class Store:
         self._write(
             run,
             owner,
-            state=state,
+            state=_INTERRUPTED if state is State.INTERRUPTED else state,
             reason=reason,
             finished=_now(),
             size=self._size(run),
@@ -312,7 +317,9 @@ class Store:
             match self._state(connection, run):
                 case State.QUEUED:
                     stopped = {"state": State.STOPPED, "finished": _now()}
-                    _update(connection, run, reason="Cancelled before it started.", **stopped)
+                    again = self._known(connection, run, runs.c.resumed)[0]
+                    reason = f"Cancelled before it {'went on' if again else 'started'}."
+                    _update(connection, run, reason=reason, **stopped)
                 case state if state.is_active:
                     _update(connection, run, stop_requested=True)
 
@@ -329,7 +336,7 @@ class Store:
             if not state.can_go_on:
                 raise NotResumable(run, state)
             last = select(func.coalesce(func.max(runs.c.position), 0) + 1).scalar_subquery()
-            again = {"state": State.QUEUED, "reason": "", "finished": None, "stop_requested": False}
+            again = {"state": State.QUEUED, "queued": _now(), "reason": "", "finished": None, "stop_requested": False}
             _update(connection, run, **again, position=last, resumed=runs.c.resumed + 1)
             _refuse_too_many(connection, person, most)
 
@@ -545,10 +552,11 @@ class Store:
             with self._database.told():
                 twin.bring()
 
-    def keep(self, run: str, owner: str | None) -> bool:
+    def keep(self, run: str, owner: str | None, *, last: bool = False) -> bool:
         """Put what has changed in the run's folder into the object store, and return whether there was anything.
 
-        Without an owner, it is news that was left of a run that has ended.
+        Before the `last` time, logs alone are not worth it. Without an owner, it is news that was left of a run that
+        has ended.
 
         Raises:
             ArtifactsUnusable: when it cannot be put there; what was kept before is still there.
@@ -558,7 +566,7 @@ class Store:
         with self._database.told():
             if owner is None and twin.seen() != self._kept(run):
                 return False  # a newer one was made elsewhere
-            if (now := twin.put()) is None:
+            if (now := twin.put(logs=last or owner is None)) is None:
                 return False
             with twin.held():
                 with self._claimed(run, owner) as connection:

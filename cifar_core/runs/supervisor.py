@@ -13,8 +13,6 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,42 +20,19 @@ import psutil
 
 from cifar_core.experiment.measured import LOG, Run, State
 from cifar_core.runs import places
+from cifar_core.runs.complaints import OnceAMinute
 from cifar_core.runs.errors import ClaimLost, StoreError, StoreUnusable
 from cifar_core.runs.patience import Patience
 from cifar_core.runs.places import Capacity, MachineLost, PlacedWorker, Slot
-from cifar_core.runs.processes import STORE_UNUSABLE, WORKER_COMMAND, Worker, describe_exit
-from cifar_core.runs.store import LEASE_SECONDS, Store
+from cifar_core.runs.policy import Leaving, Policy
+from cifar_core.runs.processes import STORE_UNUSABLE, Worker, describe_exit
+from cifar_core.runs.store import Store
 
 if TYPE_CHECKING:
     from cifar_core.runs.cluster import Cluster
 
 _LOG = logging.getLogger(__name__)
-_SECONDS_BETWEEN_COMPLAINTS = 60.0
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How workers are started and how long they are waited for, in seconds."""
-
-    command: Sequence[str] = WORKER_COMMAND
-    lease: float = LEASE_SECONDS
-    heartbeat: float = 1.0
-    poll: float = 0.25
-    """Between two looks at the queue and at a worker's process."""
-    stop: float = 3.0
-    """From a request to stop until the worker confirms it with the state STOPPING."""
-    saving: float = 20.0
-    """From that confirmation until the run has ended."""
-    terminate: float = 1.0
-    """From asking a process to end to killing it."""
-    settle: float = 2.0
-    """From the start to the first spare: its imports would slow the first page down."""
-    warm_up: float = 15.0
-    """Into a run before the next spare is started: its imports would slow the first steps down."""
-    warm_up_in_a_queue: float = 2.0
-    """The same while other runs wait: where they are short, most of their time would go into starting processes."""
-    resumes: int = 0
-    """How often an interrupted run is continued without being asked."""
+_LOG.addFilter(OnceAMinute())  # what is tried every second fails every second, too
 
 
 class Supervisor:
@@ -136,10 +111,13 @@ class Supervisor:
         """Tell the truth about runs whose supervisor is gone."""
         leases = _Leases(self._store, self._policy.lease, self._leaving)
         while not self._leaving.wait(self._policy.heartbeat):
-            leases.look()
-            self._resume_interrupted()
-            while self._cluster is not None and len(self._slots) < self._cluster.capacity.places:
-                self._add(self._cluster.slot()).start()
+            try:
+                leases.look()
+                self._resume_interrupted()
+                while self._cluster is not None and len(self._slots) < self._cluster.capacity.places:
+                    self._add(self._cluster.slot()).start()
+            except Exception:  # whatever it is, who tells the truth outlives it
+                _LOG.exception("The truth about runs could not be told")
 
     def _resume_interrupted(self) -> None:
         if not self._policy.resumes or self._leaving.is_set():
@@ -152,7 +130,7 @@ class Supervisor:
             _LOG.error("Interrupted runs could not be continued: %s", error)
 
 
-def _cluster(address: str, store: Store, policy: Policy, leaving: "Leaving") -> "Cluster":
+def _cluster(address: str, store: Store, policy: Policy, leaving: Leaving) -> "Cluster":
     try:
         from cifar_core.runs.cluster import Cluster  # only now: it takes 40 MB
     except ModuleNotFoundError as error:
@@ -164,7 +142,7 @@ def _cluster(address: str, store: Store, policy: Policy, leaving: "Leaving") -> 
     return cluster
 
 
-def run_now(store: Store, run: str, policy: Policy | None = None, leaving: "Leaving | None" = None) -> Run:
+def run_now(store: Store, run: str, policy: Policy | None = None, leaving: Leaving | None = None) -> Run:
     """Run one queued run in the calling thread, beside any queue, and return it when it has ended.
 
     When somebody else has claimed it, follow that to its end. To stop it, `store.request_stop`; to leave it
@@ -188,7 +166,7 @@ def run_now(store: Store, run: str, policy: Policy | None = None, leaving: "Leav
 class _Leases:
     """Looks at the leases of all runs, and tells the truth about those whose supervisor is gone."""
 
-    def __init__(self, store: Store, lease: float, leaving: "Leaving"):
+    def __init__(self, store: Store, lease: float, leaving: Leaving):
         self._store, self._lease, self._leaving = store, lease, leaving
         self._could_renew, self._looked = True, time.time()
 
@@ -210,46 +188,9 @@ class _Leases:
             _LOG.error("Leases could not be looked at: %s", error)
 
 
-class _OnceAMinute(logging.Filter):
-    """Lets the words of an error through once a minute: what is tried every second fails every second, too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the words are news."""
-        if record.levelno < logging.ERROR:
-            return True
-        words, now = record.getMessage(), time.monotonic()
-        self._said = {said: at for said, at in self._said.items() if now - at < _SECONDS_BETWEEN_COMPLAINTS}
-        return self._said.setdefault(words, now) == now
-
-
-_LOG.addFilter(_OnceAMinute())
-
-
 def new_owner() -> str:
     """Return a name for one claim: which computer, which process, and never the same again."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-
-
-class Leaving(threading.Event):
-    """Set when a supervisor goes, with the time its workers have to save."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._deadline = 0.0
-
-    def begin(self, seconds: float) -> None:
-        """Ask all that watch this to wind up within `seconds`."""
-        self._deadline = time.monotonic() + seconds
-        self.set()
-
-    @property
-    def seconds_left(self) -> float:
-        """How long a worker may still take."""
-        return max(0.0, self._deadline - time.monotonic())
 
 
 class Spare:

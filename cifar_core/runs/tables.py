@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import UserDefinedType
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 UPGRADES = {
     1: (
@@ -39,6 +39,10 @@ UPGRADES = {
         "CREATE INDEX runs_by_person ON runs (person, started)",
         "ALTER TABLE runs ADD COLUMN tags TEXT DEFAULT '' NOT NULL",
         "CREATE INDEX runs_by_version ON runs (created, id, version)",
+    ),
+    3: (
+        "ALTER TABLE runs ADD COLUMN queued DOUBLE PRECISION DEFAULT 0 NOT NULL",
+        "UPDATE runs SET queued = created",
     ),
 }
 """For each earlier version, the statements that make it the next one. Runs of before keep everything they have."""
@@ -114,6 +118,8 @@ runs = Table(
     Column("owner", String),
     Column("lease_until", Moment),
     Column("created", Moment, nullable=False),
+    # Since when it waits, or waited: since it was created or continued.
+    Column("queued", Moment, nullable=False, server_default="0"),
     Column("started", Moment),
     Column("finished", Moment),
     Column("stop_requested", Boolean, nullable=False, default=False),

@@ -14,9 +14,10 @@ gc.disable()  # imports leave no garbage, and to look for it took a fifth of the
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-from cifar_core import limits, orphan  # before the imports that take seconds
+from cifar_core import limits, orphan
 from cifar_core.home import store_address
 
+orphan.watch()  # before the imports that take seconds
 os.environ.update(limits.settings_for_threads())
 if store_address() is not None:
     # Before TensorFlow: loaded after it, PostgreSQL's client would take TensorFlow's encryption for that of its own
@@ -42,6 +43,7 @@ def work_on(job: dict[str, Any]) -> int:
     if "inspect" in job:
         answer(job)
         return 0
+    orphan.adopted.set()
     try:
         Job(Path(job["home"]), job["run"], job["owner"], job["claimed_at"]).do()
     except StoreError as error:  # so the end of the run cannot be written either
@@ -54,7 +56,6 @@ def main() -> None:
     """Wait for a job on standard input and do it; without one, end quietly."""
     share_graphics_cards()
     line = sys.stdin.readline()
-    orphan.adopted.set()
     if line.strip():
         code = work_on(json.loads(line))
         with contextlib.suppress(OSError):

@@ -59,7 +59,7 @@ SECONDS_TO_WIND_UP = 20.0
 SECONDS_BEFORE_FORCE = 1.5
 """To write the end of a run that is ended by force."""
 SECONDS_TO_KEEP = {State.INTERRUPTED: 2.0, State.STOPPED: 10.0}
-"""For a run's last files to be kept in the object store, where somebody waits for the run's end."""
+"""For a run's last files to be kept in the object store, where somebody waits for the run's end, as for these."""
 MOST_SECONDS_TO_KEEP = 600.0
 """The same where nobody does: for a large network on a slow line."""
 REUSE = "TRANSFER_LAB_REUSE"
@@ -74,21 +74,20 @@ class Job:
 
     def __init__(self, home: Path, run: str, owner: str, claimed_at: float):
         self.home, self.id, self.owner = home, run, owner
-        self.ledger = Ledger()
         self._began = time.monotonic()
         self._end: State | None = None
         self._over = ""
-        self._ended = threading.Event()
+        self._ended, self._told = threading.Event(), threading.Event()
         self._keys: list[str] = []
         threading.Thread(target=self._watch_supervisor, daemon=True).start()
         self._patiently = Patience()
         self.store = self._patiently(Store, home)
         self.run = self._patiently(self.store.run, run)
         self.folder = self.store.artifacts(run)
-        self.ledger.seconds |= {
-            "queue": max(0.0, claimed_at - self.run.created.timestamp()),
-            "start": max(0.0, time.time() - claimed_at),
-        }
+        waited = 0.0 if self.run.queued is None else max(0.0, claimed_at - self.run.queued.timestamp())
+        self.ledger = Ledger(self.run.seconds)
+        self.ledger.add("queue", waited)
+        self.ledger.add("start", max(0.0, time.time() - claimed_at))
         self._keeper = Keeper(self.store, run, owner)
         threading.Thread(target=self._watch_stop_flag, daemon=True).start()
 
@@ -123,13 +122,14 @@ class Job:
         seconds = self.ledger.close()
         self._ended.set()
         events.note(self.folder, "ended", state=state, reason=reason, seconds=seconds, metrics=metrics)
-        left = self._keeper.end(min(patience, SECONDS_TO_KEEP.get(state, MOST_SECONDS_TO_KEEP)))
+        left = self._keeper.end(lambda: min(patience, SECONDS_TO_KEEP.get(self._end or state, MOST_SECONDS_TO_KEEP)))
         reason = " ".join(filter(None, (reason, left)))
         ending: dict[str, Any] = {"reason": reason, "metrics": metrics, "seconds": seconds}
         try:
             Patience(patience)(self.store.finish, self.id, self.owner, state, **ending)
         except StoreError as error:
             log(str(error))
+        self._told.set()
 
     def _write(self, write: Callable[Concatenate[str, str, _P], None], /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         """Write as the owner of the run, as soon as the store takes it."""
@@ -306,7 +306,7 @@ class Job:
 
     def _watch_supervisor(self) -> None:
         sys.stdin.read()
-        self._end = State.INTERRUPTED
+        self._end = self._end or State.INTERRUPTED
         time.sleep(SECONDS_TO_SAVE)  # then nobody waits any more, and nothing may be left behind
         os._exit(1)
 
@@ -319,7 +319,7 @@ class Job:
                     always(self.store.set_state, self.id, self.owner, State.STOPPING, "keeping what was measured")
             except StoreError as error:
                 log(f"Whether to stop could not be read: {error}")
-            if self._ended.wait(SECONDS_BETWEEN_LOOKS):
+            if self._told.wait(SECONDS_BETWEEN_LOOKS):
                 return
 
     def _watch_limits(self, allowed: limits.Limits) -> None:
@@ -353,7 +353,8 @@ class Job:
         events.note(self.folder, "features", phase=phase, said=sentence, seconds=seconds)
 
     def before(self, phase: int, before: Before) -> None:
-        """Validation before any step of a phase."""
+        """Validation before any step of a phase, which begins, or begins anew: then it measures everything again."""
+        self._write(self.store.rewind, phase, 0)
         self._write(self.store.record_before, phase, before)
 
     def points(self, phase: int, points: list[Point]) -> None:

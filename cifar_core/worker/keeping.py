@@ -2,6 +2,8 @@
 
 import socket
 import threading
+import time
+from collections.abc import Callable
 
 from cifar_core.runs.errors import ClaimLost, StoreError
 from cifar_core.runs.patience import Patience
@@ -9,6 +11,7 @@ from cifar_core.runs.store import Store
 from cifar_core.worker.errors import log
 
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS_AT_THE_END = 0.1
 
 
 class Keeper(threading.Thread):
@@ -28,18 +31,21 @@ class Keeper(threading.Thread):
         try:
             while not self._ending.wait(SECONDS_BETWEEN_LOOKS):
                 self._keep(Patience(0))
-            self._keep(Patience(0 if self._problem else None))
+            self._keep(Patience(0 if self._problem else None), last=True)
         except ClaimLost:
             return  # the run's own next write says so
 
-    def end(self, seconds: float) -> str:
-        """Keep what is left within so many seconds; return in words what could not be kept, or ""."""
+    def end(self, seconds: Callable[[], float]) -> str:
+        """Keep what is left within `seconds`, which may become fewer; return in words what could not be kept, or ""."""
         self._ending.set()
         if self.ident is None:  # the run ended before it began
             return ""
-        self.join(seconds)
+        began = time.monotonic()
+        while self.is_alive() and time.monotonic() - began < seconds():
+            self.join(SECONDS_BETWEEN_LOOKS_AT_THE_END)
         if self.is_alive():
-            self._problem = self._problem or f"They were still on their way after {seconds:.0f} s."
+            took = time.monotonic() - began
+            self._problem = self._problem or f"They were still on their way after {took:.0f} s."
         if not self._problem:
             return ""
         return (
@@ -47,9 +53,9 @@ class Keeper(threading.Thread):
             "solved, this command there makes up for it: python -m cifar_core keep"
         )
 
-    def _keep(self, patiently: Patience) -> None:
+    def _keep(self, patiently: Patience, *, last: bool = False) -> None:
         try:
-            patiently(self._store.keep, self._run, self._owner)
+            patiently(self._store.keep, self._run, self._owner, last=last)
         except ClaimLost:
             raise
         except StoreError as error:

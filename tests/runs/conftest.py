@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cifar_core.runs.policy import Policy
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Policy, Supervisor
+from cifar_core.runs.supervisor import Supervisor
 from tests.runs import postgresql
 from tests.runs.helpers import QUICK
 

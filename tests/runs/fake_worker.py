@@ -84,6 +84,7 @@ class Job:
 if __name__ == "__main__":
     if sys.argv[1:] == ["dies"]:
         sys.exit("the network library is not installed")
+    orphan.watch()
     if line := sys.stdin.readline():
         orphan.adopted.set()  # as the real one: from now on the end of the input says that nobody is there
         Job(**json.loads(line)).do()

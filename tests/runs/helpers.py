@@ -16,8 +16,8 @@ from cifar_core.experiment.experiment import Experiment, Head, Phase
 from cifar_core.experiment.measured import Epoch, Run, State
 from cifar_core.runs import patience
 from cifar_core.runs.errors import StoreUnusable
+from cifar_core.runs.policy import Policy
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Policy
 
 if TYPE_CHECKING:  # every fake worker imports this
     import pytest

@@ -5,8 +5,9 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -188,6 +189,46 @@ def test_logs_alone_are_no_reason_to_keep_anything(here: Store, there: Store) ->
     assert here.keep(run, "here")
     assert not here.keep(run, "here")
     assert there.artifact(run, LOG).read_text() == "one line"
+
+
+@pytest.mark.parametrize("before", [{}, {"checkpoint_npz": "epoch 1", "log_txt": "one line"}])
+def test_the_last_words_of_a_log_are_kept_at_the_end(here: Store, there: Store, before: dict[str, str]) -> None:
+    run = claimed(here)
+    write(here, run, **before)
+    here.keep(run, "here")
+    write(here, run, log_txt="one line, and what went wrong")
+    assert here.keep(run, "here", last=True)
+    assert not here.keep(run, "here", last=True)
+    assert there.artifact(run, LOG).read_text() == "one line, and what went wrong"
+
+
+def test_last_words_that_were_left_on_a_machine_are_made_up_for(here: Store, there: Store) -> None:
+    run = claimed(here)
+    write(here, run, log_txt="what went wrong")
+    here.finish(run, "here", State.FAILED)
+    assert here.keep(run, None)
+    assert there.artifact(run, LOG).read_text() == "what went wrong"
+
+
+def test_what_is_on_its_way_is_in_the_folder_of_its_run_and_cleared_away_after_a_kill(
+    here: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = claimed(here)
+    write(here, run, model_keras="weights")
+    put: Callable[..., Any] = Objects._do
+    on_the_way = list[Path]()
+
+    def put_and_look(*arguments: Any) -> Any:
+        on_the_way.extend(here.artifacts(run).glob(".part-*/*"))
+        return put(*arguments)
+
+    monkeypatch.setattr(Objects, "_do", put_and_look)
+    here.keep(run, "here")
+    assert [path.name for path in on_the_way] == [MODEL]
+    on_the_way[0].parent.mkdir()  # as who is killed leaves it
+    on_the_way[0].write_text("wei")
+    here.bring(run)
+    assert not list(here.artifacts(run).glob(".part-*"))
 
 
 def test_a_file_that_was_half_fetched_is_fetched_again(

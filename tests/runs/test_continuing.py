@@ -136,6 +136,38 @@ def test_an_interrupted_run_goes_on_without_being_asked_where_that_is_set(
     assert store.run(run).resumed == 1
 
 
+def test_a_run_that_was_asked_to_stop_has_stopped_however_it_ended_and_does_not_go_on_by_itself(
+    store: Store, supervise: Callable[..., Supervisor]
+) -> None:
+    left, cut_off = submit(store), submit(store)
+    for run, lease in ((left, 0.0), (cut_off, 60.0)):
+        store.claim(run, run=run, lease=lease)
+        store.request_stop(run)
+    wait_for(store.reconcile, "an expired lease")
+    store.finish(cut_off, cut_off, State.INTERRUPTED, reason="The server was stopped.")
+    supervise(replace(QUICK, resumes=1))
+    time.sleep(5 * QUICK.heartbeat)
+    for run in (left, cut_off):
+        found = store.run(run)
+        assert (found.state, found.resumed) == (State.STOPPED, 0)
+        assert found.reason
+
+
+def test_a_continued_run_waits_from_when_it_was_continued(store: Store) -> None:
+    run = interrupted(store, 1)
+    store.resume(run)
+    found = store.run(run)
+    assert found.queued is not None and found.started is not None
+    assert found.created < found.started <= found.queued
+
+
+def test_a_continued_run_that_is_cancelled_is_not_said_to_have_never_begun(store: Store) -> None:
+    run = interrupted(store, 1)
+    store.resume(run)
+    store.request_stop(run)
+    assert store.run(run).reason == "Cancelled before it went on."
+
+
 @pytest.mark.parametrize(("resumes", "times"), [(1, 2), (0, 1)])
 def test_a_run_that_is_interrupted_again_and_again_is_given_up(
     store: Store, supervise: Callable[..., Supervisor], resumes: int, times: int

@@ -177,6 +177,7 @@ def test_a_store_of_the_first_version_is_opened_with_all_it_has(store: Store) ->
         ("runs", "resumed"),
         ("runs", "person"),
         ("runs", "tags"),
+        ("runs", "queued"),
     )
     execute(
         store,

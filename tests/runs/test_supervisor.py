@@ -13,8 +13,9 @@ import pytest
 
 from cifar_core.experiment.measured import State
 from cifar_core.runs import database
+from cifar_core.runs.policy import Leaving
 from cifar_core.runs.store import Store
-from cifar_core.runs.supervisor import Leaving, Supervisor, run_now
+from cifar_core.runs.supervisor import Supervisor, run_now
 from tests.runs.helpers import QUICK, WORKER, ended, is_alive, refuse, start, submit, training, wait_for, workers
 
 Supervise = Callable[..., Supervisor]

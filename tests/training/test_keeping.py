@@ -178,3 +178,28 @@ def test_what_is_on_its_way_for_too_long_does_not_hold_up_who_waits_for_the_end(
     job._keeper.join(20)
     assert ended.state is State.STOPPED
     assert "still on their way after 0 s" in ended.reason
+
+
+def test_a_run_that_has_only_its_files_left_to_keep_is_done_when_it_is_asked_to_stop(
+    here: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(jobs.SECONDS_TO_KEEP, State.STOPPED, 0.1)
+    monkeypatch.setattr(jobs, "SECONDS_BETWEEN_LOOKS", 0.01)
+    arrived, run = threading.Event(), claimed(here, small())
+
+    def put(*_: object) -> None:
+        if here.run(run).step == "keeping the files":
+            here.request_stop(run)
+        arrived.wait(20)
+        raise ArtifactsUnusable("It did not arrive.")
+
+    monkeypatch.setattr(Objects, "put", put)
+    monkeypatch.setattr(keeping, "SECONDS_BETWEEN_LOOKS", 600)  # so that it begins at the end
+    job = Job(here.home, run, "a test", time.time())
+    job.do()
+    ended = here.run(run)
+    arrived.set()
+    job._keeper.join(20)
+    assert ended.state is State.DONE
+    assert ended.metrics["test"]["n"] == 4
+    assert "still on their way after 0 s" in ended.reason

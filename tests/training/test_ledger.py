@@ -33,11 +33,12 @@ def test_a_closed_ledger_counts_no_more(clock: SimpleNamespace) -> None:
     assert times.close() == {"data": 1}
 
 
-def test_seconds_from_elsewhere_stay(clock: SimpleNamespace) -> None:
-    times = Ledger()
-    times.seconds["queue"] = 5
+def test_seconds_from_elsewhere_and_of_before_are_counted_too(clock: SimpleNamespace) -> None:
+    times = Ledger({"queue": 3, "data": 1})
+    times.add("queue", 5)
     times.switch("data")
-    assert times.close() == {"queue": 5, "data": 0}
+    clock.now += 1
+    assert times.close() == {"queue": 8, "data": 2}
 
 
 def test_entries_may_change_at_any_moment(clock: SimpleNamespace) -> None:

@@ -19,16 +19,17 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_core import events, limits
+from cifar_core import events, limits, orphan
 from cifar_core.data.errors import DataNotFoundError
 from cifar_core.data.feature_store import KEPT
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.layers import Dense, Flatten
-from cifar_core.experiment.measured import MODEL, Run, State
+from cifar_core.experiment.measured import MODEL, Epoch, Run, State
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
 from cifar_core.runs import patience
+from cifar_core.runs.errors import StoreUnusable
 from cifar_core.runs.inspect import augmented
 from cifar_core.runs.processes import STORE_UNUSABLE
 from cifar_core.runs.store import Store
@@ -368,6 +369,20 @@ def test_a_question_that_goes_over_a_limit_of_runs_is_given_up_with_the_reason(
         )
 
 
+@pytest.mark.usefixtures("open_input")
+def test_who_only_answers_a_question_ends_with_the_server_and_who_has_a_run_ends_by_itself(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopted = threading.Event()
+    monkeypatch.setattr(orphan, "adopted", adopted)
+    monkeypatch.setattr("cifar_core.worker.__main__.answer", lambda _: None)
+    assert work_on({"inspect": "look"}) == 0
+    assert not adopted.is_set()
+    monkeypatch.setattr(Job, "do", lambda _: None)
+    work_on({"home": str(store.home), "run": claimed(store, small()), "owner": OWNER, "claimed_at": time.time()})
+    assert adopted.is_set()
+
+
 def test_the_end_of_input_interrupts_the_run_and_ends_the_process(store: Store) -> None:
     run = claimed(store, experiment(phase(epochs=10_000)))
     job = {"home": str(store.home), "run": run, "owner": OWNER, "claimed_at": time.time()}
@@ -561,3 +576,36 @@ def test_a_run_whose_process_was_killed_goes_on_to_the_same_end(
         assert measured[0] == measured[1]
         assert [row.change for row in after.changes] == [row.change for row in undisturbed.changes]
     assert not (store.artifacts(run) / "checkpoint.npz").exists()
+
+
+@pytest.mark.usefixtures("open_input")
+def test_a_phase_that_begins_anew_has_no_points_twice_and_its_ledger_counts_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(REUSE, "off")
+    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_POINTS", 0.0)
+    monkeypatch.setattr(features, "SECONDS_TO_SET_UP", -1e9)  # so few images would not be worth it
+    run = claimed(store, experiment())
+    write = Store.add_epoch
+
+    def stop_in_the_second_phase(self: Store, run: str, owner: str, phase: int, epoch: Epoch) -> None:
+        write(self, run, owner, phase, epoch)
+        if (phase, epoch.epoch) == (1, 2):
+            raise StoreUnusable("The store is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(patience, "SECONDS_OF_PATIENCE", 0.0)
+        patch.setattr(Store, "add_epoch", stop_in_the_second_phase)
+        cut_off = do(store, run)
+    assert cut_off.state is State.INTERRUPTED
+    stored = store.history(run)[1].features
+    store.resume(run)
+    assert store.claim("another", run=run, lease=600) is not None
+    monkeypatch.setenv(KEPT, "off")
+    ended = do(store, run, "another")
+    assert ended.state is State.DONE
+    tuned = store.history(run)[1]
+    assert tuned.features != stored  # so its checkpoint does not fit any more
+    assert [point.epoch for point in tuned.points] == sorted({point.epoch for point in tuned.points})
+    assert ended.seconds["steps"] > cut_off.seconds["steps"] > 0
+    assert ended.seconds["queue"] < 60
