@@ -219,14 +219,14 @@ class Twin:
     """
 
     def __init__(self, objects: Objects, folder: Path, kept: Callable[[], dict[str, Kept]]):
-        self._objects, self._folder, self._run, self._kept = objects, folder, folder.name, kept
+        self._objects, self.folder, self._run, self._kept = objects, folder, folder.name, kept
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep others on this machine from bringing anything, and from saying what is kept."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self._folder / _LOCK, timeout=2 * SECONDS_TO_ANSWER):
+            with FileLock(self.folder / _LOCK, timeout=2 * SECONDS_TO_ANSWER):
                 yield
         except Timeout as error:
             raise ArtifactsUnusable(
@@ -236,21 +236,26 @@ class Twin:
     def seen(self) -> dict[str, Kept]:
         """What was kept when this folder was last like it; nothing where it never was."""
         try:
-            found: dict[str, Any] = json.loads((self._folder / _SEEN).read_text(encoding="utf-8"))
+            found: dict[str, Any] = json.loads((self.folder / _SEEN).read_text(encoding="utf-8"))
             return {name: Kept(**each) for name, each in found.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
 
     def see(self, kept: Mapping[str, Kept]) -> None:
         """Remember what the folder is like now; with the folder held."""
-        write_json(self._folder / _SEEN, {name: asdict(each) for name, each in kept.items()})
+        write_json(self.folder / _SEEN, {name: asdict(each) for name, each in kept.items()})
+
+    def is_outdated(self) -> bool:
+        """Whether anything here was replaced by another machine: then nothing here is news any more."""
+        kept = self._kept()
+        return any(kept.get(name) != each for name, each in self.seen().items())
 
     def put(self, *, logs: bool) -> dict[str, Kept] | None:
         """Make objects of what has changed here, and return all that is now to be kept; None when there is no news.
 
         `logs` says whether those alone are news.
         """
-        seen, files = self.seen(), _files(self._folder)
+        seen, files = self.seen(), _files(self.folder)
         changed = [path for path in files if path.name not in seen or not seen[path.name].is_like(path)]
         news = {path.name for path in changed} - (set() if logs else ALONG)
         if not news and seen.keys() <= {path.name for path in files}:
@@ -290,21 +295,21 @@ class Twin:
                         raise
 
     def _bring(self, kept: dict[str, Kept]) -> None:
-        for left in self._folder.glob(f"{_PART}*"):  # by a process that was killed
+        for left in self.folder.glob(f"{_PART}*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         stands = {name: each.hash for name, each in self.seen().items()} == {k: each.hash for k, each in kept.items()}
         for each in kept.values():
-            path = self._folder / each.name
+            path = self.folder / each.name
             if each.name != LOG and not (path.exists() if stands else each.is_like(path)):
                 self._objects.get(self._run, each, path)
         if kept and not stands:
-            for path in _files(self._folder):
+            for path in _files(self.folder):
                 if path.name not in kept and path.name != LOG:
                     path.unlink(missing_ok=True)
             self.see(kept)
 
     def _get(self, kept: Kept) -> None:
-        self._objects.get(self._run, kept, self._folder / kept.name)
+        self._objects.get(self._run, kept, self.folder / kept.name)
         self.see({**self.seen(), kept.name: kept})
 
     def _has(self, name: str, kept: Mapping[str, Kept]) -> bool:
@@ -312,7 +317,12 @@ class Twin:
         if name not in kept:
             return True
         seen = self.seen().get(name)
-        return seen is not None and seen.hash == kept[name].hash and (self._folder / name).exists()
+        return seen is not None and seen.hash == kept[name].hash and (self.folder / name).exists()
+
+
+def copied(folder: Path) -> list[str]:
+    """Return the runs in a folder of runs that have, or had, a twin."""
+    return [seen.parent.name for seen in folder.glob(f"*/{_SEEN}")]
 
 
 def _files(folder: Path) -> list[Path]:

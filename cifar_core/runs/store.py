@@ -30,7 +30,7 @@ from cifar_core.experiment.measured import (
     State,
 )
 from cifar_core.home import artifacts_address
-from cifar_core.runs.artifacts import Kept, Objects, Twin
+from cifar_core.runs.artifacts import Kept, Objects, Twin, copied
 from cifar_core.runs.database import Database
 from cifar_core.runs.errors import ClaimLost, NotFinished, NotResumable, StoreUnusable, TooManyRuns, UnknownRun
 from cifar_core.runs.rows import in_parts, read_epochs, read_history, read_run, unreadable
@@ -578,6 +578,21 @@ class Store:
                 twin.see(now)
             twin.forget(before, now)
         return True
+
+    def clear_copies(self) -> None:
+        """Remove what this machine has of runs that were deleted, or have ended with other files, elsewhere."""
+        if self._objects is None:
+            return
+        copies = {twin.folder.name: twin for twin in map(self._twin, copied(self.home / "runs")) if twin is not None}
+        found: dict[str, State] = {}
+        with self._database.reading() as connection:
+            for part in in_parts(copies):
+                rows = connection.execute(select(runs.c.id, runs.c.state).where(runs.c.id.in_(part)))
+                found |= {row.id: State(row.state) for row in rows}
+        with self._database.told():
+            for run, twin in copies.items():
+                if run not in found or (found[run].is_finished and twin.is_outdated()):
+                    shutil.rmtree(twin.folder)
 
     @property
     def shares_files(self) -> bool:

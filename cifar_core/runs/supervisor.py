@@ -110,6 +110,8 @@ class Supervisor:
     def _keep_true(self) -> None:
         """Tell the truth about runs whose supervisor is gone."""
         leases = _Leases(self._store, self._policy.lease, self._leaving)
+        with contextlib.suppress(StoreError):  # once is enough: each run clears them on its machine, too
+            self._store.clear_copies()
         while not self._leaving.wait(self._policy.heartbeat):
             try:
                 leases.look()

@@ -143,6 +143,7 @@ class Job:
         this = {"computer": socket.gethostname(), "process": os.getpid()}
         events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, **this)
         if self.store.shares_files:
+            self._patiently(self.store.clear_copies)
             self._keeper.start()
         try:
             self.ledger.switch("data")

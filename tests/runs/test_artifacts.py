@@ -180,6 +180,29 @@ def test_what_is_replaced_is_removed_and_deleting_a_run_removes_all(here: Store,
     assert not here.artifacts(run).exists()
 
 
+def test_what_a_machine_has_of_runs_that_are_gone_or_have_gone_on_elsewhere_is_cleared(
+    here: Store, there: Store
+) -> None:
+    deleted, gone_on, own, read = (claimed(here) for _ in range(4))
+    for run in (deleted, gone_on, own, read):
+        write(here, run, checkpoint_npz="epoch 1", model_keras="first")
+        here.keep(run, "here")
+    for run in (deleted, own, read):
+        here.finish(run, "here", State.DONE)
+    resume(there, gone_on, "there")
+    write(there, gone_on, model_keras="second")
+    here.clear_copies()
+    assert here.artifacts(gone_on).exists(), "it may come back as long as it works"
+    there.keep(gone_on, "there")
+    there.finish(gone_on, "there", State.DONE)
+    assert there.artifact(read, MODEL).read_text() == "first"
+    there.delete(deleted)
+    for store in (here, there):
+        store.clear_copies()
+    assert {path.name for path in (here.home / "runs").iterdir()} == {own, read}
+    assert {path.name for path in (there.home / "runs").iterdir()} == {gone_on, read}
+
+
 def test_logs_alone_are_no_reason_to_keep_anything(here: Store, there: Store) -> None:
     run = claimed(here)
     events.note(here.artifacts(run), "started")
