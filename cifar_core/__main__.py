@@ -31,7 +31,7 @@ from cifar_core.home import home
 from cifar_core.runs.errors import StoreError, UnknownRun
 from cifar_core.runs.policy import Policy
 from cifar_core.runs.room import NO_ROOM, has_room
-from cifar_core.runs.store import Store
+from cifar_core.runs.store import LEASE_SECONDS, Store
 
 EXIT_CODES = {State.DONE: 0, State.FAILED: 1}
 
@@ -162,7 +162,7 @@ def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool, 
     meant = _available(_quick_look(meant) if quick else meant, chosen=chosen)
     _refuse_without_room([meant])
     store = Store(home())
-    run_id = store.submit(meant, seed, run_name(meant, seed))
+    run_id = store.submit(meant, seed, run_name(meant, seed), reserved=LEASE_SECONDS)
     click.echo(f"Run {run_id}: {run_name(meant, seed)}", err=True)
     _run_to_its_end(store, run_id, as_json=as_json)
 
@@ -174,7 +174,7 @@ def resume(run_id: str, as_json: bool) -> None:
     """Go on with a run that ended before its end, from its last finished epoch."""
     store = Store(home())
     _refuse_without_room([store.run(run_id).experiment])
-    store.resume(run_id)
+    store.resume(run_id, reserved=LEASE_SECONDS)
     _run_to_its_end(store, run_id, as_json=as_json)
 
 

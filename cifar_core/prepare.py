@@ -22,7 +22,7 @@ from cifar_core.experiment.record import ExperimentError, nearest, shown
 from cifar_core.experiment.settings import smoke
 from cifar_core.experiment.wording import run_name
 from cifar_core.runs.policy import Policy
-from cifar_core.runs.store import Store
+from cifar_core.runs.store import LEASE_SECONDS, Store
 
 WITHOUT_NETWORK = Policy(command=(sys.executable, "-m", "cifar_core.offline"))
 HERE = "http://localhost:8501"
@@ -159,7 +159,9 @@ def _runs(preparation: Preparation, store: Store) -> Iterator[Run]:
     yield from map(store.run, preparation.given)
     for wanted in preparation.wanted:
         name = run_name(wanted.experiment, wanted.seed) if len(preparation.wanted) == 1 else wanted.name
-        yield _found(wanted, store) or store.run(store.submit(wanted.experiment, wanted.seed, name))
+        yield _found(wanted, store) or store.run(
+            store.submit(wanted.experiment, wanted.seed, name, reserved=LEASE_SECONDS)
+        )
 
 
 def _found(wanted: Wanted, store: Store) -> Run | None:
@@ -176,7 +178,8 @@ def check(experiments: Sequence[Experiment], store: Store, follow: Follow) -> li
     tried = []
     for experiment in experiments:
         small = smoke(experiment)
-        run = store.submit(small, 0, f"without a network · {run_name(small, 0)}")
+        name = f"without a network · {run_name(small, 0)}"
+        run = store.submit(small, 0, name, reserved=LEASE_SECONDS)
         try:
             tried.append(follow(store, run, WITHOUT_NETWORK))
         finally:

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Double, Row, Select, Table, case, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Double, Row, Select, Table, case, delete, func, insert, literal, or_, select, update
 
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import (
@@ -75,8 +75,11 @@ class Store:
         token: str | None = None,
         person: str = "",
         most: int | None = None,
+        reserved: float = 0.0,
     ) -> str:
         """Queue a run behind the person's others and return its id; a token used before returns the run it made then.
+
+        For `reserved` seconds it can only be claimed by its id.
 
         Raises:
             TooManyRuns: and nothing is queued, when more than `most` of the person's runs would wait and work.
@@ -95,6 +98,7 @@ class Store:
                     position=select(func.coalesce(func.max(runs.c.position), 0) + 1).scalar_subquery(),
                     created=now,
                     queued=now,
+                    lease_until=self._database.now() + reserved,
                     person=person,
                 )
                 .on_conflict_do_nothing(index_elements=["token"])
@@ -110,7 +114,8 @@ class Store:
         None when there is nothing to claim. An `owner` should be used for one claim only, so that a worker of an
         earlier claim is told apart. The run's folder exists afterwards.
         """
-        first = _in_turn(select(runs.c.id)).limit(1)
+        free = or_(runs.c.lease_until.is_(None), runs.c.lease_until <= self._database.now())
+        first = _in_turn(select(runs.c.id).where(free)).limit(1)
         claim = (
             update(runs)
             .where(runs.c.state == State.QUEUED, runs.c.id == (run or first.scalar_subquery()))
@@ -148,7 +153,7 @@ class Store:
 
     def reprieve(self, *, lease: float = LEASE_SECONDS) -> None:
         """Prolong expired claims once more, after a time in which nobody could: their owners may be alive."""
-        overdue = update(runs).where(runs.c.lease_until < self._database.now())
+        overdue = update(runs).where(runs.c.owner.is_not(None), runs.c.lease_until < self._database.now())
         with self._database.writing() as connection:
             connection.execute(overdue.values(lease_until=self._database.now() + lease))
 
@@ -161,7 +166,7 @@ class Store:
         asked = now - max(0.0, time.time() - began)
         overdue = (
             update(runs)
-            .where(runs.c.lease_until < literal(asked, Double))
+            .where(runs.c.owner.is_not(None), runs.c.lease_until < literal(asked, Double))
             .values(
                 state=_INTERRUPTED,
                 reason="The program that ran it stopped without a word: it was closed or crashed, or the computer "
@@ -323,8 +328,10 @@ class Store:
                 case state if state.is_active:
                     _update(connection, run, stop_requested=True)
 
-    def resume(self, run: str, *, most: int | None = None) -> None:
+    def resume(self, run: str, *, most: int | None = None, reserved: float = 0.0) -> None:
         """Queue a run that ended before its end again; it goes on from its last finished epoch.
+
+        For `reserved` seconds it can only be claimed by its id.
 
         Raises:
             NotResumable: for a run in another state.
@@ -337,7 +344,8 @@ class Store:
                 raise NotResumable(run, state)
             last = select(func.coalesce(func.max(runs.c.position), 0) + 1).scalar_subquery()
             again = {"state": State.QUEUED, "queued": _now(), "reason": "", "finished": None, "stop_requested": False}
-            _update(connection, run, **again, position=last, resumed=runs.c.resumed + 1)
+            until = self._database.now() + reserved
+            _update(connection, run, **again, position=last, resumed=runs.c.resumed + 1, lease_until=until)
             _refuse_too_many(connection, person, most)
 
     def stop_requested(self, run: str) -> bool:

@@ -114,7 +114,7 @@ runs = Table(
     Column("step", Text, nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
     Column("position", Integer, nullable=False),
-    # Set exactly while a worker has the run: whoever writes must name the owner.
+    # Set exactly while a worker has the run: whoever writes must name the owner. Without one, a lease reserves the run.
     Column("owner", String),
     Column("lease_until", Moment),
     Column("created", Moment, nullable=False),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cifar_core.experiment.measured import Before, LayerChange, Point, Progress, State
 from cifar_core.runs.errors import ClaimLost, UnknownRun
 from cifar_core.runs.store import Store
-from tests.runs.helpers import epoch, start, submit, wait_for
+from tests.runs.helpers import EXPERIMENT, epoch, start, submit, wait_for
 
 WRITES: list[Callable[[Store, str], None]] = [
     lambda store, run: store.set_state(run, "late", State.TRAINING),
@@ -109,6 +109,20 @@ def test_a_renewed_claim_is_not_interrupted(store: Store) -> None:
     assert store.renew(run, "owner")
     assert store.reconcile() == []
     assert store.run(run).state is State.PREPARING
+
+
+def test_a_reserved_run_is_claimed_by_its_id_alone_as_long_as_that_lasts(store: Store) -> None:
+    reserved, late = (store.submit(EXPERIMENT, 1, "a run", reserved=seconds) for seconds in (60.0, -1.0))
+    again = submit(store)
+    store.claim("owner", run=again)
+    store.finish(again, "owner", State.STOPPED)
+    store.resume(again, reserved=60)
+    claimed = store.claim("a server")
+    assert claimed is not None and claimed.id == late
+    assert store.claim("a server") is None
+    assert store.reconcile() == []
+    for run in (reserved, again):
+        assert store.claim("a terminal", run=run) is not None
 
 
 def test_an_expired_claim_that_is_prolonged_once_more_is_not_interrupted(store: Store) -> None:
