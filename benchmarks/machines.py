@@ -1,11 +1,11 @@
 """README's way from one machine to five, its commands tried on five machines. Prints JSON; takes minutes.
 
-    python -m benchmarks.machines --json
+    python -m benchmarks.machines [--bucket] --json
 
 Five machines of one computer: each has namespaces of its own for network, host name, processes and mounts, so its own
 address, its own copy of this folder, of `/etc` and of all else that is written, and shares with the others a bridge and
-the folder `/srv/lab`. The commands are those of README's section, read from there (`STEPS`); `not_tried` are the blocks
-that are not. Needs root on Linux, overlayfs, iproute2, openssl and Debian's PostgreSQL; nothing leaves the namespaces,
+the folder `/srv/lab`; with `--bucket`, in its place a bucket of moto's S3 server on the head. The commands are those of
+README's section, read from there (`STEPS`); `not_tried` are the blocks that are not. Needs root on Linux, overlayfs, iproute2, openssl and Debian's PostgreSQL; nothing leaves the namespaces,
 and the end of this process ends all of them.
 
 - `runs`: short runs, by the machine that worked on each; `capacity`: what the Live page says about the machines.
@@ -54,6 +54,7 @@ STEPS = {
     "certificates": "openssl req",
     "database": "createuser",
     "settings": "export TRANSFER_LAB_STORE",
+    "bucket": "export TRANSFER_LAB_ARTIFACTS",
     "head": "dask scheduler",
     "machine": "dask worker",
 }
@@ -61,6 +62,8 @@ STEPS = {
 INSTALL = "apt install postgresql"
 INSTALLED = "pg_createcluster 15 main --start"
 """What installing the package does, on a machine that has its programs already but no network to install from."""
+BUCKET = ".venv/bin/moto_server -H 0.0.0.0 -p 9000 -s -c certificate.pem -k key.pem"
+NEW_BUCKET = """.venv/bin/python -c "import boto3; boto3.client('s3').create_bucket(Bucket='lab')\""""
 NAMES = ("head", "node1", "node2", "node3", "node4")
 NEEDED = ("unshare", "nsenter", "ip", "openssl", "runuser", "pg_createcluster")
 APART = ("unshare", "--net", "--uts", "--ipc", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -93,11 +96,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=8, help="short ones")
     parser.add_argument("--silence", type=float, default=20.0, help="seconds that database and head are away")
+    parser.add_argument("--bucket", action="store_true", help="instead of the shared folder")
     parser.add_argument("--json", action="store_true", help="accepted for likeness: the output always is JSON")
     chosen = parser.parse_args()
     if folder := os.environ.get(_FOLDER):
         threading.Thread(target=_end_with_input, daemon=True).start()
-        with Trial(Path(folder)) as trial:
+        with Trial(Path(folder), bucket=chosen.bucket) as trial:
             (Path(folder) / "document.json").write_text(json.dumps(trial.run(chosen.runs, chosen.silence)))
         return
     if reason := cannot():
@@ -173,7 +177,7 @@ class Switch:
 class Machine:
     """One of the five. What is started there ends with it, and it ends with this process."""
 
-    def __init__(self, number: int, folder: Path):
+    def __init__(self, number: int, folder: Path, *, shares: bool):
         self.name, self.address = NAMES[number], _address(number)
         self._logs = folder / self.name
         self._logs.mkdir()
@@ -191,7 +195,7 @@ class Machine:
             {overlays}
             for place in {empty}; do mount -t tmpfs tmpfs $place; done
             mkdir -p {SHARED} {CERTIFICATES} /home/lab
-            mount --bind {folder}/shared {SHARED}
+            {f"mount --bind {folder}/shared {SHARED}" if shares else ""}
             echo "{hosts()}" > /etc/hosts
             ip link set lo up
             echo ready
@@ -261,14 +265,14 @@ class Machine:
 class Trial:
     """Five machines, brought up as README says."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, bucket: bool):
         self._began = time.monotonic()
-        self.folder = folder
+        self.folder, self._bucket = folder, bucket
         (folder / "shared").mkdir()
         (folder / "hosts").write_text(hosts())
         _do(f"mount --bind {folder}/hosts /etc/hosts")
         self.switch = Switch()
-        self.machines = {name: Machine(number, folder) for number, name in enumerate(NAMES)}
+        self.machines = {name: Machine(number, folder, shares=not bucket) for number, name in enumerate(NAMES)}
         self.head = self.machines["head"]
         for machine in self.machines.values():
             self.switch.plug_in(machine)
@@ -282,7 +286,7 @@ class Trial:
 
     def run(self, runs: int, silence: float) -> dict[str, Any]:
         """Bring all up, and try what README promises."""
-        steps = [step(name) for name in STEPS]
+        steps = [step(name) for name in STEPS if name != "bucket" or self._bucket]
         skipped = [block.splitlines()[0] for block in blocks() if block not in steps]
         self._bring_up()
         up = self._seconds()
@@ -320,18 +324,27 @@ class Trial:
         for machine in self.machines.values():
             for name in ("authority.pem", "certificate.pem", "key.pem"):
                 _keep(machine.path(CERTIFICATES / name), self.head.path(ROOT / name).read_text())
-            _keep(machine.path("/home/lab/.transfer-lab-password"), password)
-            machine.path(ROOT / "lab.env").write_text(step("settings"))
+            for secret in ("password", "bucket"):
+                _keep(machine.path(f"/home/lab/.transfer-lab-{secret}"), password)
+            machine.path(ROOT / "lab.env").write_text(self._settings())
         self.head.run(step("database").replace(INSTALL, INSTALLED), input=f"{password}\n{password}\n")
+        if self._bucket:
+            self.head.start(BUCKET, "bucket")
+            self.head.run(f"source lab.env; until {NEW_BUCKET}; do sleep 1; done")
         source, scheduler, app = step("head").splitlines()
         self.head.start(f"{source}\n{scheduler}", "scheduler")
         self.head.start(f"{source}\n{app}", "app")
         for machine in self.machines.values():
             machine.start(step("machine"), "machine")
-        address = self.head.run("source lab.env; printenv TRANSFER_LAB_STORE").strip()
-        os.environ["TRANSFER_LAB_STORE"] = address.replace(f"{CERTIFICATES}", f"{self.head.path(CERTIFICATES)}")
-        os.environ["PGPASSWORD"] = password
+        told = dict(line.split("=", 1) for line in self.head.run("source lab.env; env").splitlines())
+        for name in filter(re.compile("AWS|PGPASS|TRANSFER_LAB_(STORE|ARTIFACTS)").match, told):
+            os.environ[name] = told[name].replace(f"{CERTIFICATES}", f"{self.head.path(CERTIFICATES)}")
         self.store = Store(self.folder / "shared")
+
+    def _settings(self) -> str:
+        """What all programs read."""
+        settings = step("settings")
+        return step("bucket") + settings.partition("\n")[2] if self._bucket else settings
 
     def _refused(self) -> dict[str, str]:
         """What strangers on the network are told, a line each."""
@@ -419,7 +432,7 @@ class Trial:
     def _train(self, name: str) -> str:
         """Begin a long run, and return it when it trains on another machine than the head."""
         run = self.store.submit(self._long, 0, name)
-        self._until(lambda: len(self._measured(run)) >= 3)
+        self._until(lambda: len(self._measured(run)) >= 3 and bool(self._worked_on(run)))
         if self._worked_on(run)[-1] != self.head.name:
             return run
         another = self._train(name)  # beside it, while the head is busy
@@ -447,7 +460,8 @@ class Trial:
 
     def _worked_on(self, run: str) -> list[str]:
         """The machines whose workers began or went on with a run."""
-        lines = (self.store.artifacts(run) / events.FILE).read_text().splitlines()
+        path = self.store.artifact(run, events.FILE)
+        lines = path.read_text().splitlines() if path.exists() else []  # on its way to the bucket
         return [event["computer"] for event in map(json.loads, lines) if event["event"] == "started"]
 
     def _says_places(self, places: int) -> bool:
