@@ -5,8 +5,8 @@
 Five machines of one computer: each has namespaces of its own for network, host name, processes and mounts, so its own
 address, its own copy of this folder, of `/etc` and of all else that is written, and shares with the others a bridge and
 the folder `/srv/lab`; with `--bucket`, in its place a bucket of moto's S3 server on the head. The commands are those of
-README's section, read from there (`STEPS`); `not_tried` are the blocks that are not. Needs root on Linux, overlayfs, iproute2, openssl and Debian's PostgreSQL; nothing leaves the namespaces,
-and the end of this process ends all of them.
+README's section, read from there (`STEPS`); `not_tried` are the blocks that are not. Needs root on Linux, overlayfs,
+iproute2, openssl and Debian's PostgreSQL; nothing leaves the namespaces, and the end of this process ends all of them.
 
 - `runs`: short runs, by the machine that worked on each; `capacity`: what the Live page says about the machines.
 - `refused`: what is said to whoever has no certificate, one of another authority, a wrong password, or no encryption.
