@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from cifar_core.analysis import colours, transfer_map
-from cifar_core.analysis.groups import against
+from cifar_core.analysis.groups import Group, against
 from cifar_core.analysis.plan import Found, groups
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.verdict import Group, caveats, verdict
+from cifar_core.analysis.verdict import caveats, verdict
 from cifar_core.analysis.wording import count, percent
 from cifar_core.experiment.transfer_map import Point, TransferMap
 

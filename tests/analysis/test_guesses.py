@@ -3,8 +3,8 @@
 import pytest
 
 from cifar_core.analysis import race, transfer_map
+from cifar_core.analysis.groups import Group
 from cifar_core.analysis.guesses import NOWHERE, chart, depth_outcome, depths, guessed, outcome, tally
-from cifar_core.analysis.verdict import Group
 from cifar_core.experiment.experiment import Phase
 from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.transfer_map import TransferMap
@@ -53,7 +53,7 @@ def test_beyond_the_spread_over_seeds_but_not_beyond_the_noise_of_the_images_is_
     assert outcome([head, deep], {}).winners == ("deep",)
     found = outcome([head, deep], alike)
     assert found.in_words == "deep or head: too close to tell"
-    assert "larger than the spread over 2 seeds" in found.sentence
+    assert "larger than the spread over seeds" in found.sentence
     assert found.sentence.endswith("the images leave open which is better.")
     better = alike | {run.id: predicted(200, 5, 1.0, seed=run.seed) for run in deep.runs}
     assert outcome([head, deep], better).winners == ("deep",)

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cifar_core.analysis.groups import of_all_seeds
+from cifar_core.analysis.groups import each_once, of_all_seeds, table
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.verdict import paired, verdict
+from cifar_core.analysis.wording import points
 from cifar_core.experiment.experiment import Data, Validation
 from cifar_core.experiment.measured import Run
 from tests.analysis.made_up import DENSE, SCRATCH, make_run, predicted
@@ -61,8 +62,21 @@ def test_a_difference_beyond_the_spread_over_seeds_shows_its_spread() -> None:
     runs += [dense(f"b{seed}", 0.75 + 0.012 * seed, seed=seed) for seed in range(3)]
     text = said(runs, "a1")
     assert "+15.2 ± 0.2 points (n = 3)" in text
-    assert "larger than the spread over 3 seeds" in text
+    assert "larger than the spread over seeds" in text
     assert "One seed" not in text
+
+
+def test_the_verdict_and_the_table_judge_seeds_alike_whichever_both_have() -> None:
+    mine = [dense(f"b{seed}", accuracy, seed=seed) for seed, accuracy in enumerate((0.62, 0.70, 0.69), 3)]
+    for shared in (0, 1, 2, 3):
+        theirs = [head(f"a{seed}", 0.60 + 0.01 * seed, seed=seed) for seed in range(shared, shared + 3)]
+        groups = each_once(of_all_seeds([*theirs, *mine], [*theirs, *mine]))
+        row = table(groups, "head only").to_dict("index")["dense layers"]
+        assert row["shared"] == shared
+        text = said([*theirs, *mine], theirs[0].id)
+        assert points(row["difference"], row["difference_spread"]) in text
+        assert f": {row['judgement']}." in text
+        assert ("over the 2 shared seeds" in text) == (shared == 2)
 
 
 def test_with_predictions_runs_are_compared_image_by_image() -> None:
