@@ -209,23 +209,22 @@ def against(group: Group, base: Group, predictions: Mapping[str, Predictions]) -
         for run, other in pairs
         if run.id in predictions and other.id in predictions
     ]
-    return Against(
-        base.title,
-        *_over_seeds(group.accuracies, base.accuracies),
-        *_images(kept),
-        is_partial=mine.keys() != theirs.keys(),
-    )
+    images, won, lost = _images(kept)
+    found = over_seeds(base.title, group.accuracies, base.accuracies)
+    return replace(found, images=images, images_won=won, images_lost=lost)
 
 
-def _over_seeds(mine: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[float, float | None, int, int, int]:
-    """Return difference, spread, shared seeds, and how many of these are won and lost; values are by seed."""
+def over_seeds(baseline: str, mine: Mapping[int, float], theirs: Mapping[int, float]) -> Against:
+    """Set accuracies by seed against those of a baseline, called so, and say nothing about single images."""
     shared = sorted(mine.keys() & theirs.keys())
     differences = [mine[seed] - theirs[seed] for seed in shared]
+    won, lost = sum(each > 0 for each in differences), sum(each < 0 for each in differences)
     difference, noise = _mean(differences or [_mean(mine.values()) - _mean(theirs.values())]), spread(differences)
     if len(shared) < 2 <= min(len(mine), len(theirs)):
         difference = _mean(mine.values()) - _mean(theirs.values())
         noise = math.hypot(*(float(np.std(list(values.values()), ddof=1)) for values in (mine, theirs)))
-    return difference, noise, len(shared), sum(each > 0 for each in differences), sum(each < 0 for each in differences)
+    is_partial = mine.keys() != theirs.keys()
+    return Against(baseline, difference, noise, len(shared), won, lost, 0, 0, 0, is_partial)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifar_core.analysis.comparison import same_test_images
-from cifar_core.analysis.groups import Group, against
+from cifar_core.analysis.groups import Against, Group, against
 from cifar_core.analysis.labels import data_sentences
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.wording import count, percent, points
@@ -64,24 +64,78 @@ def verdict(compared: Sequence[Group], baseline: str, predictions: Mapping[str, 
     if not fair:
         return f"{base.in_words}; the other runs were tested on other images, so no accuracy is comparable."
     best = max(fair, key=lambda group: group.mean)
-    difference, judgement = _judge(best, base, predictions or {})
-    sentence = f"{best.in_words}, {difference} against the baseline “{base.title}” ({percent(base.mean)}): {judgement}."
+    sentence = _set_against(_against(best, base, predictions or {}), best, base, predictions or {}, "the baseline ")
     if len(fair) > 1:
         sentence = f"Of {len(fair)} ways set against the baseline, the best: {sentence}"
     return "\n".join([sentence, " ".join(caveats([base, *fair], len(others) - len(fair)))]).strip()
 
 
-def _judge(best: Group, base: Group, predictions: Mapping[str, Predictions]) -> tuple[str, str]:
-    """Return the difference and what it is worth: of two single runs over the images, else over seeds."""
+@dataclass(frozen=True)
+class Outcome:
+    """Who won: the title with the highest test accuracy, or the first two where it is not known which is better.
+
+    `sentence` sets the first against the second, and `limits` says what that is worth, as `verdict` does.
+    """
+
+    winners: tuple[str, ...]
+    sentence: str
+    limits: str
+
+    @property
+    def in_words(self) -> str:
+        """The answer to the question."""
+        return self.winners[0] if len(self.winners) == 1 else f"{' or '.join(self.winners)}: too close to tell"
+
+
+def outcome(compared: Sequence[Group], predictions: Mapping[str, Predictions]) -> Outcome:
+    """Return who won, by test accuracy. `predictions` of the test images are by run id.
+
+    Raises:
+        ValueError: without any group.
+    """
+    if not compared:
+        raise ValueError("outcome takes at least one group with a test accuracy, received none")
+    best, *others = sorted(compared, key=lambda group: -group.mean)
+    if others and same_test_images(best.runs[0], others[0].runs[0]):
+        return better(best, others[0], predictions, "the next, ")
+    sentence, _, limits = verdict([best, *others[:1]], (others or [best])[0].title).partition("\n")
+    return Outcome(tuple(group.title for group in (best, *others[:1])), sentence, limits)
+
+
+def better(best: Group, second: Group, predictions: Mapping[str, Predictions], called: str = "") -> Outcome:
+    """Return whether the better of two groups won, both tested on the same images.
+
+    `called` stands before the second's name.
+
+    Raises:
+        ValueError: when they were tested on other images.
+    """
+    found = _against(best, second, predictions)
+    sentence = _set_against(found, best, second, predictions, called)
+    limits = " ".join(caveats([best, second]))
+    if found.difference > 0 and found.is_more_than_luck:
+        return Outcome((best.title,), sentence, limits)
+    if found.spread is not None and found.images and not found.within_spread:
+        sentence = f"{sentence} {found.in_words[-1]}"
+    return Outcome((best.title, second.title), sentence, limits)
+
+
+def _against(best: Group, base: Group, predictions: Mapping[str, Predictions]) -> Against:
     found = against(best, base, predictions)
     if found is None:
-        raise ValueError(f"“{best.title}” and “{base.title}” were tested on other images; received both to be judged")
+        raise ValueError(f"“{best.title}” and “{base.title}” were tested on other images, so neither can be better.")
+    return found
+
+
+def _set_against(found: Against, best: Group, base: Group, predictions: Mapping[str, Predictions], called: str) -> str:
+    """Return the difference of two groups and what it is worth: of two single runs over the images, else over seeds."""
+    difference = points(found.difference, found.spread, found.seeds if found.seeds > 1 else None)
+    judgement = found.judgement
     if len(best.runs) == len(base.runs) == 1:
         run, other = best.runs[0], base.runs[0]
         kept = run.id in predictions and other.id in predictions
-        images = paired(predictions[run.id], predictions[other.id]) if kept else None
-        return points(found.difference), judged_by_images(run, other, images)
-    return points(found.difference, found.spread, found.seeds if found.seeds > 1 else None), found.judgement
+        judgement = judged_by_images(run, other, paired(predictions[run.id], predictions[other.id]) if kept else None)
+    return f"{best.in_words}, {difference} against {called}“{base.title}” ({percent(base.mean)}): {judgement}."
 
 
 def judged_by_images(run: Run, base: Run, found: Paired | None) -> str:
@@ -93,7 +147,7 @@ def judged_by_images(run: Run, base: Run, found: Paired | None) -> str:
     one, other = run.metrics["test"], base.metrics["test"]
     overlap = one["accuracy_low"] <= other["accuracy_high"] and other["accuracy_low"] <= one["accuracy_high"]
     return (
-        "their 95 % intervals overlap, so the test images leave open which is better"
+        "their 95 % intervals overlap, and without the predictions of both it stays open which is better"
         if overlap
         else "their 95 % intervals do not overlap"
     )
