@@ -88,14 +88,16 @@ def depths(map: TransferMap) -> list[str]:
 def depth_outcome(map: TransferMap, rows: pd.DataFrame, runs: Found) -> Outcome | None:
     """Return which of `depths` is right, by a map's `transfer_map.table` and its runs by title and seed.
 
-    None where that is open: not every depth is measured yet, or baseB has learned nothing.
+    None where that is open: not every depth is measured yet, baseB has learned nothing, or what freezing costs at some
+    depth is gone at the deepest.
     """
     if not transfer_map.has_learned(map, rows):
         return None
     own, worse = transfer_map.below_base(rows, "AnB")
-    if len(own) < len(map.blocks):
+    lasting = transfer_map.lasting(own, worse)
+    if len(own) < len(map.blocks) or (worse and not lasting):
         return None
-    right = depths(map)[own.index(worse[0])] if worse else NOWHERE
+    right = depths(map)[own.index(lasting[0])] if lasting else NOWHERE
     compared = groups({title: runs[title] for title in ("baseB", *own)})
     return Outcome((right,), transfer_map.findings(map, rows)[0], " ".join(caveats(compared)))
 

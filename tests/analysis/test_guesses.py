@@ -61,6 +61,11 @@ def test_the_right_depth_is_the_first_at_which_frozen_layers_of_a_cost_more_than
     assert answer(B1B=0.5) == NOWHERE
 
 
+def test_the_right_depth_is_where_the_loss_begins_that_lasts_and_open_where_none_does() -> None:
+    assert answer(A1B=0.6, A3B=0.7, A4B=0.5) == "A3B: up to dense_1"
+    assert answer(A2B=0.5) is None
+
+
 @pytest.mark.parametrize("missing", [{"A4B": 0}, {"baseB": 0}, {"baseB": 0.2}])
 def test_a_map_has_no_answer_before_all_depths_are_measured_and_b_is_learned(missing: dict[str, float]) -> None:
     assert answer(**({"A3B": 0.6} | missing)) is None
