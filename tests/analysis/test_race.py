@@ -1,7 +1,10 @@
 """The race: one clock from the target classes on, labels that do not stand over each other."""
 
+from dataclasses import replace
 from itertools import pairwise
+from statistics import fmean
 
+import numpy as np
 import pytest
 
 from cifar_core.analysis.race import about, chart, ends, lines, means, tuning_seconds, tuning_starts
@@ -11,6 +14,12 @@ from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
 def racer(seed: int, reached: float, epochs: int | None = None, seconds: float = 4.0) -> Measured:
     return make_run(f"r{seed}", (SCRATCH, HEAD_ONLY), reached, seed=seed, epochs=epochs, seconds=seconds)
+
+
+def stopped(racer: Measured, kept: int) -> Measured:
+    """The same, whose last phase stopped early and kept the weights of an epoch."""
+    run, histories = racer
+    return run, (*histories[:-1], replace(histories[-1], kept_epoch=kept))
 
 
 def test_the_clock_starts_where_the_target_classes_do() -> None:
@@ -40,6 +49,36 @@ def test_a_strategys_line_is_the_mean_of_the_seeds_that_have_come_farthest() -> 
     mean = means(rows)
     assert mean["n"].tolist() == [2, 2, 2, 2]
     assert mean["y"].tolist()[-1] == pytest.approx((0.7 + 0.525) / 2)
+
+
+def test_a_line_ends_at_the_mean_of_all_seeds_also_where_early_stopping_ended_some_before() -> None:
+    racers = {"head": [stopped(racer(0, 0.4), 3), stopped(racer(1, 0.9, epochs=2), 2), stopped(racer(2, 0.9, 2), 2)]}
+    mean, (end,) = means(lines(racers)), ends(lines(racers)).to_dict("records")
+    assert mean["n"].tolist() == [3, 3, 3, 3]
+    assert end["label"] == "head 56.7 %"  # 35.0, 67.5 and 67.5
+    assert end["x"] == pytest.approx(fmean(tuning_seconds(*each) for each in racers["head"]))
+    assert mean["x"].is_monotonic_increasing and "seeds that have ended stay in the mean" in about(racers)
+
+
+def test_a_seed_under_way_counts_once_it_has_come_as_far_as_those_that_stopped_early() -> None:
+    done = stopped(racer(0, 0.8, epochs=2), 2)
+    assert [means(lines({"head": [done, racer(1, 0.4, epochs=n)]}))["n"].max() for n in (1, 2, 3)] == [1, 2, 2]
+
+
+def test_a_line_ends_with_what_early_stopping_kept() -> None:
+    rows = lines({"head": [stopped(racer(0, 0.8), 2)]})
+    assert rows[["epoch", "x", "y"]].tail(2).to_numpy().tolist() == pytest.approx(np.array([[3, 4, 0.7], [2, 4, 0.6]]))
+    assert ends(rows)["label"].tolist() == ["head 60.0 %"]
+
+
+def test_epochs_of_one_phase_are_averaged_where_seeds_stopped_a_phase_before_at_different_times() -> None:
+    phases = (SCRATCH, HEAD_ONLY, DENSE)
+    whole = make_run("a", phases, 0.8, seed=0)
+    run, (first, head, dense) = make_run("b", phases, 0.8, seed=1)
+    short = run, (first, replace(head, epochs=head.epochs[:2], kept_epoch=2), dense)
+    mean = means(lines({"lp-ft": [whole, short]}))
+    assert mean["phase_name"].tolist() == ["head only"] * 4 + ["dense layers"] * 3
+    assert mean["y"].tolist()[-3:] == pytest.approx([0.4, 0.6, 0.7])
 
 
 def test_labels_stand_at_the_ends_and_never_over_each_other() -> None:
