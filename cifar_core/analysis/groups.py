@@ -43,6 +43,8 @@ def chance(won: int, lost: int) -> float:
 
 def in_tries(probability: float) -> str:
     """Return a probability as something that happens: "once in 40 tries"."""
+    if probability > 0.7:
+        return "every time" if probability == 1 else "nearly every time"
     if probability > 0.4:
         return "about every second time"
     tries = 1 / probability if probability > 1e-6 else math.inf

@@ -187,7 +187,9 @@ def test_more_than_luck_is_what_seeds_and_images_both_say(
 @pytest.mark.parametrize(
     ("probability", "words"),
     [
-        (1.0, "about every second time"),
+        (1.0, "every time"),
+        (0.92, "nearly every time"),
+        (0.5, "about every second time"),
         (0.25, "once in 4 tries"),
         (0.004, "once in 250 tries"),
         (1e-9, "less than once in 1,000 tries"),
@@ -195,6 +197,12 @@ def test_more_than_luck_is_what_seeds_and_images_both_say(
 )
 def test_a_probability_is_said_as_what_happens(probability: float, words: str) -> None:
     assert in_tries(probability) == words
+
+
+def test_a_split_that_cannot_be_more_even_is_said_to_come_every_time() -> None:
+    said = Against("a", 0.1, 0.2, 3, 2, 1, 500, 55, 55).in_words
+    assert "It is better with 2 of 3; if neither were better, seeds would agree so far every time." in said[0]
+    assert "they would be split so unevenly every time; the images leave open which is better." in said[1]
 
 
 def test_no_sentence_has_a_bare_p_value() -> None:
