@@ -127,6 +127,26 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["strategy", "phase_name", "epoch", "x", "y", "n"])
 
 
+def exported(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `lines` or of `means` as other programs read them, columns by what they are."""
+    found = rows.drop(columns=["phase", "step", "ended"], errors="ignore")
+    return found.rename(columns={"phase_name": "phase", "x": "seconds", "y": "accuracy", "n": "seeds"})
+
+
+def shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `means` as a reader sees them."""
+    return pd.DataFrame(
+        {
+            "strategy": rows["strategy"],
+            "phase": rows["phase_name"],
+            "epoch": rows["epoch"],
+            "training": rows["x"].map(duration),
+            "validation accuracy, mean": rows["y"].map(percent),
+            "seeds": rows["n"],
+        }
+    )
+
+
 def ends(rows: pd.DataFrame, label_height: float = _LINE * _FONT / _HEIGHT) -> pd.DataFrame:
     """Return where each line ends, and its label right of all lines: strategy, x, y, label, label_x, label_y.
 

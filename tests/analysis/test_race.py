@@ -7,7 +7,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from cifar_core.analysis.race import about, chart, ends, lines, means, tuning_seconds, tuning_starts
+from cifar_core.analysis.race import about, chart, ends, exported, lines, means, shown, tuning_seconds, tuning_starts
 from cifar_core.experiment.measured import Measured
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
@@ -107,3 +107,11 @@ def test_each_line_has_a_dash_of_its_own_which_its_label_shows() -> None:
 
 def test_a_race_that_has_not_begun_is_drawn() -> None:
     assert chart({"head": []}, dark=True)["datasets"]["ends"].empty
+
+
+def test_the_points_of_a_race_stand_in_tables_the_means_and_every_seed() -> None:
+    rows = lines({"head": [racer(0, 0.8), racer(1, 0.4)], "deep": [racer(0, 0.8)]})
+    assert shown(means(rows)).iloc[3].tolist() == ["head", "head only", 3, "4.0 s", "52.5 %", 2]
+    assert list(exported(means(rows))) == ["strategy", "phase", "epoch", "seconds", "accuracy", "seeds"]
+    seeds = exported(rows)
+    assert list(seeds) == ["strategy", "seed", "phase", "epoch", "seconds", "accuracy"] and len(seeds) == 12
