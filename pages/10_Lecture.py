@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cifar_core.analysis import groups as seeds_of
-from cifar_core.analysis import guesses, race, recording, transfer_map
+from cifar_core.analysis import guesses, race, recording, transfer_map, verdict
 from cifar_core.analysis.answers import three_answers
 from cifar_core.analysis.comparison import other_machines
 from cifar_core.analysis.labels import flags
@@ -340,12 +340,12 @@ def reveal(scene: Scene) -> bool:
     if map is None:
         kept = {run.id: reads.predictions(run.id, "test") for group in compared for run in group.runs}
         predictions = {run: each for run, each in kept.items() if each is not None}
-        outcome = guesses.outcome(compared, predictions) if compared else None
+        outcome = verdict.outcome(compared, predictions) if compared else None
     else:
         rows = transfer_map.table(map, found)
         outcome = guesses.depth_outcome(map, rows, found)
     if outcome is None:
-        why = "The map does not answer this yet." if compared else "No run is done yet: the verdict follows."
+        why = "The map leaves this open so far." if compared else "No run is done yet: the verdict follows."
         st.info(why, icon=":material/hourglass_top:")
     else:
         st.header(plain(outcome.in_words), anchor=False)
@@ -369,7 +369,9 @@ def reveal(scene: Scene) -> bool:
     if outcome is not None and any(tallied.values()):
         show_guesses(tallied, scene.now.look)
     if map is None and outcome is not None and "answers" not in scene.now.look.hidden:
-        for answer in three_answers([each for each in measured if each[0].metrics.get("test")]):
+        of_runs = {run.id: group for group in compared for run in group.runs}
+        tested = [each for each in measured if each[0].id in of_runs]
+        for answer in three_answers(tested, of_runs, lambda _: predictions):
             with st.expander(answer.question):
                 st.markdown(plain(answer.text))
     return False

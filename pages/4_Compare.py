@@ -412,7 +412,7 @@ if results["accuracy"].notna().any():
     )
 
 section("Three questions")
-for answer in three_answers(measured):
+for answer in three_answers(measured, groups, predictions_of):
     st.markdown(f"**{answer.question}**")
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in answer.sentences))
 

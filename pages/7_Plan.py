@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from cifar_core.analysis import race, starting_networks, transfer_map
@@ -33,7 +34,7 @@ from cifar_core.runs.room import NO_ROOM
 from cifar_core.ui import people, reads
 from cifar_core.ui.export import draw, figures_as, offer_tables, save_chart
 from cifar_core.ui.glossary import help_for
-from cifar_core.ui.page import is_dark, section, set_up
+from cifar_core.ui.page import is_dark, section, set_up, unfolded
 from cifar_core.ui.seeds import show_groups
 from cifar_core.ui.start import has_images, has_room, no_images
 from cifar_core.ui.text import plain
@@ -260,28 +261,36 @@ def show_race(found: Found, baseline: str) -> None:
     st.vega_lite_chart(
         race.chart(begun, dark=is_dark()),
         key="plan.race",
-        alt="Validation accuracy over seconds of each strategy; the results stand in the table below",
+        alt="Validation accuracy over seconds of each strategy; the table that unfolds below has the same numbers",
     )
     raced = [run for run, _ in measured]
     st.caption(plain(" ".join(filter(None, [race.about(begun), one_machine(raced), flags(raced)]))))
     save_chart(lambda: race.chart(begun), "race", key="plan.race.svg")
+    if measured and (inside := unfolded("The race as a table", key="fold.race", in_link=True)):
+        means = race.shown(race.means(race.lines(begun)))
+        inside.dataframe(means, hide_index=True, alt="The means over seeds of each strategy, epoch by epoch")
     if warning := other_machines(raced):
         st.warning(plain(warning), icon=":material/flag:")
-    compared = groups(found)
-    if not compared:
+    tables: dict[str, Callable[[], pd.DataFrame]] = {
+        "means": lambda: race.exported(race.means(race.lines(begun))),
+        "seeds": lambda: race.exported(race.lines(begun)),
+    }
+    if compared := groups(found):
+        seconds = {run.id: race.tuning_seconds(run, history) for run, history in measured}
+        show_groups(compared, baseline, seconds=seconds, alt="The strategies side by side")
+        runs, against = one_of_each(compared, baseline, MOST_COMPARED)
+        if len(runs) > 1:
+            st.page_link(
+                "pages/4_Compare.py",
+                label="Compare a run of each",
+                icon=":material/compare_arrows:",
+                query_params={"runs": ",".join(runs), "baseline": against},
+            )
+        tables["groups"] = lambda: groups_table(compared, baseline, seconds=seconds).reset_index()
+    else:
         st.caption("No run is done yet: the verdict follows.")
-        return
-    seconds = {run.id: race.tuning_seconds(run, history) for run, history in measured}
-    show_groups(compared, baseline, seconds=seconds, alt="The strategies side by side")
-    runs, against = one_of_each(compared, baseline, MOST_COMPARED)
-    if len(runs) > 1:
-        st.page_link(
-            "pages/4_Compare.py",
-            label="Compare a run of each",
-            icon=":material/compare_arrows:",
-            query_params={"runs": ",".join(runs), "baseline": against},
-        )
-    offer_tables({"groups": lambda: groups_table(compared, baseline, seconds=seconds).reset_index()}, "race")
+    if measured:
+        offer_tables(tables, "race")
 
 
 def choose_baseline(plan: Plan) -> str:
@@ -517,18 +526,24 @@ def show_guesses(
         )
     with scatter:
         st.markdown("**What came of it**")
-        if way is None:
-            st.caption("No run has been fine-tuned on these classes and images yet.")
-            return
-        if rows["accuracy"].notna().any():
-            draw(
-                starting_networks.outcome_figure(rows, dark=is_dark()),
-                "guess and outcome",
-                key="starting_networks.outcomes",
-                alt="Measured accuracy against the guess; the same numbers stand in the table",
-            )
-        st.caption(plain(f"Fine-tuned: {way}; the mean where several runs did so."))
-        st.markdown(plain(starting_networks.agreement(rows)))
+        show_what_came(rows, way)
+    offer_tables({"networks": rows.reset_index}, "guess")
+
+
+def show_what_came(rows: pd.DataFrame, way: str | None) -> None:
+    """What the guessed networks have reached, fine-tuned in one way, against the guess."""
+    if way is None:
+        st.caption("No run has been fine-tuned on these classes and images yet.")
+        return
+    if rows["accuracy"].notna().any():
+        draw(
+            starting_networks.outcome_figure(rows, dark=is_dark()),
+            "guess and outcome",
+            key="starting_networks.outcomes",
+            alt="Measured accuracy against the guess; the same numbers stand in the table",
+        )
+    st.caption(plain(f"Fine-tuned: {way}; the mean where several runs did so."))
+    st.markdown(plain(starting_networks.agreement(rows)))
 
 
 st.title("Plan", anchor=False)

@@ -3,13 +3,20 @@
 A case is one phase of one run. Nothing is said that was not measured; what the numbers only suggest is worded so.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from cifar_core.analysis.groups import Group, mean_and_spread, over_seeds, spread
 from cifar_core.analysis.history import training_seconds
-from cifar_core.analysis.labels import titles
+from cifar_core.analysis.labels import titles, without_seed
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.verdict import better
 from cifar_core.analysis.wording import count, duration, listing, number, percent, points, ratio, small_share
-from cifar_core.experiment.measured import Measured, PhaseHistory, Run
+from cifar_core.experiment.beginning import fingerprint
+from cifar_core.experiment.experiment import Phase
+from cifar_core.experiment.measured import Epoch, Measured, PhaseHistory, Run
 from cifar_core.experiment.network import Network
 
 QUESTIONS = (
@@ -18,8 +25,12 @@ QUESTIONS = (
     "Why is it faster than training from scratch?",
 )
 
-# Training accuracy counts running means with dropout on: smaller gaps to validation say nothing about overfitting.
+# Training accuracy is a running mean over an epoch, of a network with dropout on if it has any: smaller gaps to
+# validation say nothing about overfitting.
 _GAP = 0.03
+
+PredictionsOf = Callable[[Sequence[Group]], Mapping[str, Predictions]]
+"""Reads what the runs of groups predicted of the test images, by run id."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,11 @@ class Case:
     history: PhaseHistory | None
 
     @property
+    def phase(self) -> Phase:
+        """The phase itself."""
+        return self.run.experiment.phases[self.index]
+
+    @property
     def network(self) -> Network:
         """The phase's network."""
         return self.run.experiment.networks[self.index]
@@ -52,7 +68,7 @@ class Case:
     @property
     def name(self) -> str:
         """What the case is called: its run and phase."""
-        return f"“{self.title}”, {self.run.experiment.phases[self.index].name}"
+        return f"“{self.title}”, {self.phase.name}"
 
     @property
     def from_scratch(self) -> bool:
@@ -73,7 +89,7 @@ class Case:
     @property
     def classes(self) -> frozenset[int]:
         """The classes it trains on."""
-        return frozenset(self.run.experiment.classes_of(self.run.experiment.phases[self.index]))
+        return frozenset(self.run.experiment.classes_of(self.phase))
 
     @property
     def learned(self) -> tuple[object, ...]:
@@ -82,10 +98,14 @@ class Case:
         return (data.name, data.per_class, self.run.environment.get("fingerprint"), self.classes)
 
     @property
+    def result(self) -> Epoch | None:
+        """The epoch that it kept, or the last."""
+        return self.history.result if self.history else None
+
+    @property
     def is_complete(self) -> bool:
         """Whether all its epochs were measured, or as many as early stopping found enough."""
-        planned = self.run.experiment.phases[self.index].epochs
-        return self.history is not None and self.history.is_complete(planned)
+        return self.history is not None and self.history.is_complete(self.phase.epochs)
 
     @property
     def is_last(self) -> bool:
@@ -107,14 +127,42 @@ class Case:
         """Epochs it finished."""
         return len(self.history.epochs) if self.history else 0
 
-    def accuracy(self, on: str) -> float | None:
-        """Return the accuracy on "test" (last phase only), or "validation" or "training" (of the epoch it kept)."""
-        if on == "test":
-            return self.run.metrics.get("test", {}).get("accuracy") if self.is_last else None
-        result = self.history.result if self.history else None
-        if result is None:
-            return None
-        return result.val_accuracy if on == "validation" else result.accuracy
+
+@dataclass(frozen=True)
+class Way:
+    """One way of fine-tuning: a phase of runs that differ in their seeds alone.
+
+    `group` is all runs of it with a test accuracy, where these are of that phase; `cases` those that are shown.
+    """
+
+    title: str
+    cases: tuple[Case, ...]
+    group: Group | None
+
+    @property
+    def first(self) -> Case:
+        """A case for what all share."""
+        return self.cases[0]
+
+    @property
+    def name(self) -> str:
+        """What it is called: its runs and, where its numbers are not those of their end, its phase."""
+        return f"“{self.title}”" if self.group else f"“{self.title}”, {self.first.phase.name}"
+
+    @property
+    def seeds(self) -> set[int]:
+        """The seeds that its accuracies are of."""
+        return {run.seed for run in (self.group.runs if self.group else [case.run for case in self.cases])}
+
+    @property
+    def validation(self) -> dict[int, float]:
+        """The validation accuracy of each seed, of the epoch that it kept."""
+        return {case.run.seed: case.result.val_accuracy for case in self.cases if case.result}
+
+    @property
+    def training(self) -> dict[int, float]:
+        """The training accuracy of each seed, in the epoch that it kept."""
+        return {case.run.seed: case.result.accuracy for case in self.cases if case.result}
 
 
 def cases(runs: Sequence[Measured]) -> list[Case]:
@@ -127,12 +175,17 @@ def cases(runs: Sequence[Measured]) -> list[Case]:
     ]
 
 
-def three_answers(runs: Sequence[Measured]) -> tuple[Answer, Answer, Answer]:
-    """Return the answers to QUESTIONS, from these runs' numbers alone."""
+def three_answers(
+    runs: Sequence[Measured], groups: Mapping[str, Group], predictions: PredictionsOf
+) -> tuple[Answer, Answer, Answer]:
+    """Return the answers to QUESTIONS, from these runs' numbers alone.
+
+    What classifies better is said of their `groups`, by run id: all seeds count, as in the verdict.
+    """
     found = cases(runs)
     return (
         Answer(QUESTIONS[0], tuple(_parameters(found))),
-        Answer(QUESTIONS[1], tuple(_better(found))),
+        Answer(QUESTIONS[1], tuple(_better(found, groups, predictions))),
         Answer(QUESTIONS[2], tuple(_faster(found))),
     )
 
@@ -141,16 +194,11 @@ def _parameters(found: list[Case]) -> list[str]:
     """One sentence per distinct network: phases of several runs that train the same layers are one case."""
     alike: dict[tuple[object, ...], list[Case]] = {}
     for case in found:
-        key = (
-            case.run.experiment.phases[case.index].name,
-            case.network.trainable,
-            case.network.total,
-            case.trained,
-        )
+        key = (case.phase.name, case.network.trainable, case.network.total, case.trained)
         alike.setdefault(key, []).append(case)
     sentences = []
     for members in alike.values():
-        network, phase = members[0].network, members[0].run.experiment.phases[members[0].index].name
+        network, phase = members[0].network, members[0].phase.name
         share = small_share(network.trainable / network.total)
         stays = members[0].frozen
         rest = f"; {listing(list(stays))} {'stays' if len(stays) == 1 else 'stay'} frozen" if stays else ""
@@ -162,68 +210,91 @@ def _parameters(found: list[Case]) -> list[str]:
     return sentences or ["No run is chosen."]
 
 
-def _better(found: list[Case]) -> list[str]:
-    ways = [case for case in found if case.index > 0 and not case.from_scratch and case.is_complete]
-    if ways:
-        # Only ways that learned the same classes from the same data can be compared: take the largest such set.
-        kinds = [case.learned for case in ways]
-        ways = [case for case in ways if case.learned == max(kinds, key=kinds.count)]
-    tested = [case for case in ways if case.accuracy("test") is not None]
-    on = "test" if len({case.trained for case in tested}) > 1 else "validation"
-    scored = sorted(((case.accuracy(on) or 0.0, case) for case in (tested if on == "test" else ways)), key=_score)
-    if len({case.trained for _, case in scored}) < 2:
+def _better(found: list[Case], groups: Mapping[str, Group], predictions: PredictionsOf) -> list[str]:
+    ways = _ways(found, groups)
+    by_test = sorted((-way.group.mean, place) for place, way in enumerate(ways) if way.group)
+    by_validation = sorted((-_mean(way.validation), place) for place, way in enumerate(ways))
+    pair = _best_two([ways[place] for _, place in by_test])
+    pair = pair or _best_two([replace(ways[place], group=None) for _, place in by_validation])
+    if pair is None:
         return ["These runs fine-tuned in one way only; choose runs that train different layers to compare them."]
-    (best_score, best), *others = scored
-    second_score, second = next((score, case) for score, case in others if case.trained != best.trained)
-    sentences = [
-        f"{best.name}: {percent(best_score)} of the {on} images, {points(best_score - second_score)} against "
-        f"{second.name} ({percent(second_score)})."
+    best, second = pair
+    if best.group and second.group:
+        outcome = better(best.group, second.group, predictions([best.group, second.group]))
+        sentence, is_clear = outcome.sentence, len(outcome.winners) == 1
+    else:
+        sentence, is_clear = _by_validation(best, second)
+    trained = [
+        f"{way.name} trains {listing(list(way.first.trained))} ({number(way.first.network.trainable)} parameters)"
+        for way in pair
     ]
-    if on == "test":
-        sentences += _overlap(best, second)
-    sentences.append(
-        f"The better one trains {listing(list(best.trained))} ({number(best.network.trainable)} parameters), the "
-        f"other {listing(list(second.trained))} ({number(second.network.trainable)})."
+    is_smaller = second.first.network.trainable < best.first.network.trainable
+    fits = _fit(second, limited=is_clear and is_smaller) + _fit(best, limited=False)
+    return [sentence, f"{', '.join(trained)}.", *fits, *_other_differences(best, second)]
+
+
+def _ways(found: list[Case], groups: Mapping[str, Group]) -> list[Way]:
+    """The ways of fine-tuning; only those that learned the same classes from the same data can be compared: most."""
+    tuned = [case for case in found if case.index > 0 and not case.from_scratch and case.is_complete]
+    kinds = [case.learned for case in tuned]
+    alike: dict[tuple[str, int], list[Case]] = {}
+    for case in tuned:
+        if case.learned == max(kinds, key=kinds.count):
+            alike.setdefault((fingerprint(case.run.experiment), case.index), []).append(case)
+    ways = []
+    for cases in alike.values():
+        group = next((groups[case.run.id] for case in cases if case.run.id in groups), None)
+        title = group.title if group else without_seed(cases[0].title)
+        ways.append(Way(title, tuple(cases), group if cases[0].is_last else None))
+    return ways
+
+
+def _mean(values: Mapping[int, float]) -> float:
+    return float(np.mean(list(values.values())))
+
+
+def _best_two(ways: list[Way]) -> tuple[Way, Way] | None:
+    """The first of ways, the best first, and the next that trains other layers."""
+    return next(((ways[0], way) for way in ways if way.first.trained != ways[0].first.trained), None)
+
+
+def _by_validation(best: Way, second: Way) -> tuple[str, bool]:
+    """Set ways against each other that no test accuracies are of, and say whether it is more than luck."""
+    found = over_seeds(second.name, best.validation, second.validation)
+    one, other = (
+        mean_and_spread(_mean(own), spread(list(own.values())), len(own)) if len(own) > 1 else percent(_mean(own))
+        for own in (best.validation, second.validation)
     )
-    sentences += _fit(second, limited=second.network.trainable < best.network.trainable)
-    sentences += _fit(best, limited=False)
-    sentences += _other_differences(best, second)
-    return sentences
+    difference = points(found.difference, found.spread)
+    sentence = f"{best.name}: {one} of the validation images, {difference} against {found.baseline} ({other})"
+    return f"{sentence}: {found.judgement}.", found.is_more_than_luck
 
 
-def _score(pair: tuple[float, Case]) -> float:
-    return -pair[0]
-
-
-def _overlap(best: Case, second: Case) -> list[str]:
-    one, other = best.run.metrics["test"], second.run.metrics["test"]
-    if one["accuracy_low"] <= other["accuracy_high"]:
-        return ["Their 95 % intervals overlap, so these test images leave open which is better."]
-    return []
-
-
-def _fit(case: Case, *, limited: bool) -> list[str]:
-    """What training beside validation accuracy supports about a case; `limited`: it trains less than the other."""
-    training, validation = case.accuracy("training"), case.accuracy("validation")
-    if training is None or validation is None:
-        return []
-    numbers = f"{percent(training)} in training (dropout on) and {percent(validation)} in validation"
+def _fit(way: Way, *, limited: bool) -> list[str]:
+    """What training beside validation accuracy supports about a way; `limited`: it trains less than a better one."""
+    training, validation = _mean(way.training), _mean(way.validation)
+    over = f" with seed {way.first.run.seed}" if len(way.seeds) > 1 else ""
+    if len(way.validation) > 1:
+        over = f", averaged over {len(way.validation)} seeds,"
+    ended = (
+        f"{way.name} ended{over} at {percent(training)} in training (running mean over the epoch) and "
+        f"{percent(validation)} in validation"
+    )
     if training - validation > _GAP:
-        return [f"{case.name} ended at {numbers}: a gap that points to overfitting."]
+        return [f"{ended}: a gap that points to overfitting."]
     if limited:
         return [
-            f"{case.name} ended at {numbers}: it fits the training images no better than new ones, so overfitting is "
-            f"not what limits it; the numbers fit the explanation that what it keeps frozen does."
+            f"{ended}: it fits the training images no better than new ones, so overfitting is not what limits it; the "
+            "numbers fit the explanation that what it keeps frozen does."
         ]
-    return [f"{case.name} ended at {numbers}: no sign of overfitting."]
+    return [f"{ended}: no sign of overfitting."]
 
 
-def _other_differences(best: Case, second: Case) -> list[str]:
+def _other_differences(one: Way, other: Way) -> list[str]:
     """Whatever else differs could be the cause as well."""
-    found = []
-    one, other = (case.run.experiment.phases[case.index] for case in (best, second))
+    found, (best, second) = [], (one.first, other.first)
     for field in ("epochs", "batch_size", "optimizer", "learning_rate", "head"):
-        if getattr(one, field) != getattr(other, field):
+        if getattr(best.phase, field) != getattr(second.phase, field):
             found.append(field.replace("_", " "))
     if _earlier_epochs(best) != _earlier_epochs(second):
         found.append(f"epochs on these classes before ({_earlier_epochs(best)} against {_earlier_epochs(second)})")
@@ -231,7 +302,7 @@ def _other_differences(best: Case, second: Case) -> list[str]:
         found.append("backbone")
     if best.run.experiment.validation != second.run.experiment.validation:
         found.append("validation images")
-    if best.run.seed != second.run.seed:
+    if not one.seeds & other.seeds:
         found.append("seed")
     return [f"They also differ in {listing(found)}, which may account for part of it."] if found else []
 
@@ -254,7 +325,7 @@ def _faster(found: list[Case]) -> list[str]:
         bases = [base for base in scratch if base.run.environment.get("hardware") == hardware]
         own = [base for base in bases if base.run.id == case.run.id]
         if bases:
-            key = (case.run.experiment.phases[case.index].name, case.trained, case.network.total)
+            key = (case.phase.name, case.trained, case.network.total)
             alike.setdefault(key, []).append((case, (own or bases)[0]))
         else:
             left_out += 1

@@ -4,7 +4,7 @@ A group's figures are those of all its seeds, whatever else is shown beside it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,6 @@ from cifar_core.analysis import wording
 from cifar_core.analysis.comparison import same_test_images
 from cifar_core.analysis.labels import SEPARATOR, titles, without_seed
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.verdict import Group
 from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.measured import Run, State
 
@@ -44,6 +43,8 @@ def chance(won: int, lost: int) -> float:
 
 def in_tries(probability: float) -> str:
     """Return a probability as something that happens: "once in 40 tries"."""
+    if probability > 0.7:
+        return "every time" if probability == 1 else "nearly every time"
     if probability > 0.4:
         return "about every second time"
     tries = 1 / probability if probability > 1e-6 else math.inf
@@ -51,11 +52,42 @@ def in_tries(probability: float) -> str:
 
 
 @dataclass(frozen=True)
+class Group:
+    """The runs of one experiment, which differ in their seeds alone."""
+
+    title: str
+    runs: tuple[Run, ...]
+
+    @property
+    def accuracies(self) -> dict[int, float]:
+        """The test accuracy of each seed."""
+        return {run.seed: float(run.metrics["test"]["accuracy"]) for run in self.runs}
+
+    @property
+    def mean(self) -> float:
+        """Mean test accuracy over the seeds."""
+        return _mean(self.accuracies.values())
+
+    @property
+    def in_words(self) -> str:
+        """Return "“head only” tells 61.5 % (95 %: …) of the test images right"; a mean where there are seeds."""
+        test = self.runs[0].metrics["test"]
+        if len(self.runs) == 1:
+            value = wording.interval(test["accuracy"], test["accuracy_low"], test["accuracy_high"], test["n"])
+        else:
+            seeds = wording.count(len(self.accuracies), "seed")
+            value = f"{wording.percent(self.mean)} (mean of {seeds}, n = {test['n']:,} each)"
+        return f"“{self.title}” classifies {value} of the test images correctly"
+
+
+@dataclass(frozen=True)
 class Against:
     """A group against the baseline's: over the seeds that both have, and over the test images.
 
-    `difference` is the mean over shared seeds (over all seeds of each where they share none), `spread` its standard
-    deviation from seed to seed. An image is won when more of the shared seeds tell it right than of the baseline's.
+    `difference` is the mean over the `seeds` that both have, `spread` its standard deviation from seed to seed. Where
+    they share fewer than two, and each has several, it is that of the means over all seeds of each, and `spread` of two
+    seeds drawn from them. An image is won when more of the shared seeds tell it right than of the baseline's; single
+    runs are set against each other whatever their seeds. `is_partial` says that some seeds have no partner.
     """
 
     baseline: str
@@ -67,6 +99,7 @@ class Against:
     images: int
     images_won: int
     images_lost: int
+    is_partial: bool = False
 
     @property
     def within_spread(self) -> bool:
@@ -91,8 +124,13 @@ class Against:
     def judgement(self) -> str:
         """What the difference is worth, in a few words."""
         if self.spread is None:
-            return f"{'over one shared seed' if self.seeds else 'no seed in common'}: how much is luck is not known"
-        return "within the spread over seeds: no difference to rely on" if self.within_spread else "beyond the spread"
+            return f"{'over one shared seed' if self.seeds else 'no seed in common'}, so how much is luck is not known"
+        over = "seeds"
+        if self.is_partial:
+            over = f"the {self.seeds} shared seeds" if self.seeds > 1 else "each side's own seeds"
+        if self.within_spread:
+            return f"smaller than the spread over {over}, so not a difference to rely on"
+        return f"larger than the spread over {over}"
 
     @property
     def in_words(self) -> list[str]:
@@ -165,24 +203,34 @@ def against(group: Group, base: Group, predictions: Mapping[str, Predictions]) -
         return None
     mine, theirs = ({run.seed: run for run in each.runs} for each in (group, base))
     shared = sorted(mine.keys() & theirs.keys())
-    differences = [group.accuracies[seed] - base.accuracies[seed] for seed in shared]
-    pairs = [
-        (predictions[mine[seed].id], predictions[theirs[seed].id])
-        for seed in shared
-        if mine[seed].id in predictions and theirs[seed].id in predictions
+    pairs = [(mine[seed], theirs[seed]) for seed in shared]
+    if len(mine) == len(theirs) == 1:
+        pairs = [(group.runs[0], base.runs[0])]
+    kept = [
+        (predictions[run.id], predictions[other.id])
+        for run, other in pairs
+        if run.id in predictions and other.id in predictions
     ]
-    images, won, lost = _images(pairs)
-    return Against(
-        base.title,
-        float(np.mean(differences)) if differences else group.mean - base.mean,
-        spread(differences),
-        len(shared),
-        sum(difference > 0 for difference in differences),
-        sum(difference < 0 for difference in differences),
-        images,
-        won,
-        lost,
-    )
+    images, won, lost = _images(kept)
+    found = over_seeds(base.title, group.accuracies, base.accuracies)
+    return replace(found, images=images, images_won=won, images_lost=lost)
+
+
+def over_seeds(baseline: str, mine: Mapping[int, float], theirs: Mapping[int, float]) -> Against:
+    """Set accuracies by seed against those of a baseline, called so, and say nothing about single images."""
+    shared = sorted(mine.keys() & theirs.keys())
+    differences = [mine[seed] - theirs[seed] for seed in shared]
+    won, lost = sum(each > 0 for each in differences), sum(each < 0 for each in differences)
+    difference, noise = _mean(differences or [_mean(mine.values()) - _mean(theirs.values())]), spread(differences)
+    if len(shared) < 2 <= min(len(mine), len(theirs)):
+        difference = _mean(mine.values()) - _mean(theirs.values())
+        noise = math.hypot(*(float(np.std(list(values.values()), ddof=1)) for values in (mine, theirs)))
+    is_partial = mine.keys() != theirs.keys()
+    return Against(baseline, difference, noise, len(shared), won, lost, 0, 0, 0, is_partial)
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
 
 
 def each_against(
@@ -203,7 +251,7 @@ def each_against(
         elif found.seeds > 1:
             said[group.title] = found.in_words
         else:
-            first = f"{wording.points(found.difference)} against “{baseline}”, {found.judgement}."
+            first = f"{wording.points(found.difference, found.spread)} against “{baseline}”, {found.judgement}."
             said[group.title] = [first, *found.in_words]
     return said
 

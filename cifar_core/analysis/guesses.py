@@ -1,16 +1,13 @@
 """Which strategy wins, or from which depth on? What the viewers of a lecture guess, and what came of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from cifar_core.analysis import colours, transfer_map
-from cifar_core.analysis.groups import against
 from cifar_core.analysis.plan import Found, groups
-from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.verdict import Group, caveats, verdict
+from cifar_core.analysis.verdict import Outcome, caveats
 from cifar_core.analysis.wording import count, percent
 from cifar_core.experiment.transfer_map import Point, TransferMap
 
@@ -83,45 +80,6 @@ def chart(tallied: Mapping[str, int], *, dark: bool = False, font: int = _FONT) 
     }
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Who won: the title with the highest test accuracy, or the first two where it is not known which is better.
-
-    `sentence` sets the first against the second, and `limits` says what that is worth, as `verdict` does.
-    """
-
-    winners: tuple[str, ...]
-    sentence: str
-    limits: str
-
-    @property
-    def in_words(self) -> str:
-        """The answer to the question."""
-        return self.winners[0] if len(self.winners) == 1 else f"{' or '.join(self.winners)}: too close to tell"
-
-
-def outcome(compared: Sequence[Group], predictions: Mapping[str, Predictions]) -> Outcome:
-    """Return who won, by test accuracy. `predictions` of the test images are by run id.
-
-    Raises:
-        ValueError: without any group.
-    """
-    if not compared:
-        raise ValueError("outcome takes at least one group with a test accuracy, received none")
-    best, *others = sorted(compared, key=lambda group: -group.mean)
-    second = others[0] if others else best
-    sentence, _, limits = verdict([best, *others[:1]], second.title, predictions).partition("\n")
-    sentence = sentence.replace("against the baseline", "against the next,")
-    if not others:
-        return Outcome((best.title,), sentence, limits)
-    found = against(best, second, predictions)
-    if found is not None and found.difference > 0 and found.is_more_than_luck:
-        return Outcome((best.title,), sentence, limits)
-    if found is not None and found.seeds > 1 and found.images and not found.within_spread:
-        sentence = f"{sentence} {found.in_words[-1]}"
-    return Outcome((best.title, second.title), sentence, limits)
-
-
 def depths(map: TransferMap) -> list[str]:
     """Return the answers to the question from which depth on frozen layers of A cost accuracy."""
     return [f"{Point('AnB', depth).title}: up to {block}" for depth, block in enumerate(map.blocks, 1)] + [NOWHERE]
@@ -130,14 +88,16 @@ def depths(map: TransferMap) -> list[str]:
 def depth_outcome(map: TransferMap, rows: pd.DataFrame, runs: Found) -> Outcome | None:
     """Return which of `depths` is right, by a map's `transfer_map.table` and its runs by title and seed.
 
-    None where that is open: not every depth is measured yet, or baseB has learned nothing.
+    None where that is open: not every depth is measured yet, baseB has learned nothing, or what freezing costs at some
+    depth is gone at the deepest.
     """
     if not transfer_map.has_learned(map, rows):
         return None
     own, worse = transfer_map.below_base(rows, "AnB")
-    if len(own) < len(map.blocks):
+    lasting = transfer_map.lasting(own, worse)
+    if len(own) < len(map.blocks) or (worse and not lasting):
         return None
-    right = depths(map)[own.index(worse[0])] if worse else NOWHERE
+    right = depths(map)[own.index(lasting[0])] if lasting else NOWHERE
     compared = groups({title: runs[title] for title in ("baseB", *own)})
     return Outcome((right,), transfer_map.findings(map, rows)[0], " ".join(caveats(compared)))
 

@@ -7,8 +7,8 @@ from statistics import median
 from typing import NamedTuple
 
 from cifar_core.analysis.estimate import Estimate, Estimates, in_words
+from cifar_core.analysis.groups import Group
 from cifar_core.analysis.labels import SEPARATOR
-from cifar_core.analysis.verdict import Group
 from cifar_core.analysis.wording import count, status
 from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.experiment import Experiment

@@ -7,6 +7,7 @@ The specification stays equal from tick to tick, as in `curves`; only the rows o
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -23,29 +24,42 @@ _HEIGHT, _MOST_HEIGHT = 400, 480  # pixels, with small letters and with large on
 _SAMPLE = "clamp(width / 16, 20, 34)"  # pixels, of a line before its label
 _ROOM = 1.85  # for the labels, of the longest line
 
+_DRAWN = ["strategy", "seed", "phase_name", "epoch", "x", "y"]
+
 Racers = Mapping[str, Sequence[tuple[Run, Sequence[PhaseHistory]]]]
 """The runs of each strategy, by its title, with what they have measured."""
 
 
 def lines(racers: Racers) -> pd.DataFrame:
-    """Return the validation accuracies of every run on target classes: strategy, seed, phase_name, epoch, x, y.
+    """Return the validation accuracies of every run on target classes: strategy, seed, phase_name, epoch, x, y; phase
+    and step, which say at which point of which phase; ended, whether the run came to the end of its phases.
 
-    x are seconds since training on the target began, storing features included; epoch counts from there, too.
+    x are seconds since training on the target began, storing features included; epoch counts from there, too. A phase
+    that stopped early has a last row, at its last second, of the epoch whose weights it kept.
     """
-    rows: list[tuple[str, int, str, int, float, float]] = []
+    rows: list[tuple[str, int, str, int, float, float, int, int, bool]] = []
     for title, runs in racers.items():
         for run, histories in runs:
-            start, first, epoch = tuning_starts(run, histories), _first_target(run), 0
-            for history in (each for each in histories if each.index >= first):
-                if history.before and not epoch:
-                    rows.append(
-                        (title, run.seed, history.name, 0, history.before.at - start, history.before.val_accuracy)
-                    )
-                for done in history.epochs:
-                    epoch += 1
-                    rows.append((title, run.seed, history.name, epoch, done.at - start, done.val_accuracy))
-    found = pd.DataFrame(rows, columns=["strategy", "seed", "phase_name", "epoch", "x", "y"])
+            start, ended, before = tuning_starts(run, histories), _has_ended(run, histories), 0
+            for history in (each for each in histories if _on_target(run, each)):
+                points = [(done.epoch, done.epoch, done.at, done.val_accuracy) for done in history.epochs]
+                if history.before and not before:
+                    points.insert(0, (0, 0, history.before.at, history.before.val_accuracy))
+                if (kept := history.result) and kept is not history.epochs[-1]:
+                    points.append((len(history.epochs) + 1, kept.epoch, history.epochs[-1].at, kept.val_accuracy))
+                rows += [
+                    (title, run.seed, history.name, before + epoch, at - start, accuracy, history.index, step, ended)
+                    for step, epoch, at, accuracy in points
+                ]
+                before += len(history.epochs)
+    found = pd.DataFrame(rows, columns=[*_DRAWN, "phase", "step", "ended"])
     return found[found["y"].notna()]
+
+
+def _has_ended(run: Run, histories: Sequence[PhaseHistory]) -> bool:
+    """Whether the last phase has all its epochs, or as many as early stopping found enough: so far, in a replay."""
+    last, phases = max(histories, key=lambda history: history.index, default=None), run.experiment.phases
+    return last is not None and last.index == len(phases) - 1 and last.is_complete(phases[-1].epochs)
 
 
 def _first_target(run: Run) -> int:
@@ -54,9 +68,13 @@ def _first_target(run: Run) -> int:
     return first if first < len(run.experiment.phases) else 0
 
 
+def _on_target(run: Run, history: PhaseHistory) -> bool:
+    return history.index >= _first_target(run)
+
+
 def tuning_starts(run: Run, histories: Sequence[PhaseHistory]) -> float:
     """Return the seconds a run had trained when it came to the target classes."""
-    return _last_at(history for history in histories if history.index < _first_target(run))
+    return _last_at(history for history in histories if not _on_target(run, history))
 
 
 def tuning_seconds(run: Run, histories: Sequence[PhaseHistory]) -> float:
@@ -71,6 +89,9 @@ def _last_at(histories: Iterable[PhaseHistory]) -> float:
 def about(racers: Racers) -> str:
     """Return what the lines of the race are, and where its clock starts, in words."""
     drawn = "Thick lines are means over seeds, thin ones single seeds."
+    every = [history for runs in racers.values() for run, own in runs for history in own if _on_target(run, history)]
+    if any(history.kept_epoch is not None for history in every):
+        drawn += " With early stopping, lines end with what was kept, and seeds that have ended stay in the mean."
     before = max((tuning_starts(*each) for runs in racers.values() for each in runs), default=0.0)
     if not before:
         return drawn
@@ -81,16 +102,49 @@ def about(racers: Racers) -> str:
 
 
 def means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return each strategy's line: the mean over those of its seeds that have come farthest, epoch by epoch.
+    """Return each strategy's line: the mean over its seeds, epoch by epoch of each phase.
 
-    Columns: strategy, epoch, x, y, n.
+    A seed whose phase stopped early stands still, with what it kept, until the others' have ended: so a line ends at
+    the means of its seeds' results and seconds. Seeds still under way count once they have come as far as any.
+    Columns: strategy, phase_name, epoch (of those that went farthest), x, y, n.
     """
-    if rows.empty:
-        return pd.DataFrame(columns=["strategy", "epoch", "x", "y", "n"])
-    reached = rows.groupby(["strategy", "seed"])["epoch"].transform("max")
-    farthest = reached == reached.groupby(rows["strategy"]).transform("max")
-    grouped = rows[farthest].groupby(["strategy", "epoch"], sort=False)
-    return grouped.agg(x=("x", "mean"), y=("y", "mean"), n=("seed", "nunique")).reset_index()
+    strategies: dict[str, dict[int, dict[tuple[int, int], Any]]] = {}
+    every: Iterable[Any] = rows.itertuples(index=False)
+    for row in every:
+        strategies.setdefault(row.strategy, {}).setdefault(row.seed, {})[row.phase, row.step] = row
+    found = []
+    for strategy, seeds in strategies.items():
+        reached = {seed: max(own) for seed, own in seeds.items()}
+        farthest = max(reached.values())
+        counted = {seed: own for seed, own in seeds.items() if reached[seed] == farthest or own[reached[seed]].ended}
+        stand: dict[int, Any] = {}
+        for place in sorted(set().union(*counted.values())):
+            come = {seed: own[place] for seed, own in counted.items() if place in own}
+            stand |= come
+            last = max(come.values(), key=lambda row: row.epoch)
+            x, y = (fmean(getattr(row, each) for row in stand.values()) for each in ("x", "y"))
+            found.append((strategy, last.phase_name, last.epoch, x, y, len(stand)))
+    return pd.DataFrame(found, columns=["strategy", "phase_name", "epoch", "x", "y", "n"])
+
+
+def exported(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `lines` or of `means` as other programs read them, columns by what they are."""
+    found = rows.drop(columns=["phase", "step", "ended"], errors="ignore")
+    return found.rename(columns={"phase_name": "phase", "x": "seconds", "y": "accuracy", "n": "seeds"})
+
+
+def shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `means` as a reader sees them."""
+    return pd.DataFrame(
+        {
+            "strategy": rows["strategy"],
+            "phase": rows["phase_name"],
+            "epoch": rows["epoch"],
+            "training": rows["x"].map(duration),
+            "validation accuracy, mean": rows["y"].map(percent),
+            "seeds": rows["n"],
+        }
+    )
 
 
 def ends(rows: pd.DataFrame, label_height: float = _LINE * _FONT / _HEIGHT) -> pd.DataFrame:
@@ -98,7 +152,7 @@ def ends(rows: pd.DataFrame, label_height: float = _LINE * _FONT / _HEIGHT) -> p
 
     A label takes the share `label_height` of the accuracy axis.
     """
-    last = means(rows).sort_values("epoch").groupby("strategy", sort=False).tail(1).sort_values("y", ascending=False)
+    last = means(rows).groupby("strategy", sort=False).tail(1).sort_values("y", ascending=False)
     heights: list[float] = []
     for y in last["y"]:
         heights.append(min(y, heights[-1] - label_height) if heights else min(y, 1 - label_height / 2))
@@ -160,7 +214,7 @@ def chart(racers: Racers, *, dark: bool = False, font: int = _FONT, longest: flo
     return {
         "height": height,
         "datasets": {
-            "seeds": rows,
+            "seeds": rows[_DRAWN],
             "means": means(rows),
             "ends": ends(rows, _LINE * font / height),
             "room": pd.DataFrame({"x": [longest * _ROOM]}),

@@ -23,12 +23,13 @@ from cifar_core.analysis.comparison import (
 )
 from cifar_core.analysis.curves import Measure, boundaries, guessing, lines
 from cifar_core.analysis.figures import change_sentence, ledger_table
+from cifar_core.analysis.groups import Group
 from cifar_core.analysis.history import epochs
 from cifar_core.analysis.labels import labels, titles
 from cifar_core.analysis.metrics import METRICS, confusion, measure, per_class, shares
 from cifar_core.analysis.pareto import COSTS, Cost, cheapest_first, front, in_words, pareto, pareto_table
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.verdict import Group, verdict
+from cifar_core.analysis.verdict import verdict
 from cifar_core.experiment.measured import Measured, Run
 from cifar_core.experiment.wording import how_it_trains, initial_weights, network_input, trained_share
 

@@ -3,7 +3,8 @@
 See `cifar_core.experiment.transfer_map` for what is trained. It fills in as runs finish.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 import numpy as np
 import pandas as pd
@@ -244,6 +245,11 @@ def below_base(rows: pd.DataFrame, curve: Curve) -> tuple[list[str], list[str]]:
     return list(own["point"]), list(worse["point"])
 
 
+def lasting(own: Sequence[str], worse: Sequence[str]) -> list[str]:
+    """Return those points of a curve, of all of its points by depth, that are worse as every deeper one is, too."""
+    return list(takewhile(worse.__contains__, reversed(own)))[::-1]
+
+
 _MEANINGS: tuple[tuple[Curve, str, str], ...] = (
     ("AnB", "frozen features of A cost B something", "frozen features of A serve B as well as its own training"),
     ("BnB", "B's own frozen features cost something, too", "B's own features can be frozen without loss"),
@@ -267,8 +273,11 @@ def findings(map: TransferMap, rows: pd.DataFrame) -> list[str]:
             continue
         worst = min(own, key=lambda point: means[point])
         upto = f"{worst}: {wording.points(means[worst] - means['baseB'])} against baseB"
-        if worse:
+        if worse and worse == lasting(own, worse):
             found.append(f"From {worse[0]} on, {loss} (at most {upto}).")
+        elif worse:
+            recovered = [point for point in own[own.index(worse[0]) :] if point not in worse]
+            found.append(f"At {wording.listing(worse)} (not at {', '.join(recovered)}), {loss} (at most {upto}).")
         else:
             where = f"At all {len(own)} measured depths" if len(own) > 1 else "At the one measured depth"
             found.append(f"{where}, {none} (lowest {upto}).")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifar_core.analysis.comparison import same_test_images
+from cifar_core.analysis.groups import Against, Group, against
 from cifar_core.analysis.labels import data_sentences
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.wording import count, interval, percent, points
+from cifar_core.analysis.wording import count, percent, points
 from cifar_core.experiment.measured import Run, State
 
 
@@ -48,34 +49,6 @@ def paired(first: Predictions, second: Predictions) -> Paired:
     return Paired(n, difference, difference - half, difference + half)
 
 
-@dataclass(frozen=True)
-class Group:
-    """The runs of one experiment, which differ in their seeds alone."""
-
-    title: str
-    runs: tuple[Run, ...]
-
-    @property
-    def accuracies(self) -> dict[int, float]:
-        """The test accuracy of each seed."""
-        return {run.seed: float(run.metrics["test"]["accuracy"]) for run in self.runs}
-
-    @property
-    def mean(self) -> float:
-        """Mean test accuracy over the seeds."""
-        return float(np.mean(list(self.accuracies.values())))
-
-    @property
-    def in_words(self) -> str:
-        """Return "“head only” tells 61.5 % (95 %: …) of the test images right"; a mean where there are seeds."""
-        test = self.runs[0].metrics["test"]
-        if len(self.runs) == 1:
-            value = interval(test["accuracy"], test["accuracy_low"], test["accuracy_high"], test["n"])
-        else:
-            value = f"{percent(self.mean)} (mean of {count(len(self.accuracies), 'seed')}, n = {test['n']:,} each)"
-        return f"“{self.title}” classifies {value} of the test images correctly"
-
-
 def verdict(compared: Sequence[Group], baseline: str, predictions: Mapping[str, Predictions] | None = None) -> str:
     """Return what groups say about the baseline (a title): one sentence, and on a second line what limits it.
 
@@ -91,43 +64,78 @@ def verdict(compared: Sequence[Group], baseline: str, predictions: Mapping[str, 
     if not fair:
         return f"{base.in_words}; the other runs were tested on other images, so no accuracy is comparable."
     best = max(fair, key=lambda group: group.mean)
-    difference, judgement = _judge(best, base, predictions or {})
-    against = f"against the baseline “{base.title}” ({percent(base.mean)})"
-    sentence = f"{best.in_words}, {difference} {against}: {judgement}."
+    sentence = _set_against(_against(best, base, predictions or {}), best, base, predictions or {}, "the baseline ")
     if len(fair) > 1:
         sentence = f"Of {len(fair)} ways set against the baseline, the best: {sentence}"
     return "\n".join([sentence, " ".join(caveats([base, *fair], len(others) - len(fair)))]).strip()
 
 
-def _judge(best: Group, base: Group, predictions: Mapping[str, Predictions]) -> tuple[str, str]:
-    """Return the difference and what it is worth: over seeds where there are several, else over images."""
-    mine, theirs = best.accuracies, base.accuracies
-    shared = sorted(mine.keys() & theirs.keys())
-    if len(shared) > 1:
-        differences = np.array([mine[seed] - theirs[seed] for seed in shared])
-        mean, spread = float(differences.mean()), float(differences.std(ddof=1))
-        small = abs(mean) <= spread
-        return points(mean, spread, len(shared)), (
-            "smaller than the spread over seeds, so not a difference to rely on"
-            if small
-            else f"larger than the spread over {count(len(shared), 'seed')}"
-        )
-    if len(mine) > 1 and len(theirs) > 1:
-        spread = math.hypot(*(float(np.std(list(values.values()), ddof=1)) for values in (mine, theirs)))
-        small = abs(best.mean - base.mean) <= spread
-        return points(best.mean - base.mean, spread), (
-            "smaller than the spread over seeds, so not a difference to rely on"
-            if small
-            else "larger than the spread over seeds"
-        )
-    difference = points(best.mean - base.mean)
-    if len(mine) > 1 or len(theirs) > 1:
-        return difference, "one side has a single seed, so how far seeds alone would move it is not known"
-    run, other = best.runs[0], base.runs[0]
-    kept = run.id in predictions and other.id in predictions
-    return difference, judged_by_images(
-        run, other, paired(predictions[run.id], predictions[other.id]) if kept else None
-    )
+@dataclass(frozen=True)
+class Outcome:
+    """Who won: the title with the highest test accuracy, or the first two where it is not known which is better.
+
+    `sentence` sets the first against the second, and `limits` says what that is worth, as `verdict` does.
+    """
+
+    winners: tuple[str, ...]
+    sentence: str
+    limits: str
+
+    @property
+    def in_words(self) -> str:
+        """The answer to the question."""
+        return self.winners[0] if len(self.winners) == 1 else f"{' or '.join(self.winners)}: too close to tell"
+
+
+def outcome(compared: Sequence[Group], predictions: Mapping[str, Predictions]) -> Outcome:
+    """Return who won, by test accuracy. `predictions` of the test images are by run id.
+
+    Raises:
+        ValueError: without any group.
+    """
+    if not compared:
+        raise ValueError("outcome takes at least one group with a test accuracy, received none")
+    best, *others = sorted(compared, key=lambda group: -group.mean)
+    if others and same_test_images(best.runs[0], others[0].runs[0]):
+        return better(best, others[0], predictions, "the next, ")
+    sentence, _, limits = verdict([best, *others[:1]], (others or [best])[0].title).partition("\n")
+    return Outcome(tuple(group.title for group in (best, *others[:1])), sentence, limits)
+
+
+def better(best: Group, second: Group, predictions: Mapping[str, Predictions], called: str = "") -> Outcome:
+    """Return whether the better of two groups won, both tested on the same images.
+
+    `called` stands before the second's name.
+
+    Raises:
+        ValueError: when they were tested on other images.
+    """
+    found = _against(best, second, predictions)
+    sentence = _set_against(found, best, second, predictions, called)
+    limits = " ".join(caveats([best, second]))
+    if found.difference > 0 and found.is_more_than_luck:
+        return Outcome((best.title,), sentence, limits)
+    if found.spread is not None and found.images and not found.within_spread:
+        sentence = f"{sentence} {found.in_words[-1]}"
+    return Outcome((best.title, second.title), sentence, limits)
+
+
+def _against(best: Group, base: Group, predictions: Mapping[str, Predictions]) -> Against:
+    found = against(best, base, predictions)
+    if found is None:
+        raise ValueError(f"“{best.title}” and “{base.title}” were tested on other images, so neither can be better.")
+    return found
+
+
+def _set_against(found: Against, best: Group, base: Group, predictions: Mapping[str, Predictions], called: str) -> str:
+    """Return the difference of two groups and what it is worth: of two single runs over the images, else over seeds."""
+    difference = points(found.difference, found.spread, found.seeds if found.seeds > 1 else None)
+    judgement = found.judgement
+    if len(best.runs) == len(base.runs) == 1:
+        run, other = best.runs[0], base.runs[0]
+        kept = run.id in predictions and other.id in predictions
+        judgement = judged_by_images(run, other, paired(predictions[run.id], predictions[other.id]) if kept else None)
+    return f"{best.in_words}, {difference} against {called}“{base.title}” ({percent(base.mean)}): {judgement}."
 
 
 def judged_by_images(run: Run, base: Run, found: Paired | None) -> str:
@@ -139,7 +147,7 @@ def judged_by_images(run: Run, base: Run, found: Paired | None) -> str:
     one, other = run.metrics["test"], base.metrics["test"]
     overlap = one["accuracy_low"] <= other["accuracy_high"] and other["accuracy_low"] <= one["accuracy_high"]
     return (
-        "their 95 % intervals overlap, so the test images leave open which is better"
+        "their 95 % intervals overlap, and without the predictions of both it stays open which is better"
         if overlap
         else "their 95 % intervals do not overlap"
     )

@@ -15,12 +15,12 @@ import streamlit as st
 
 from cifar_core.analysis.comparison import every_epoch, every_run
 from cifar_core.analysis.exports import images_file, tables, to_csv, to_parquet, write_archive
+from cifar_core.analysis.groups import Group
 from cifar_core.analysis.keras_script import ScriptError, keras_notebook, keras_script
 from cifar_core.analysis.pictures import svg
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.report import report
 from cifar_core.analysis.trackers import event_files, lacks
-from cifar_core.analysis.verdict import Group
 from cifar_core.analysis.wording import size
 from cifar_core.experiment.measured import MODEL, Measured, Run
 from cifar_core.home import home

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from cifar_core.analysis.comparison import same_test_images
-from cifar_core.analysis.groups import against, each_against, shown, table
+from cifar_core.analysis.groups import Group, against, each_against, shown, table
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.verdict import Group, verdict
+from cifar_core.analysis.verdict import verdict
 from cifar_core.ui import reads
 from cifar_core.ui.page import section, unfolded
 from cifar_core.ui.text import plain

@@ -1,14 +1,43 @@
+from collections.abc import Mapping
 from dataclasses import replace
 
-from cifar_core.analysis.answers import QUESTIONS, cases, three_answers
-from cifar_core.experiment.experiment import Freeze
+import numpy as np
+
+from cifar_core.analysis.answers import QUESTIONS, Answer, cases, three_answers
+from cifar_core.analysis.groups import each_once, of_all_seeds
+from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.verdict import verdict
+from cifar_core.experiment.experiment import Freeze, Phase
 from cifar_core.experiment.measured import Measured
-from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
+from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run, metrics
 
 
-def texts(*runs: Measured) -> tuple[str, str, str]:
-    first, second, third = three_answers(runs)
+def answers(*runs: Measured, predictions: Mapping[str, Predictions] | None = None) -> tuple[Answer, Answer, Answer]:
+    """The answers about runs, all of them done."""
+    every = [run for run, _ in runs]
+    return three_answers(runs, of_all_seeds(every, every), lambda groups: predictions or {})
+
+
+def texts(*runs: Measured, predictions: Mapping[str, Predictions] | None = None) -> tuple[str, str, str]:
+    first, second, third = answers(*runs, predictions=predictions)
     return first.text, second.text, third.text
+
+
+def seeds(phase: Phase, *accuracies: float, first: int = 0) -> list[Measured]:
+    """Runs of one way, a seed for each accuracy."""
+    return [
+        make_run(f"{phase.name} {seed}", (SCRATCH, phase), accuracy, seed=seed)
+        for seed, accuracy in enumerate(accuracies, first)
+    ]
+
+
+def told(n: int, *wrong: range) -> Predictions:
+    """Predictions of n images, of which some are wrong."""
+    labels = np.zeros(n, dtype=np.int64)
+    probabilities = np.tile([0.9, 0.1], (n, 1))
+    for each in wrong:
+        probabilities[each] = [0.1, 0.9]
+    return Predictions(probabilities, labels, np.arange(n), ("a", "b"))
 
 
 HEAD = make_run("a", accuracy=0.6, gap=-0.04)
@@ -16,11 +45,11 @@ DEEPER = make_run("b", (SCRATCH, DENSE), accuracy=0.78, gap=0.12)
 
 
 def test_the_three_questions_are_answered_in_order() -> None:
-    assert tuple(answer.question for answer in three_answers([HEAD])) == QUESTIONS
+    assert tuple(answer.question for answer in answers(HEAD)) == QUESTIONS
 
 
 def test_parameters_of_each_case_are_named_once() -> None:
-    answer = three_answers([HEAD, DEEPER])[0]
+    answer = answers(HEAD, DEEPER)[0]
     assert len(answer.sentences) == 3
     assert "initial (in 2 runs): 949,029 of 949,029 parameters train (100.0 %)" in answer.text
     assert "head only: 645 of 949,029 parameters train (0.07 %), those of output;" in answer.text
@@ -30,14 +59,47 @@ def test_parameters_of_each_case_are_named_once() -> None:
 
 def test_the_better_way_is_named_with_what_it_trains() -> None:
     text = texts(HEAD, DEEPER)[1]
-    assert text.startswith("“dense layers”, dense layers: 78.0 % of the test images, +18.0 points")
-    assert "The better one trains dense_1, dense_2 and output (938,885 parameters), the other output (645)." in text
+    assert text.startswith("“dense layers” classifies 78.0 % (95 %: ")
+    assert "+18.0 points against “head only” (60.0 %)" in text
+    assert "“dense layers” trains dense_1, dense_2 and output (938,885 parameters), " in text
+    assert "“head only” trains output (645 parameters)." in text
 
 
 def test_why_says_only_what_training_beside_validation_supports() -> None:
-    text = texts(HEAD, DEEPER)[1]
+    text = texts(HEAD, DEEPER, predictions={"a": told(5000, range(2000)), "b": told(5000, range(1100))})[1]
+    assert "“head only” ended at 48.5 % in training (running mean over the epoch) and 52.5 % in validation" in text
     assert "overfitting is not what limits it" in text
     assert "a gap that points to overfitting" in text
+
+
+def test_what_is_left_open_which_is_better_is_not_explained() -> None:
+    alike = told(5000, range(2000))
+    text = texts(HEAD, make_run("b", (SCRATCH, DENSE), 0.6), predictions={"a": alike, "b": alike})[1]
+    assert "within the noise of the test images" in text and "what limits it" not in text
+
+
+def test_the_better_way_is_that_of_the_verdict_over_all_seeds_not_the_luckiest_run() -> None:
+    head, dense = seeds(HEAD_ONLY, 0.84, 0.78, 0.77), seeds(DENSE, 0.82, 0.825, 0.82)
+    every = [run for run, _ in [*head, *dense]]
+    groups = of_all_seeds(every, every)
+    said = verdict(each_once(groups), "head only").partition("\n")[0]
+    assert "“dense layers” classifies 82.2 % (mean of 3 seeds" in said and "smaller than the spread over seeds" in said
+    for chosen in ([*head, *dense], [head[0], dense[1]]):
+        answer = three_answers(chosen, groups, lambda groups: {})[1]
+        assert answer.sentences[0] == said.replace("the baseline ", "")
+    assert "“head only” ended with seed 0 at" in answer.text
+    assert "“head only” ended, averaged over 3 seeds, at" in texts(*head, *dense)[1]
+
+
+def test_two_models_on_the_same_images_are_judged_image_by_image_where_their_intervals_overlap() -> None:
+    head, dense = make_run("a", (SCRATCH, HEAD_ONLY), 0.8), make_run("b", (SCRATCH, DENSE), 0.812)
+    for run, _ in (head, dense):
+        run.metrics["test"].update(metrics(run.metrics["test"]["accuracy"], n=10_000))  # type: ignore[attr-defined]
+    kept = {"a": told(10_000, range(2000)), "b": told(10_000, range(1480), range(9600, 10_000))}
+    assert head[0].metrics["test"]["accuracy_high"] > dense[0].metrics["test"]["accuracy_low"]
+    text = texts(head, dense, predictions=kept)[1]
+    assert "image by image (95 %: +0.6 to +1.8 points) more than the test images leave open" in text
+    assert "overlap" not in text
 
 
 def test_what_else_differs_is_said() -> None:
@@ -47,12 +109,21 @@ def test_what_else_differs_is_said() -> None:
     assert "epochs on these classes before (3 against 0)" in texts(HEAD, after)[1]
 
 
-def test_overlapping_ways_are_left_open() -> None:
-    assert "leave open which is better" in texts(HEAD, make_run("b", (SCRATCH, DENSE), 0.605))[1]
+def test_ways_whose_intervals_overlap_are_left_open_without_predictions() -> None:
+    assert "it stays open which is better" in texts(HEAD, make_run("b", (SCRATCH, DENSE), 0.605))[1]
 
 
 def test_one_run_with_two_ways_is_compared_by_validation() -> None:
-    assert "of the validation images" in texts(make_run("c", (SCRATCH, HEAD_ONLY, DENSE), 0.7))[1]
+    both = (SCRATCH, HEAD_ONLY, DENSE)
+    text = texts(make_run("c", both, 0.7))[1]
+    assert "dense layers”, head only: 61.2 % of the validation images, 0.0 points against" in text
+    assert "over one shared seed, so how much is luck is not known" in text
+
+
+def test_two_ways_within_runs_are_compared_by_the_means_over_their_seeds() -> None:
+    both = (SCRATCH, HEAD_ONLY, DENSE)
+    text = texts(*(make_run(f"c{seed}", both, 0.7 + seed / 100, seed=seed) for seed in range(3)))[1]
+    assert "head only: 62.1 ± 0.9 % (n = 3) of the validation images, 0.0 ± 0.0 points against" in text
 
 
 def test_one_way_alone_is_not_called_better() -> None:
@@ -90,7 +161,7 @@ def test_frozen_layers_after_a_trained_one_still_pass_gradients_on() -> None:
 
 
 def test_equal_phases_of_several_runs_are_told_once_with_their_range() -> None:
-    answer = three_answers([HEAD, make_run("c", seed=4), make_run("d", seed=5)])[2]
+    answer = answers(HEAD, make_run("c", seed=4), make_run("d", seed=5))[2]
     assert len(answer.sentences) == 1
     assert "In 2 other runs the same phase was 3.0× as fast as from scratch." in answer.text
 

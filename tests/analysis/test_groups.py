@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 
 from cifar_core.analysis.groups import (
     Against,
+    Group,
     against,
     chance,
     each_against,
@@ -25,7 +26,6 @@ from cifar_core.analysis.groups import (
     table,
 )
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.verdict import Group
 from cifar_core.experiment.measured import State
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
@@ -84,23 +84,38 @@ def test_a_difference_within_the_spread_is_called_so() -> None:
     other = group("other", 0.64, 0.59, 0.61, phases=(SCRATCH, DENSE))
     found = against(other, HEAD, {})
     assert found is not None and found.within_spread
-    assert "no difference to rely on" in found.in_words[0]
+    assert "not a difference to rely on" in found.in_words[0]
     better = against(DEEP, HEAD, {})
     assert better is not None and not better.within_spread
     assert better.in_words == [
-        "Over 3 shared seeds: +11.0 ± 2.6 points against “head”, beyond the spread. It is better with 3 of 3; if "
-        "neither were better, seeds would agree so far once in 4 tries."
+        "Over 3 shared seeds: +11.0 ± 2.6 points against “head”, larger than the spread over seeds. It is better with "
+        "3 of 3; if neither were better, seeds would agree so far once in 4 tries."
     ]
 
 
 def test_only_seeds_that_both_have_are_paired() -> None:
-    found = against(group("late", 0.7, 0.8, first=2, phases=(SCRATCH, DENSE)), HEAD, {})
+    found = against(group("late", 0.7, 0.8, first=1, phases=(SCRATCH, DENSE)), HEAD, {})
     assert found is not None
-    assert (found.seeds, found.spread) == (1, None)
-    assert found.difference == pytest.approx(0.09)
-    assert found.judgement == "over one shared seed: how much is luck is not known"
-    apart = against(group("later", 0.7, 0.8, first=5, phases=(SCRATCH, DENSE)), HEAD, {})
-    assert apart is not None and apart.judgement == "no seed in common: how much is luck is not known"
+    assert found.seeds == 2
+    assert found.difference == pytest.approx((0.08 + 0.19) / 2)
+    assert found.judgement == "larger than the spread over the 2 shared seeds"
+    single = against(group("single", 0.7, first=2, phases=(SCRATCH, DENSE)), HEAD, {})
+    assert single is not None and (single.seeds, single.spread) == (1, None)
+    assert single.difference == pytest.approx(0.09)
+    assert single.judgement == "over one shared seed, so how much is luck is not known"
+    apart = against(group("apart", 0.7, first=5, phases=(SCRATCH, DENSE)), HEAD, {})
+    assert apart is not None and apart.judgement == "no seed in common, so how much is luck is not known"
+
+
+@pytest.mark.parametrize("first", [2, 5])
+def test_of_seeds_with_too_few_in_common_to_be_paired_each_sides_own_spread_counts(first: int) -> None:
+    far = against(group("late", 0.7, 0.8, first=first, phases=(SCRATCH, DENSE)), HEAD, {})
+    assert far is not None
+    assert far.difference == pytest.approx(0.75 - 0.61)
+    assert far.spread == pytest.approx(math.hypot(0.1 / 2**0.5, 0.01))
+    assert far.judgement == "larger than the spread over each side's own seeds"
+    near = against(group("near", 0.6, 0.66, first=first, phases=(SCRATCH, DENSE)), HEAD, {})
+    assert near is not None and near.within_spread and not near.is_more_than_luck
 
 
 def test_images_are_won_by_the_side_that_more_seeds_tell_right() -> None:
@@ -118,6 +133,11 @@ def test_images_are_won_by_the_side_that_more_seeds_tell_right() -> None:
     assert (found.images, found.images_won, found.images_lost) == (6, 2, 1)
     assert "better on 2 and worse on 1" in found.in_words[1]
     assert "the images leave open which is better" in found.in_words[1]
+
+
+def test_single_runs_of_other_seeds_are_set_against_each_other_by_their_images() -> None:
+    found = against(group("b", 0.7, first=4), group("a", 0.6), {"b4": right(0, 1), "a0": right(1)})
+    assert found is not None and (found.images, found.images_won, found.images_lost) == (6, 1, 0)
 
 
 def test_only_images_that_all_have_are_compared() -> None:
@@ -140,7 +160,7 @@ def test_every_group_is_set_against_the_baseline_in_sentences_the_best_first() -
     assert list(said) == ["other", "deep", "one seed"]
     assert said["other"] == ["Tested on other images than “head”: the accuracies are not comparable."]
     assert said["deep"][0].startswith("Over 3 shared seeds: +11.0 ± 2.6 points against “head”")
-    assert said["one seed"] == ["−10.0 points against “head”, over one shared seed: how much is luck is not known."]
+    assert said["one seed"] == ["−10.0 points against “head”, over one shared seed, so how much is luck is not known."]
     assert each_against([HEAD, DEEP], "nobody", {}) == {}
 
 
@@ -167,7 +187,9 @@ def test_more_than_luck_is_what_seeds_and_images_both_say(
 @pytest.mark.parametrize(
     ("probability", "words"),
     [
-        (1.0, "about every second time"),
+        (1.0, "every time"),
+        (0.92, "nearly every time"),
+        (0.5, "about every second time"),
         (0.25, "once in 4 tries"),
         (0.004, "once in 250 tries"),
         (1e-9, "less than once in 1,000 tries"),
@@ -175,6 +197,12 @@ def test_more_than_luck_is_what_seeds_and_images_both_say(
 )
 def test_a_probability_is_said_as_what_happens(probability: float, words: str) -> None:
     assert in_tries(probability) == words
+
+
+def test_a_split_that_cannot_be_more_even_is_said_to_come_every_time() -> None:
+    said = Against("a", 0.1, 0.2, 3, 2, 1, 500, 55, 55).in_words
+    assert "It is better with 2 of 3; if neither were better, seeds would agree so far every time." in said[0]
+    assert "they would be split so unevenly every time; the images leave open which is better." in said[1]
 
 
 def test_no_sentence_has_a_bare_p_value() -> None:

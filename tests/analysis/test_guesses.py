@@ -3,19 +3,12 @@
 import pytest
 
 from cifar_core.analysis import race, transfer_map
-from cifar_core.analysis.guesses import NOWHERE, chart, depth_outcome, depths, guessed, outcome, tally
-from cifar_core.analysis.verdict import Group
-from cifar_core.experiment.experiment import Phase
+from cifar_core.analysis.guesses import NOWHERE, chart, depth_outcome, depths, guessed, tally
 from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.transfer_map import TransferMap
-from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run, predicted
+from tests.analysis.made_up import make_run
 
 TITLES = ("head only", "everything")
-
-
-def group(title: str, *accuracies: float, phases: tuple[Phase, ...] = (SCRATCH, HEAD_ONLY)) -> Group:
-    named = [(f"{title} · seed {seed}", seed, value) for seed, value in enumerate(accuracies)]
-    return Group(title, tuple(make_run(name, phases, value, seed=seed, name=name)[0] for name, seed, value in named))
 
 
 def test_guesses_are_counted_by_title_and_unknown_ones_left_out() -> None:
@@ -33,40 +26,6 @@ def test_bars_have_the_colours_of_the_race() -> None:
     bars = chart(dict.fromkeys(TITLES, 0))["layer"][1]["encoding"]["color"]["scale"]
     lines = race.chart({title: [] for title in TITLES})["layer"][2]["encoding"]["color"]["scale"]
     assert bars == lines
-
-
-def test_the_winner_has_the_highest_accuracy_and_is_set_against_the_next() -> None:
-    found = outcome([group("head", 0.60, 0.61), group("deep", 0.80, 0.82, phases=(SCRATCH, DENSE))], {})
-    assert found.winners == ("deep",) and found.in_words == "deep"
-    assert "against the next, “head”" in found.sentence
-
-
-def test_two_within_the_spread_over_seeds_are_too_close_to_tell() -> None:
-    found = outcome([group("head", 0.60, 0.66), group("deep", 0.66, 0.62, phases=(SCRATCH, DENSE))], {})
-    assert found.in_words == "deep or head: too close to tell"
-    assert "smaller than the spread over seeds" in found.sentence
-
-
-def test_beyond_the_spread_over_seeds_but_not_beyond_the_noise_of_the_images_is_too_close_to_tell() -> None:
-    head, deep = group("head", 0.60, 0.61), group("deep", 0.80, 0.82, phases=(SCRATCH, DENSE))
-    alike = {run.id: predicted(200, 5, 0.7, seed=run.seed) for each in (head, deep) for run in each.runs}
-    assert outcome([head, deep], {}).winners == ("deep",)
-    found = outcome([head, deep], alike)
-    assert found.in_words == "deep or head: too close to tell"
-    assert "larger than the spread over 2 seeds" in found.sentence
-    assert found.sentence.endswith("the images leave open which is better.")
-    better = alike | {run.id: predicted(200, 5, 1.0, seed=run.seed) for run in deep.runs}
-    assert outcome([head, deep], better).winners == ("deep",)
-
-
-def test_a_single_seed_without_predictions_does_not_tell_which_is_better() -> None:
-    assert len(outcome([group("head", 0.6), group("deep", 0.9, phases=(SCRATCH, DENSE))], {}).winners) == 2
-
-
-def test_one_alone_has_nothing_to_win_against() -> None:
-    assert "nothing else to compare it with" in outcome([group("head", 0.6)], {}).sentence
-    with pytest.raises(ValueError, match="at least one group"):
-        outcome([], {})
 
 
 def test_who_guessed_right_is_said() -> None:
@@ -100,6 +59,11 @@ def test_the_right_depth_is_the_first_at_which_frozen_layers_of_a_cost_more_than
     ]
     assert answer(A2B=0.795, A3B=0.6, A4B=0.5) == "A3B: up to dense_1"
     assert answer(B1B=0.5) == NOWHERE
+
+
+def test_the_right_depth_is_where_the_loss_begins_that_lasts_and_open_where_none_does() -> None:
+    assert answer(A1B=0.6, A3B=0.7, A4B=0.5) == "A3B: up to dense_1"
+    assert answer(A2B=0.5) is None
 
 
 @pytest.mark.parametrize("missing", [{"A4B": 0}, {"baseB": 0}, {"baseB": 0.2}])

@@ -62,8 +62,8 @@ def test_the_outcome_is_set_against_the_run_before_where_both_saw_the_same_test_
     )
     close = replace(SECOND, metrics=FIRST.metrics)
     assert outcome(close, FIRST, no_predictions).endswith(
-        "0.0 points against the run before (first): their 95 % intervals overlap, so the test images leave open which "
-        "is better"
+        "0.0 points against the run before (first): their 95 % intervals overlap, and without the predictions of "
+        "both it stays open which is better"
     )
     elsewhere = make_run(data=Data(name="sample"))[0]
     assert "against" not in outcome(SECOND, elsewhere, no_predictions)

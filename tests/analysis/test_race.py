@@ -1,16 +1,25 @@
 """The race: one clock from the target classes on, labels that do not stand over each other."""
 
+from dataclasses import replace
 from itertools import pairwise
+from statistics import fmean
 
+import numpy as np
 import pytest
 
-from cifar_core.analysis.race import about, chart, ends, lines, means, tuning_seconds, tuning_starts
+from cifar_core.analysis.race import about, chart, ends, exported, lines, means, shown, tuning_seconds, tuning_starts
 from cifar_core.experiment.measured import Measured
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
 
 def racer(seed: int, reached: float, epochs: int | None = None, seconds: float = 4.0) -> Measured:
     return make_run(f"r{seed}", (SCRATCH, HEAD_ONLY), reached, seed=seed, epochs=epochs, seconds=seconds)
+
+
+def stopped(racer: Measured, kept: int) -> Measured:
+    """The same, whose last phase stopped early and kept the weights of an epoch."""
+    run, histories = racer
+    return run, (*histories[:-1], replace(histories[-1], kept_epoch=kept))
 
 
 def test_the_clock_starts_where_the_target_classes_do() -> None:
@@ -42,6 +51,36 @@ def test_a_strategys_line_is_the_mean_of_the_seeds_that_have_come_farthest() -> 
     assert mean["y"].tolist()[-1] == pytest.approx((0.7 + 0.525) / 2)
 
 
+def test_a_line_ends_at_the_mean_of_all_seeds_also_where_early_stopping_ended_some_before() -> None:
+    racers = {"head": [stopped(racer(0, 0.4), 3), stopped(racer(1, 0.9, epochs=2), 2), stopped(racer(2, 0.9, 2), 2)]}
+    mean, (end,) = means(lines(racers)), ends(lines(racers)).to_dict("records")
+    assert mean["n"].tolist() == [3, 3, 3, 3]
+    assert end["label"] == "head 56.7 %"  # 35.0, 67.5 and 67.5
+    assert end["x"] == pytest.approx(fmean(tuning_seconds(*each) for each in racers["head"]))
+    assert mean["x"].is_monotonic_increasing and "seeds that have ended stay in the mean" in about(racers)
+
+
+def test_a_seed_under_way_counts_once_it_has_come_as_far_as_those_that_stopped_early() -> None:
+    done = stopped(racer(0, 0.8, epochs=2), 2)
+    assert [means(lines({"head": [done, racer(1, 0.4, epochs=n)]}))["n"].max() for n in (1, 2, 3)] == [1, 2, 2]
+
+
+def test_a_line_ends_with_what_early_stopping_kept() -> None:
+    rows = lines({"head": [stopped(racer(0, 0.8), 2)]})
+    assert rows[["epoch", "x", "y"]].tail(2).to_numpy().tolist() == pytest.approx(np.array([[3, 4, 0.7], [2, 4, 0.6]]))
+    assert ends(rows)["label"].tolist() == ["head 60.0 %"]
+
+
+def test_epochs_of_one_phase_are_averaged_where_seeds_stopped_a_phase_before_at_different_times() -> None:
+    phases = (SCRATCH, HEAD_ONLY, DENSE)
+    whole = make_run("a", phases, 0.8, seed=0)
+    run, (first, head, dense) = make_run("b", phases, 0.8, seed=1)
+    short = run, (first, replace(head, epochs=head.epochs[:2], kept_epoch=2), dense)
+    mean = means(lines({"lp-ft": [whole, short]}))
+    assert mean["phase_name"].tolist() == ["head only"] * 4 + ["dense layers"] * 3
+    assert mean["y"].tolist()[-3:] == pytest.approx([0.4, 0.6, 0.7])
+
+
 def test_labels_stand_at_the_ends_and_never_over_each_other() -> None:
     rows = lines({f"strategy {n}": [racer(n, 0.9 + n / 1000)] for n in range(8)})
     found = ends(rows)
@@ -68,3 +107,11 @@ def test_each_line_has_a_dash_of_its_own_which_its_label_shows() -> None:
 
 def test_a_race_that_has_not_begun_is_drawn() -> None:
     assert chart({"head": []}, dark=True)["datasets"]["ends"].empty
+
+
+def test_the_points_of_a_race_stand_in_tables_the_means_and_every_seed() -> None:
+    rows = lines({"head": [racer(0, 0.8), racer(1, 0.4)], "deep": [racer(0, 0.8)]})
+    assert shown(means(rows)).iloc[3].tolist() == ["head", "head only", 3, "4.0 s", "52.5 %", 2]
+    assert list(exported(means(rows))) == ["strategy", "phase", "epoch", "seconds", "accuracy", "seeds"]
+    seeds = exported(rows)
+    assert list(seeds) == ["strategy", "seed", "phase", "epoch", "seconds", "accuracy"] and len(seeds) == 12

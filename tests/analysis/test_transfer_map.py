@@ -119,6 +119,15 @@ def test_what_the_map_says_is_said_in_sentences_against_the_noise_of_seeds() -> 
     )
 
 
+def test_a_dip_that_deeper_points_have_recovered_from_is_said_to_be_one() -> None:
+    dip = runs(baseB=(0.8,), B1B=(0.8,), B2B=(0.7,), B3B=(0.8,), B4B=(0.8,), A1B=(0.7,), A2B=(0.8,), A3B=(0.6,))
+    assert transfer_map.findings(MAP, transfer_map.table(MAP, PLAN.runs(dip))) == [
+        "At A1B and A3B (not at A2B), frozen features of A cost B something (at most A3B: −20.0 points against baseB).",
+        "At B2B (not at B3B, B4B), B's own frozen features cost something, too (at most B2B: −10.0 points against "
+        "baseB).",
+    ]
+
+
 def test_a_baseline_that_has_learned_nothing_makes_no_map() -> None:
     rows = transfer_map.table(MAP, PLAN.runs(runs(baseB=(0.2,), A1B=(0.5,))))
     (said,) = transfer_map.findings(MAP, rows)

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cifar_core.analysis.groups import of_all_seeds
+from cifar_core.analysis.groups import Group, each_once, of_all_seeds, table
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.verdict import paired, verdict
-from cifar_core.experiment.experiment import Data, Validation
+from cifar_core.analysis.verdict import better, outcome, paired, verdict
+from cifar_core.analysis.wording import points
+from cifar_core.experiment.experiment import Data, Phase, Validation
 from cifar_core.experiment.measured import Run
-from tests.analysis.made_up import DENSE, SCRATCH, make_run, predicted
+from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run, predicted
 
 
 def dense(id: str, accuracy: float | None, **fields: Any) -> Run:
@@ -61,8 +62,21 @@ def test_a_difference_beyond_the_spread_over_seeds_shows_its_spread() -> None:
     runs += [dense(f"b{seed}", 0.75 + 0.012 * seed, seed=seed) for seed in range(3)]
     text = said(runs, "a1")
     assert "+15.2 ± 0.2 points (n = 3)" in text
-    assert "larger than the spread over 3 seeds" in text
+    assert "larger than the spread over seeds" in text
     assert "One seed" not in text
+
+
+def test_the_verdict_and_the_table_judge_seeds_alike_whichever_both_have() -> None:
+    mine = [dense(f"b{seed}", accuracy, seed=seed) for seed, accuracy in enumerate((0.62, 0.70, 0.69), 3)]
+    for shared in (0, 1, 2, 3):
+        theirs = [head(f"a{seed}", 0.60 + 0.01 * seed, seed=seed) for seed in range(shared, shared + 3)]
+        groups = each_once(of_all_seeds([*theirs, *mine], [*theirs, *mine]))
+        row = table(groups, "head only").to_dict("index")["dense layers"]
+        assert row["shared"] == shared
+        text = said([*theirs, *mine], theirs[0].id)
+        assert points(row["difference"], row["difference_spread"]) in text
+        assert f": {row['judgement']}." in text
+        assert ("over the 2 shared seeds" in text) == (shared == 2)
 
 
 def test_with_predictions_runs_are_compared_image_by_image() -> None:
@@ -117,3 +131,51 @@ def test_comparing_the_other_way_round_turns_the_sign(n: int, seed: int) -> None
     there, back = paired(one, other), paired(other, one)
     assert there.difference == -back.difference == pytest.approx(np.mean(one.correct) - np.mean(other.correct))
     assert (there.low, there.high) == (-back.high, -back.low)
+
+
+def group(title: str, *accuracies: float, phases: tuple[Phase, ...] = (SCRATCH, HEAD_ONLY)) -> Group:
+    named = [(f"{title} · seed {seed}", seed, value) for seed, value in enumerate(accuracies)]
+    return Group(title, tuple(make_run(name, phases, value, seed=seed, name=name)[0] for name, seed, value in named))
+
+
+def test_the_winner_has_the_highest_accuracy_and_is_set_against_the_next() -> None:
+    found = outcome([group("head", 0.60, 0.61), group("deep", 0.80, 0.82, phases=(SCRATCH, DENSE))], {})
+    assert found.winners == ("deep",) and found.in_words == "deep"
+    assert "against the next, “head”" in found.sentence
+
+
+def test_two_within_the_spread_over_seeds_are_too_close_to_tell() -> None:
+    found = outcome([group("head", 0.60, 0.66), group("deep", 0.66, 0.62, phases=(SCRATCH, DENSE))], {})
+    assert found.in_words == "deep or head: too close to tell"
+    assert "smaller than the spread over seeds" in found.sentence
+
+
+def test_beyond_the_spread_over_seeds_but_not_beyond_the_noise_of_the_images_is_too_close_to_tell() -> None:
+    head, deep = group("head", 0.60, 0.61), group("deep", 0.80, 0.82, phases=(SCRATCH, DENSE))
+    alike = {run.id: predicted(200, 5, 0.7, seed=run.seed) for each in (head, deep) for run in each.runs}
+    assert outcome([head, deep], {}).winners == ("deep",)
+    found = outcome([head, deep], alike)
+    assert found.in_words == "deep or head: too close to tell"
+    assert "larger than the spread over seeds" in found.sentence
+    assert found.sentence.endswith("the images leave open which is better.")
+    better = alike | {run.id: predicted(200, 5, 1.0, seed=run.seed) for run in deep.runs}
+    assert outcome([head, deep], better).winners == ("deep",)
+
+
+def test_a_single_seed_without_predictions_does_not_tell_which_is_better() -> None:
+    assert len(outcome([group("head", 0.6), group("deep", 0.9, phases=(SCRATCH, DENSE))], {}).winners) == 2
+
+
+def test_one_alone_has_nothing_to_win_against() -> None:
+    assert "nothing else to compare it with" in outcome([group("head", 0.6)], {}).sentence
+    with pytest.raises(ValueError, match="at least one group"):
+        outcome([], {})
+
+
+def test_groups_tested_on_other_images_cannot_be_better_than_each_other() -> None:
+    moved = Group("moved", (make_run("x", accuracy=0.9, environment={"fingerprint": "other"})[0],))
+    head = group("head", 0.6)
+    assert outcome([moved, head], {}).winners == ("moved", "head")
+    assert "tested on other images" in outcome([moved, head], {}).sentence
+    with pytest.raises(ValueError, match="tested on other images"):
+        better(moved, head, {})

@@ -124,6 +124,16 @@ def test_the_verdict_stands_above_the_table_of_all_seeds(app: App, store: Store)
     assert any(link.startswith("Compare?") for link in app.links().values())
 
 
+def test_the_race_unfolds_as_a_table_and_its_points_leave_before_any_run_is_done(app: App, store: Store) -> None:
+    assert not app.open("Plan", **TWO).test.get("download_button")[1:]
+    claim(store, STRATEGIES["head"].experiment(FIRST)).trains(until=0.9)
+    app.state["fold.race"] = True
+    assert "No run is done yet: the verdict follows." in app.open("Plan", **TWO).text()
+    (rows,) = app.tables()
+    assert set(rows["strategy"]) == {"head only"} and set(rows["seeds"]) == {1}
+    assert [each.proto.label for each in app.test.get("download_button")] == ["Save as SVG", "Means", "Seeds"]
+
+
 def test_while_the_baseline_is_missing_the_verdict_waits(app: App, store: Store) -> None:
     finished(store, STRATEGIES["head"].experiment(FIRST))
     assert "“from scratch”, is not done, so there is no verdict yet." in app.open("Plan", **TWO).text()
