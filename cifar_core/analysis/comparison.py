@@ -98,6 +98,11 @@ def _readable(name: str) -> str:
 def _in_words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return "; ".join(map(_in_words, value)) or "none"
+    if isinstance(value, dict):
+        rest = [f"{_readable(name)} {_in_words(each)}" for name, each in value.items() if name != "kind"]
+        return ", ".join([*filter(None, [value.get("kind")]), *rest])
     return wording.MISSING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -169,3 +169,15 @@ def test_a_comparison_leaves_as_tables_that_other_programs_read() -> None:
         assert pd.read_csv(StringIO(to_csv(frame)))["id"].tolist() == frame["id"].tolist()
         assert pd.read_parquet(BytesIO(to_parquet(frame))).columns.tolist() == frame.columns.tolist()
     assert every_run([]).empty and every_epoch([]).empty
+
+
+def test_settings_of_several_parts_are_said_in_words() -> None:
+    one, _ = make_run("a")
+    fields = {"schedule": {"kind": "cosine", "warm_up": 1}, "augmentation": [{"kind": "flip"}]}
+    said = settings(
+        replace(one, experiment=changed(one.experiment, phases=[SCRATCH, DENSE.parse(DENSE.model_dump() | fields)]))
+    )
+    assert said["phase 1: schedule"] == "constant"
+    assert said["phase 1: augmentation"] == "none"
+    assert said["phase 2: schedule"].startswith("cosine, warm up 1")
+    assert said["phase 2: augmentation"] == "flip"
