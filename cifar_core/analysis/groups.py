@@ -132,11 +132,11 @@ def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group
     firsts: dict[tuple[str, str], Run] = {}
     for run in chosen:
         if _is_tested(run):
-            firsts.setdefault(_kind(run), replace(run, name=without_seed(run.name)))
+            firsts.setdefault(kind_of(run), replace(run, name=without_seed(run.name)))
     names = titles(list(firsts.values()))
     members: dict[tuple[str, str], dict[int, Run]] = {kind: {} for kind in firsts}
     for run in sorted(every, key=lambda run: run.created):
-        if _is_tested(run) and (kind := _kind(run)) in members:
+        if _is_tested(run) and (kind := kind_of(run)) in members:
             name = f"{names[firsts[kind].id]}{SEPARATOR}seed {run.seed}"
             members[kind][run.seed] = replace(run, name=name, experiment=firsts[kind].experiment)
     found = {
@@ -144,15 +144,15 @@ def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group
         for kind, seeds in members.items()
         if seeds
     }
-    return {run.id: found[_kind(run)] for run in chosen if _is_tested(run) and _kind(run) in found}
+    return {run.id: found[kind_of(run)] for run in chosen if _is_tested(run) and kind_of(run) in found}
 
 
 def _is_tested(run: Run) -> bool:
     return run.state is State.DONE and bool(run.metrics.get("test"))
 
 
-def _kind(run: Run) -> tuple[str, str]:
-    """What runs of one group share: all that is trained, and the images."""
+def kind_of(run: Run) -> tuple[str, str]:
+    """Return what runs of one group share: all that is trained, and the images."""
     return fingerprint(run.experiment), str(run.environment.get("fingerprint"))
 
 
