@@ -449,7 +449,7 @@ def a_guess(base: Experiment) -> None:
         "how well do the features that each network already has tell them apart?",
         help=help_for("LogME"),
     )
-    ways = starting_networks.outcomes(reads.runs(), base)
+    ways = starting_networks.outcomes(reads.runs(), base, reads.images_now(base.data))
     settle("way", list(ways), next(iter(ways), None))
     chosen = choose_starts(base)
     names = None if chosen is None else ",".join(each.name for each in chosen) or ","
