@@ -271,7 +271,10 @@ def show_together() -> None:
         seconds={run.id: took for run, took in pairs if took is not None},
         alt="The groups side by side; training is that of the last phase",
     )
-    st.caption("Runs that differ only in their seed are one group: all that are done, chosen here or not.")
+    st.caption(
+        "Runs that differ only in their seed are one group: all that are done, chosen here or not; archived ones only if "
+        "chosen."
+    )
     if left_out := [names[run] for run in chosen if run not in groups]:
         st.caption(plain(f"Not done, so in no group: {', '.join(left_out)}."))
     warn_of_seconds(run for run, _ in pairs)

@@ -124,7 +124,7 @@ def each_once(groups: Mapping[str, Group]) -> list[Group]:
 
 def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group]:
     """Return, by the ids of those chosen runs that are done, their groups: all runs that are done and differ from them
-    in the seed alone.
+    in the seed alone, without archived ones that were not chosen.
 
     So the figures of a group are the same whichever of its seeds were chosen. Of several runs of one seed the newest
     counts. Runs are named by their group and carry its experiment.
@@ -135,8 +135,10 @@ def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group
             firsts.setdefault(kind_of(run), replace(run, name=without_seed(run.name)))
     names = titles(list(firsts.values()))
     members: dict[tuple[str, str], dict[int, Run]] = {kind: {} for kind in firsts}
-    for run in sorted(every, key=lambda run: run.created):
-        if _is_tested(run) and (kind := kind_of(run)) in members:
+    ids = {run.id for run in chosen}
+    counted = [run for run in every if _is_tested(run) and (run.id in ids or not run.archived)]
+    for run in sorted(counted, key=lambda run: run.created):
+        if (kind := kind_of(run)) in members:
             name = f"{names[firsts[kind].id]}{SEPARATOR}seed {run.seed}"
             members[kind][run.seed] = replace(run, name=name, experiment=firsts[kind].experiment)
     found = {

@@ -139,7 +139,7 @@ def _verdict(groups: Mapping[str, Group], baseline: str, predictions: Mapping[st
     parts = [_text(first, strong=True), _text(limits)]
     if any(len(group.runs) > 1 for group in compared):
         rows = seeds.shown(seeds.table(compared, baseline)).drop(columns="training")
-        caption = "Groups of runs that differ only in their seed: all that are done"
+        caption = "Groups of runs that differ only in their seed: all that are done, archived ones if chosen"
         parts.append(_table(rows, text=("worth",), caption=caption))
     for title, sentences in seeds.each_against(compared, baseline, predictions).items():
         parts += [f"<h3>{escape(title)}</h3>", _list(sentences)]
