@@ -373,9 +373,12 @@ def change_figure(changes: Sequence[LayerChange], phase: str, *, dark: bool = Fa
 def accuracy_figure(
     table: pd.DataFrame, *, baseline: str | None = None, chance: float | None = None, dark: bool = False
 ) -> go.Figure:
-    """Draw accuracies with their 95 % intervals, one bar per row of `comparison.table` (the index is the run id)."""
+    """Draw accuracies with their 95 % intervals, one bar per row of `comparison.table` (the index is the run id) that
+    has one.
+    """
+    every = colours.run_colours([str(id) for id in table.index], baseline, dark=dark)
     table = table[table["accuracy"].notna()]
-    hues = colours.run_colours([str(id) for id in table.index], baseline, dark=dark)
+    hues = [every[str(id)] for id in table.index]
     figure = figure_of(dark, height=120 + _ROW * len(table), margin={"l": 12, "r": 20, "t": 32, "b": 52})
     figure.add_bar(
         orientation="h",
@@ -388,11 +391,11 @@ def accuracy_figure(
             "color": colours.TEXT[dark],
             "thickness": 2,
         },
-        marker={"color": list(hues.values())},
+        marker={"color": hues},
         text=[f"<b>{wording.percent(value)}</b>" for value in table["accuracy"]],
         textposition="inside",
         insidetextanchor="start",
-        textfont={"size": 13, "color": [colours.readable_on(hue) for hue in hues.values()]},
+        textfont={"size": 13, "color": [colours.readable_on(hue) for hue in hues]},
         customdata=[
             wording.interval(*row)
             for row in zip(*(table[key] for key in ("accuracy", "low", "high", "n")), strict=True)

@@ -122,6 +122,19 @@ def each_once(groups: Mapping[str, Group]) -> list[Group]:
     return list({group.title: group for group in groups.values()}.values())
 
 
+def places(names: Mapping[str, str], groups: Mapping[str, Group]) -> list[str]:
+    """Return the titles of groups at the places of their first runs among all that are chosen; of other runs the names.
+
+    `names` are those of the chosen runs, by id; `groups` theirs as of `of_all_seeds`. What is drawn of groups looks, by
+    these places, as the runs do; a second run of a group, which keeps its place, goes by its id.
+    """
+    found: list[str] = []
+    for run, name in names.items():
+        title = groups[run].title if run in groups else name
+        found.append(run if title in found else title)
+    return found
+
+
 def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group]:
     """Return, by the ids of those chosen runs that are done, their groups: all runs that are done and differ from them
     in the seed alone, without archived ones that were not chosen.

@@ -146,6 +146,13 @@ def test_accuracies_have_their_intervals_and_the_whole_axis() -> None:
     assert tuple(figure.layout.xaxis.range) == (0, 100)
 
 
+def test_a_run_keeps_its_colour_where_one_before_it_has_no_result() -> None:
+    runs = [make_run("a"), make_run("b", accuracy=None), make_run("c", (SCRATCH, DENSE), 0.7)]
+    hues = colours.run_colours(["a", "b", "c"], "a")
+    (bars,) = accuracy_figure(comparison.table(runs, "a"), baseline="a").data
+    assert list(bars.marker.color) == [hues["a"], hues["c"]]
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_figures_are_transparent_legible_and_json(predictions: Predictions, dark: bool) -> None:
     runs = [make_run("a"), make_run("b", (SCRATCH, DENSE), 0.7)]
