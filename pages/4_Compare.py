@@ -28,6 +28,7 @@ from cifar_core.analysis.labels import titles
 from cifar_core.analysis.linked import by_experiment
 from cifar_core.analysis.metrics import confusion
 from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.results import matrix_table
 from cifar_core.analysis.samples import (
     GROUPS,
     Rows,
@@ -195,7 +196,8 @@ def show_difference(other: str) -> None:
     )
     fold = "The difference as a table, points of the true class"
     if table := unfolded(fold, key="fold.difference", in_link=True):
-        table.dataframe((100 * found).round(1), alt="Difference of true (rows) and predicted (columns) classes")
+        rows = matrix_table((100 * found).round(1), "points")
+        table.dataframe(rows, alt="Difference of true (rows) and predicted (columns) classes")
 
 
 def draw_cells(figure: go.Figure, name: str, *, key: str, alt: str) -> None:
