@@ -12,7 +12,7 @@ from pathlib import Path
 from cifar_core.analysis.linked import plan_of, subject_of
 from cifar_core.analysis.plan import Plan, Wanted
 from cifar_core.analysis.plan_link import USUAL
-from cifar_core.data.catalogue import find_images, open_images
+from cifar_core.data.catalogue import find_images, images_now, open_images
 from cifar_core.data.download import download_cifar10
 from cifar_core.experiment import links
 from cifar_core.experiment.experiment import Experiment
@@ -167,7 +167,7 @@ def _runs(preparation: Preparation, store: Store) -> Iterator[Run]:
 def _found(wanted: Wanted, store: Store) -> Run | None:
     """The run that is there already: done, under way or waiting."""
     plan = Plan({wanted.title: wanted.experiment}, 1)
-    return plan.runs(store.runs())[wanted.title].get(wanted.seed)
+    return plan.runs(store.runs(), images_now(plan.data, home=store.home))[wanted.title].get(wanted.seed)
 
 
 def check(experiments: Sequence[Experiment], store: Store, follow: Follow) -> list[Run]:

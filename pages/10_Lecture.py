@@ -137,7 +137,7 @@ def say_what_is_missing(subject: Subject, about: Query) -> None:
     """Say whether everything is recorded, and what to do where it is not."""
     if subject.plan is None:
         return
-    missing = subject.unrecorded(lectures.every_run())
+    missing = subject.unrecorded(lectures.every_run(), lectures.images_of(subject))
     if not missing:
         st.caption("All of it is recorded on this server. No network is needed.")
         return

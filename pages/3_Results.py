@@ -28,7 +28,7 @@ from cifar_core.ui.curves import curves
 from cifar_core.ui.export import downloads, draw
 from cifar_core.ui.gallery import cell_boxes, images_of, paged
 from cifar_core.ui.glossary import help_for
-from cifar_core.ui.page import is_dark, section, set_up, unfolded
+from cifar_core.ui.page import height_of, is_dark, section, set_up, unfolded
 from cifar_core.ui.run_header import badges, chosen_run, edit_link, reason, settings
 from cifar_core.ui.text import plain
 
@@ -50,10 +50,11 @@ def show_metrics(run: Run, predictions: Predictions, split: str) -> None:
         show_matrix(predictions, split)
         show_cell(run, predictions, split)
     with report:
+        rows = results.report(predictions)
         st.dataframe(
-            results.report(predictions),
+            rows,
             hide_index=True,
-            height="content",
+            height=height_of(rows),
             column_config=dict.fromkeys(("precision", "recall", "f1"), PERCENT),
             alt=f"Report per class, {split} images",
         )
@@ -92,7 +93,7 @@ def show_matrix(predictions: Predictions, split: str) -> None:
         alt=f"Confusion matrix of the {split} images; the same counts stand in the table below",
     )
     if inside := unfolded("Confusion matrix as a table", key=f"fold.matrix.{split}", in_link=True):
-        inside.dataframe(counts, alt="Counts of true (rows) and predicted (columns) classes")
+        inside.dataframe(results.matrix_table(counts), alt="Counts of true (rows) and predicted (columns) classes")
 
 
 def choose_cell(split: str) -> None:
@@ -218,7 +219,8 @@ def show_replay(run: Run, histories: tuple[PhaseHistory, ...]) -> None:
             key="replay.lines",
             alt="Accuracy by class over the epochs; the numbers of this epoch stand in the table below",
         )
-        st.dataframe(replay.shown(found, moment), hide_index=True, height="content", alt=f"Accuracy by class, {title}")
+        rows = replay.shown(found, moment)
+        st.dataframe(rows, hide_index=True, height=height_of(rows), alt=f"Accuracy by class, {title}")
     show_images(run, predictions, np.arange(predictions.n), "validation", key=f"page.replay.{moment.phase}")
 
 

@@ -23,11 +23,12 @@ from cifar_core.analysis.comparison import (
 )
 from cifar_core.analysis.curves import Measure, X
 from cifar_core.analysis.figures import CELLS, accuracy_figure, confusion_figures, difference_figure, ledger_figure
-from cifar_core.analysis.groups import each_once, of_all_seeds
+from cifar_core.analysis.groups import each_once, of_all_seeds, places
 from cifar_core.analysis.labels import titles
 from cifar_core.analysis.linked import by_experiment
 from cifar_core.analysis.metrics import confusion
 from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.results import matrix_table
 from cifar_core.analysis.samples import (
     GROUPS,
     Rows,
@@ -195,7 +196,8 @@ def show_difference(other: str) -> None:
     )
     fold = "The difference as a table, points of the true class"
     if table := unfolded(fold, key="fold.difference", in_link=True):
-        table.dataframe((100 * found).round(1), alt="Difference of true (rows) and predicted (columns) classes")
+        rows = matrix_table((100 * found).round(1), "points")
+        table.dataframe(rows, alt="Difference of true (rows) and predicted (columns) classes")
 
 
 def draw_cells(figure: go.Figure, name: str, *, key: str, alt: str) -> None:
@@ -271,7 +273,10 @@ def show_together() -> None:
         seconds={run.id: took for run, took in pairs if took is not None},
         alt="The groups side by side; training is that of the last phase",
     )
-    st.caption("Runs that differ only in their seed are one group: all that are done, chosen here or not.")
+    st.caption(
+        "Runs that differ only in their seed are one group: all that are done, chosen here or not; archived ones "
+        "only if chosen."
+    )
     if left_out := [names[run] for run in chosen if run not in groups]:
         st.caption(plain(f"Not done, so in no group: {', '.join(left_out)}."))
     warn_of_seconds(run for run, _ in pairs)
@@ -280,7 +285,7 @@ def show_together() -> None:
     for column, measure in zip(st.columns(2), measures, strict=True):
         with column:
             draw(
-                bands.figure(of_groups, measure, x, baseline=base, dark=is_dark()),
+                bands.figure(of_groups, measure, x, places=places(names, groups), baseline=base, dark=is_dark()),
                 f"mean {measure}",
                 key=f"together.{measure}.{x}",
                 alt=f"Mean validation {measure} of each group; the same numbers stand in the table below",

@@ -168,7 +168,7 @@ def settle(part: str, allowed: Sequence[str], otherwise: str | None) -> None:
 
 def start_all(plan: Plan) -> None:
     """Queue what is neither done nor waiting by now: a second click finds nothing to queue."""
-    for wanted in plan.missing(plan.runs(store.runs())):
+    for wanted in plan.missing(plan.runs(store.runs(), reads.images_now(plan.data))):
         people.submit(wanted.experiment, wanted.seed, wanted.name)
     reads.runs.clear()
 
@@ -205,10 +205,11 @@ def start_panel(plan: Plan, found: Found) -> None:
 
 def watch(plan: Plan, moving: bool, show: Callable[[Found], None], *, every: float) -> None:
     """Show the plan's runs anew every so many seconds as long as something moves; then the whole page, and rest."""
+    images = reads.images_now(plan.data)
 
     @st.fragment(run_every=every if moving else None)
     def look() -> None:
-        now = plan.runs(reads.runs())
+        now = plan.runs(reads.runs(), images)
         st.markdown(plain(plan.standing(now)))
         show(now)
         if moving and not is_moving(now):
@@ -310,7 +311,7 @@ def strategies(base: Experiment) -> None:
         st.info("Choose at least one strategy.", icon=":material/checklist:")
         remember(base, strategies=",", **choices)
         return
-    found = plan.runs(reads.runs())
+    found = plan.runs(reads.runs(), reads.images_now(plan.data))
     start_panel(plan, found)
     section("The race")
     baseline = choose_baseline(plan)
@@ -402,7 +403,7 @@ def the_map(base: Experiment) -> None:
     map = TransferMap.of(base, state["plan.epochs"])
     settle("point", [point.title for point in map.experiments], None)
     plan = transfer_map.plan(map, state["plan.seeds"])
-    found = plan.runs(reads.runs())
+    found = plan.runs(reads.runs(), reads.images_now(plan.data))
     start_panel(plan, found)
     remember(base, epochs=state["plan.epochs"], point=state["plan.point"])
     watch(plan, is_moving(found), lambda now: show_map(map, now), every=2.0)
@@ -457,7 +458,7 @@ def a_guess(base: Experiment) -> None:
         "how well do the features that each network already has tell them apart?",
         help=help_for("LogME"),
     )
-    ways = starting_networks.outcomes(reads.runs(), base)
+    ways = starting_networks.outcomes(reads.runs(), base, reads.images_now(base.data))
     settle("way", list(ways), next(iter(ways), None))
     chosen = choose_starts(base)
     names = None if chosen is None else ",".join(each.name for each in chosen) or ","

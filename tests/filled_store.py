@@ -10,7 +10,7 @@ import numpy as np
 
 from cifar_core.analysis.metrics import measure
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.data.arrays import open_arrays
+from cifar_core.data.arrays import Images, open_arrays
 from cifar_core.data.sample import VERSION
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.links import FIRST
@@ -110,19 +110,35 @@ def queue(store: Store, experiment: Experiment = FIRST, seed: int = 0, name: str
     return store.submit(experiment, seed, name or run_name(experiment, seed))
 
 
-def claim(store: Store, experiment: Experiment = FIRST, seed: int = 0, name: str = "", **lease: float) -> Writer:
-    """Queue a run and claim it, for ever unless a `lease` is given."""
+def claim(
+    store: Store,
+    experiment: Experiment = FIRST,
+    seed: int = 0,
+    name: str = "",
+    *,
+    images: Images | None = None,
+    **lease: float,
+) -> Writer:
+    """Queue a run and claim it, for ever unless a `lease` is given; on the sample, unless on other images."""
     run = queue(store, experiment, seed, name)
     store.claim(f"worker of {run}", run=run, **({"lease": FOR_EVER} | lease))
-    images = open_arrays(store.home / "data" / f"sample-{VERSION}")
+    images = images or open_arrays(store.home / "data" / f"sample-{VERSION}")
     environment = ENVIRONMENT | {"fingerprint": images.fingerprint if images else "not drawn yet"}
     store.set_environment(run, f"worker of {run}", environment)
     return Writer(store, run, f"worker of {run}", experiment)
 
 
-def finished(store: Store, experiment: Experiment = FIRST, seed: int = 0, name: str = "", *, right: float = 0.8) -> str:
+def finished(
+    store: Store,
+    experiment: Experiment = FIRST,
+    seed: int = 0,
+    name: str = "",
+    *,
+    right: float = 0.8,
+    images: Images | None = None,
+) -> str:
     """Add a run that is done, with predictions, and return its id."""
-    writer = claim(store, experiment, seed, name)
+    writer = claim(store, experiment, seed, name, images=images)
     writer.trains(reached=right)
     writer.ends(State.DONE, metrics=writer.predicts(right))
     return writer.run

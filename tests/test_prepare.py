@@ -12,6 +12,7 @@ import pytest
 
 from cifar_core import prepare
 from cifar_core.analysis.plan_link import SEEDS, USUAL
+from cifar_core.data.catalogue import open_images
 from cifar_core.data.errors import DownloadError
 from cifar_core.experiment import links
 from cifar_core.experiment.links import FIRST
@@ -23,6 +24,7 @@ from cifar_core.prepare import WITHOUT_NETWORK, Preparation
 from cifar_core.runs.policy import Policy
 from cifar_core.runs.store import Store
 from cifar_core.runs.supervisor import run_now
+from tests.data.own import fill, own
 from tests.filled_store import claim, finished
 from tests.runs.helpers import WORKER
 
@@ -62,6 +64,18 @@ def test_a_plan_is_recorded_seed_by_seed_and_what_is_there_is_reused(store: Stor
     again = Follower()
     assert [run.id for run in prepare.record(preparation, store, again)] == [run.id for run in recorded]
     assert not again.given
+
+
+def test_runs_on_images_that_have_changed_since_are_recorded_anew(store: Store, tmp_path: Path) -> None:
+    data = own(fill(tmp_path / "pets", bee=4, cat=4, dog=4, owl=4), "bee", "cat", "dog", "owl")
+    split = '{"source":[0,1],"target":[2,3]}'
+    preparation = Preparation.of_experiment(apply(FIRST, [f"data={data.model_dump_json()}", f"split={split}"]))
+    there = finished(store, preparation.experiments[0], images=open_images(data, home=store.home))
+    assert prepare.record(preparation, store, Follower())[0].id == there
+    fill(tmp_path / "pets", bee=6)
+    assert prepare.to_run(preparation, store) == preparation.experiments
+    prepare.bring_images(preparation.experiments, store.home, lambda *_: None)
+    assert prepare.record(preparation, store, Follower())[0].id != there
 
 
 def test_the_lecture_shows_the_plan_on_the_server_of_its_link(store: Store) -> None:
@@ -205,6 +219,7 @@ def call(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def test_the_command_tries_a_recorded_plan_in_a_worker_without_a_network(store: Store) -> None:
     small = apply(FIRST, ["data.per_class=4"])
+    open_images(small.data, home=store.home)
     run = finished(store, STRATEGIES["head"].experiment(small))
     ended = call(store.home, "Plan?set=data.per_class%3D4&strategies=head&seeds=1", "--json")
     assert ended.returncode == 0, ended.stderr

@@ -60,21 +60,25 @@ def figure(
     measure: Measure = "accuracy",
     x: X = "epoch",
     *,
+    places: Sequence[str] = (),
     baseline: str | None = None,
     dark: bool = False,
 ) -> go.Figure:
     """Draw the means with a band of ± one standard deviation, and every seed as a thin line.
 
     Lines end with their phase. Each group has a colour, a dash and a shape of points; those of the `baseline`, a
-    group's title, are grey and dotted.
+    group's title, are grey and dotted. The others have those of their `places` (see `groups.places`).
     """
     rows = lines(groups, measure, x)
     mean, scale, decimals = means(rows), *((100, 1) if measure == "accuracy" else (1, 3))
     drawn = figure_of(dark, height=380 + 22 * len(groups), margin={"l": 60, "r": 8, "t": 8, "b": 52})
-    hues = colours.run_colours(list(groups), baseline, dark=dark)
-    dashes, shapes = colours.run_dashes(list(groups), baseline), colours.run_shapes(list(groups), baseline)
+    places = places or list(groups)
+    hues = colours.run_colours(places, baseline, dark=dark)
+    dashes, shapes = colours.run_dashes(places, baseline), colours.run_shapes(places, baseline)
     traces: list[dict[str, Any]] = []  # one by one, the figure would check all of itself each time
-    for title in sorted(hues, key=lambda title: title == baseline):  # on top and dotted: first phases are often shared
+    for title in sorted(
+        groups, key=lambda title: title == baseline
+    ):  # on top and dotted: first phases are often shared
         hue = hues[title]
         red, green, blue = (int(hue[place : place + 2], 16) for place in (1, 3, 5))
         lines_apart = [own for _, own in rows[rows["group"] == title].groupby(["seed", "phase"])]

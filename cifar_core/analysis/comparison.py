@@ -6,13 +6,16 @@ Runs are named by their title (`labels.titles`), so that two of one name stay ap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cifar_core.analysis import wording
-from cifar_core.analysis.figures import ledger_table
+from cifar_core.analysis.figures import MOST_CLASSES, ledger_table
 from cifar_core.analysis.history import EpochRow, epoch_rows, images_seen, training_seconds
 from cifar_core.analysis.labels import labels, titles
 from cifar_core.analysis.metrics import shares
+from cifar_core.analysis.samples import occurring
 from cifar_core.experiment.beginning import fingerprint
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Measured, PhaseHistory, Run
@@ -214,13 +217,25 @@ def cells(matrices: Mapping[str, pd.DataFrame], values: str = "counts") -> pd.Da
     """Return confusion matrices (see `metrics.confusion`) beside each other: a row per cell, a column per run title.
 
     The first two columns are the true and the predicted class. Cells are counts, or percent as `metrics.shares` says;
-    those of classes that a run does not know are NaN.
+    those of classes that a run does not know are NaN. Of more classes than are drawn, cells with images in any run.
     """
-    found = {
-        title: (counts if values == "counts" else 100 * shares(counts, values)).stack()
-        for title, counts in matrices.items()
+    shown = {
+        title: counts if values == "counts" else 100 * shares(counts, values) for title, counts in matrices.items()
     }
-    return pd.DataFrame(found).reset_index()
+    if max(map(len, shown.values()), default=0) <= MOST_CLASSES:
+        return pd.DataFrame({title: own.stack() for title, own in shown.items()}).reset_index()
+    rows = [occurring(counts, "images") for counts in matrices.values()]
+    pairs = pd.concat(rows)[["true", "predicted"]].drop_duplicates(ignore_index=True)
+    return pairs.assign(**{title: _at(own, pairs) for title, own in shown.items()})
+
+
+def _at(matrix: pd.DataFrame, pairs: pd.DataFrame) -> NDArray[np.float64]:
+    """The cells of a matrix at pairs of classes, NaN where it does not know one of them."""
+    rows, columns = (
+        names.get_indexer(pd.Index(pairs[side]))
+        for side, names in (("true", matrix.index), ("predicted", matrix.columns))
+    )
+    return np.where((rows < 0) | (columns < 0), np.nan, matrix.to_numpy()[rows, columns])
 
 
 def cell_in_words(counts: Mapping[str, int], true: str, predicted: str) -> str:

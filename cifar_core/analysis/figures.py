@@ -12,12 +12,15 @@ import plotly.graph_objects as go
 
 from cifar_core.analysis import colours, wording
 from cifar_core.analysis.metrics import shares
+from cifar_core.analysis.samples import busiest, most_confused
 from cifar_core.experiment.measured import LayerChange
 
 # Sequential in lightness alone, so safe for the colour-blind; the theme's background is the low end.
 _SCALES = (("#F4F8FB", "#08306B"), ("#16202C", "#C6E2F5"))
 
 _DIVERGING = (("#B35806", "#F7F7F7", "#08519C"), ("#F2A65A", "#16202C", "#7CBCF5"))
+MOST_CLASSES = 100
+"""Classes whose cells can be told apart in a matrix: of more, it shows those that are confused most."""
 _MOST_WITH_NUMBERS = 20  # classes; of more, only colours can be seen
 _MOST_LETTERS = 16  # of a class, for which room is kept beside a matrix before Plotly has measured it
 CELLS = ("counts", "row %", "column %")
@@ -99,29 +102,32 @@ def confusion_figure(
     title: str = "",
     dark: bool = False,
     top: float = 0,
+    classes: Sequence[str] = (),
 ) -> go.Figure:
     """Draw a confusion matrix (see `metrics.confusion`): rows are the true classes, columns the predicted ones.
 
     `values` is one of CELLS; `split` names the images ("test", "validation"); `top` makes the colour scale reach at
     least so many counts, so that matrices side by side share one. A click selects a cell: the customdata of its point
-    are the true and the predicted class.
+    are the true and the predicted class. Of more than MOST_CLASSES, the `classes` are drawn, without any those confused
+    most; numbers are of all.
 
     Raises:
         ValueError: for other `values`.
     """
     if values not in CELLS:
         raise ValueError(f"values: expected one of {', '.join(CELLS)}, received {values!r}.")
-    shown = counts if values == "counts" else 100 * shares(counts, values)
+    names = _drawn(counts, classes or most_confused([counts], MOST_CLASSES))
+    shown = (counts if values == "counts" else 100 * shares(counts, values)).loc[names, names]
     highest = 100.0 if values != "counts" else max(top, float(counts.to_numpy().max()), 1.0)
+    totals = counts.sum(axis=1)[names].tolist()
     words = [
-        f"{wording.number(count)} of {wording.number(total)}, {wording.percent(share)}"
-        for row, parts in zip(counts.to_numpy().tolist(), shares(counts).to_numpy().tolist(), strict=True)
-        for total in [sum(row)]
-        for count, share in zip(row, parts, strict=True)
+        f"{wording.number(count)} of {wording.number(total)}, {wording.percent(count / max(total, 1))}"
+        for row, total in zip(counts.loc[names, names].to_numpy().tolist(), totals, strict=True)
+        for count in row
     ]
     what = {"counts": "counts", "row %": "% of the true class", "column %": "% of the predicted class"}[values]
     heading = f"{title}<br>" if title else ""
-    text = f"{heading}{split} images, n = {int(counts.to_numpy().sum()):,}, {what}"
+    text = f"{heading}{split} images, n = {int(counts.to_numpy().sum()):,}, {what}{_of_all(names, counts)}"
     return matrix_figure(shown, words, (0, highest), "{:.0f}", text, dark=dark)
 
 
@@ -130,11 +136,24 @@ def difference_figure(difference: pd.DataFrame, one: str, other: str, *, dark: b
 
     Blue is more, orange is less; on the diagonal more is better, elsewhere less.
     """
-    points = 100 * difference
-    words = [wording.points(value) for value in difference.to_numpy().ravel().tolist()]
+    names = busiest(difference.abs(), MOST_CLASSES) if len(difference) > MOST_CLASSES else list(difference.index)
+    points = 100 * difference.loc[names, names]
+    words = [wording.points(value / 100) for value in points.to_numpy().ravel().tolist()]
     reach = max(1.0, float(points.abs().to_numpy().max()))
-    text = f"{other}<br>minus {one}, points of the true class"
+    text = f"{other}<br>minus {one}, points of the true class{_of_all(names, difference)}"
     return matrix_figure(points, words, (-reach, reach), "{:+.0f}", text, dark=dark)
+
+
+def _drawn(counts: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+    """Which classes of a matrix are drawn: those chosen, where it has too many."""
+    names, chosen = list(counts.index), set(classes)
+    return names if len(names) <= MOST_CLASSES else [name for name in names if name in chosen]
+
+
+def _of_all(names: Sequence[str], matrix: pd.DataFrame) -> str:
+    """What a title says where not all classes are drawn."""
+    of_all = f"<br>{len(names)} of {len(matrix):,} classes, where most of it happens"
+    return of_all if len(names) < len(matrix) else ""
 
 
 def matrix_figure(
@@ -168,30 +187,33 @@ def matrix_figure(
         "ygap": 1,
         "hoverinfo": "skip",
     }
+    values = shown.to_numpy()
     cells = [
-        (column, name, value, _signed(text.format(value)) if is_small else "", said)
+        (column, name, _signed(text.format(value)) if is_small else "", said)
         for (name, column, value), said in zip(
             (
                 (name, column, value)
-                for name, row in zip(names, shown.to_numpy().tolist(), strict=True)
+                for name, row in zip(names, values.tolist(), strict=True)
                 for column, value in zip(columns, row, strict=True)
             ),
             words,
             strict=True,
         )
     ]
-    inks = [colours.readable_on(_on_scale(scale, value, reach)) for _, _, value, *_ in cells]
+    known, place_of = np.unique(values, return_inverse=True)  # few, and each has its ink
+    ink_of = [colours.readable_on(_on_scale(scale, value, reach)) for value in known.tolist()]
+    inks = [ink_of[place] for place in place_of.ravel().tolist()]
     # Plotly's own text in cells is grey, which is hard to read on half of the scale, and no cell of a heatmap can be
     # selected: so a point stands in every cell, with its number, and has a frame when it is selected.
     numbers = [
         {
             "type": "scatter",
-            "mode": "markers+text",
-            "x": [cell[0] for cell in own],
-            "y": [cell[1] for cell in own],
-            "text": [cell[3] for cell in own],
-            # An array, since Plotly looks into every cell of a list, which takes long for a hundred classes.
-            "customdata": np.array([[cell[1], cell[0], cell[4]] for cell in own], dtype=object).reshape(-1, 3),
+            "mode": "markers+text" if is_small else "markers",
+            # Arrays, since Plotly looks into every cell of a list, which takes long for a hundred classes.
+            "x": np.array([cell[0] for cell in own], dtype=object),
+            "y": np.array([cell[1] for cell in own], dtype=object),
+            "text": [cell[2] for cell in own] if is_small else None,
+            "customdata": np.array([[cell[1], cell[0], cell[3]] for cell in own], dtype=object).reshape(-1, 3),
             "hovertemplate": f"{axes[0]} %{{y}}<br>{axes[1]} %{{x}}<br>%{{customdata[2]}}<extra></extra>",
             "textfont": {"size": 12, "color": ink},
             "marker": {"symbol": "square-open", "size": side - 6, "color": ink, "opacity": 0, "line": {"width": 2}},
@@ -238,13 +260,14 @@ def _on_scale(scale: Sequence[str], value: float, reach: tuple[float, float]) ->
 def confusion_figures(
     matrices: Mapping[str, pd.DataFrame], split: str, *, values: str = "counts", dark: bool = False
 ) -> list[go.Figure]:
-    """Draw a confusion matrix per run title, on one colour scale, to stand side by side.
+    """Draw a confusion matrix per run title, of the same classes on one colour scale, to stand side by side.
 
     They are separate figures, so that a page can let them wrap on a narrow screen.
     """
     top = max((float(counts.to_numpy().max()) for counts in matrices.values()), default=0)
+    classes = most_confused(matrices.values(), MOST_CLASSES)
     return [
-        confusion_figure(counts, split, values=values, title=title, dark=dark, top=top)
+        confusion_figure(counts, split, values=values, title=title, dark=dark, top=top, classes=classes)
         for title, counts in matrices.items()
     ]
 
@@ -373,9 +396,12 @@ def change_figure(changes: Sequence[LayerChange], phase: str, *, dark: bool = Fa
 def accuracy_figure(
     table: pd.DataFrame, *, baseline: str | None = None, chance: float | None = None, dark: bool = False
 ) -> go.Figure:
-    """Draw accuracies with their 95 % intervals, one bar per row of `comparison.table` (the index is the run id)."""
+    """Draw accuracies with their 95 % intervals, one bar per row of `comparison.table` (the index is the run id) that
+    has one.
+    """
+    every = colours.run_colours([str(id) for id in table.index], baseline, dark=dark)
     table = table[table["accuracy"].notna()]
-    hues = colours.run_colours([str(id) for id in table.index], baseline, dark=dark)
+    hues = [every[str(id)] for id in table.index]
     figure = figure_of(dark, height=120 + _ROW * len(table), margin={"l": 12, "r": 20, "t": 32, "b": 52})
     figure.add_bar(
         orientation="h",
@@ -388,11 +414,11 @@ def accuracy_figure(
             "color": colours.TEXT[dark],
             "thickness": 2,
         },
-        marker={"color": list(hues.values())},
+        marker={"color": hues},
         text=[f"<b>{wording.percent(value)}</b>" for value in table["accuracy"]],
         textposition="inside",
         insidetextanchor="start",
-        textfont={"size": 13, "color": [colours.readable_on(hue) for hue in hues.values()]},
+        textfont={"size": 13, "color": [colours.readable_on(hue) for hue in hues]},
         customdata=[
             wording.interval(*row)
             for row in zip(*(table[key] for key in ("accuracy", "low", "high", "n")), strict=True)

@@ -160,9 +160,22 @@ def each_once(groups: Mapping[str, Group]) -> list[Group]:
     return list({group.title: group for group in groups.values()}.values())
 
 
+def places(names: Mapping[str, str], groups: Mapping[str, Group]) -> list[str]:
+    """Return the titles of groups at the places of their first runs among all that are chosen; of other runs the names.
+
+    `names` are those of the chosen runs, by id; `groups` theirs as of `of_all_seeds`. What is drawn of groups looks, by
+    these places, as the runs do; a second run of a group, which keeps its place, goes by its id.
+    """
+    found: list[str] = []
+    for run, name in names.items():
+        title = groups[run].title if run in groups else name
+        found.append(run if title in found else title)
+    return found
+
+
 def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group]:
     """Return, by the ids of those chosen runs that are done, their groups: all runs that are done and differ from them
-    in the seed alone.
+    in the seed alone, without archived ones that were not chosen.
 
     So the figures of a group are the same whichever of its seeds were chosen. Of several runs of one seed the newest
     counts. Runs are named by their group and carry its experiment.
@@ -170,11 +183,13 @@ def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group
     firsts: dict[tuple[str, str], Run] = {}
     for run in chosen:
         if _is_tested(run):
-            firsts.setdefault(_kind(run), replace(run, name=without_seed(run.name)))
+            firsts.setdefault(kind_of(run), replace(run, name=without_seed(run.name)))
     names = titles(list(firsts.values()))
     members: dict[tuple[str, str], dict[int, Run]] = {kind: {} for kind in firsts}
-    for run in sorted(every, key=lambda run: run.created):
-        if _is_tested(run) and (kind := _kind(run)) in members:
+    ids = {run.id for run in chosen}
+    counted = [run for run in every if _is_tested(run) and (run.id in ids or not run.archived)]
+    for run in sorted(counted, key=lambda run: run.created):
+        if (kind := kind_of(run)) in members:
             name = f"{names[firsts[kind].id]}{SEPARATOR}seed {run.seed}"
             members[kind][run.seed] = replace(run, name=name, experiment=firsts[kind].experiment)
     found = {
@@ -182,15 +197,15 @@ def of_all_seeds(chosen: Sequence[Run], every: Sequence[Run]) -> dict[str, Group
         for kind, seeds in members.items()
         if seeds
     }
-    return {run.id: found[_kind(run)] for run in chosen if _is_tested(run) and _kind(run) in found}
+    return {run.id: found[kind_of(run)] for run in chosen if _is_tested(run) and kind_of(run) in found}
 
 
 def _is_tested(run: Run) -> bool:
     return run.state is State.DONE and bool(run.metrics.get("test"))
 
 
-def _kind(run: Run) -> tuple[str, str]:
-    """What runs of one group share: all that is trained, and the images."""
+def kind_of(run: Run) -> tuple[str, str]:
+    """Return what runs of one group share: all that is trained, and the images."""
     return fingerprint(run.experiment), str(run.environment.get("fingerprint"))
 
 

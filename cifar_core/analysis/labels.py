@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from cifar_core.analysis.wording import count, listing
+from cifar_core.experiment.experiment import Freeze
 from cifar_core.experiment.measured import Run, State
 
 SEPARATOR = " · "
@@ -33,6 +34,11 @@ def _files(run: Run) -> str:
     return "not the official files byte for byte" if is_other else ""
 
 
+def _rounded(run: Run) -> str:
+    freezes = any(phase.freeze != Freeze() for phase in run.experiment.phases)
+    return "half-size features" if freezes and run.experiment.features == "half" else ""
+
+
 # the most important first
 _LIMITS = (
     _Limit(
@@ -41,6 +47,10 @@ _LIMITS = (
     ),
     _Limit(_files, "Not the official images byte for byte."),
     _Limit(_looks, "A quick look at few images of each class: with all of them, figures and order may differ."),
+    _Limit(
+        _rounded,
+        "Half-size features are rounded, and training amplifies that: in full, accuracies can differ by a point.",
+    ),
     _Limit(
         lambda run: "validated on the test images" if run.experiment.validation.on == "test" else "",
         "Validated on the test images: figures used to choose between runs are optimistic.",

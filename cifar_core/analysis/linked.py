@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from cifar_core.analysis import guesses, transfer_map
+from cifar_core.analysis.groups import kind_of
 from cifar_core.analysis.labels import SEPARATOR, titles, without_seed
 from cifar_core.analysis.plan import Found, Plan
 from cifar_core.analysis.plan_link import GUESS, MAP, PlanLink
-from cifar_core.experiment.beginning import fingerprint
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.images_now import ImagesNow
 from cifar_core.experiment.links import FIRST, Query, first, views
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.record import ExperimentError, nearest
@@ -58,10 +59,17 @@ def _map_of(link: PlanLink) -> TransferMap | None:
 
 
 def by_experiment(runs: Sequence[Run]) -> dict[str, dict[int, Run]]:
-    """Return chosen runs as `Plan.runs` does: by what sets their experiments apart, which names them, and by seed."""
-    alike: dict[str, list[Run]] = {}
+    """Return chosen runs as `Plan.runs` does: by what sets their experiments and images apart, which names them, and
+    by seed.
+
+    A run that has not opened its images yet is with those of the same place.
+    """
+    begun = {(kind_of(run)[0], run.experiment.data.location): kind_of(run) for run in runs if run.environment}
+    alike: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        alike.setdefault(fingerprint(run.experiment), []).append(run)
+        kind = kind_of(run)
+        place = kind[0], run.experiment.data.location
+        alike.setdefault(kind if run.environment else begun.get(place, kind), []).append(run)
     names = titles([replace(members[0], name=without_seed(members[0].name)) for members in alike.values()])
     found = {names[members[0].id]: members for members in alike.values()}
     return {
@@ -105,14 +113,19 @@ class Subject:
         """What the hall is asked, where the link asks nothing else."""
         return "Which one wins?" if self.map is None else "From which depth on does freezing A cost?"
 
-    def recorded(self, every: Sequence[Run]) -> Found:
-        """Return its runs that are done, under way or waiting, by title and seed.
+    @property
+    def data(self) -> Data | None:
+        """The images of its plan; None of runs, which may have been trained on different ones."""
+        return None if self.plan is None else self.plan.data
+
+    def recorded(self, every: Sequence[Run], images: ImagesNow | None = None) -> Found:
+        """Return its runs that are done, under way or waiting, by title and seed; a plan's on its `images` alone.
 
         Raises:
             ExperimentError: where a run that it names is not there.
         """
         if self.plan is not None:
-            return self.plan.runs([run for run in every if not run.archived])
+            return self.plan.runs([run for run in every if not run.archived], images)
         known = {run.id: run for run in every}
         if unknown := [id for id in self.ids if id not in known]:
             raise ExperimentError(
@@ -120,11 +133,11 @@ class Subject:
             )
         return by_experiment([known[id] for id in self.ids])
 
-    def unrecorded(self, every: Sequence[Run]) -> int:
-        """Return how many runs of its plan are not done."""
+    def unrecorded(self, every: Sequence[Run], images: ImagesNow | None = None) -> int:
+        """Return how many runs of its plan are not done on its `images`."""
         if self.plan is None:
             return 0
-        found = self.recorded(every)
+        found = self.recorded(every, images)
         done = {(title, run.seed) for title, runs in found.items() for run in runs.values() if run.state is State.DONE}
         return sum((wanted.title, wanted.seed) not in done for wanted in self.plan)
 

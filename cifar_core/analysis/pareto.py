@@ -95,12 +95,15 @@ def cheapest_first(found: pd.DataFrame, cost: Cost) -> pd.DataFrame:
 _INTERVAL = ("accuracy", "low", "high", "n")
 
 
-def pareto_figure(found: pd.DataFrame, cost: Cost, *, baseline: str | None = None, dark: bool = False) -> go.Figure:
+def pareto_figure(
+    found: pd.DataFrame, cost: Cost, ids: Sequence[str], *, baseline: str | None = None, dark: bool = False
+) -> go.Figure:
     """Draw accuracy with its 95 % interval against a cost; the front is a stair, its runs are diamonds.
 
-    Runs carry their numbers of `pareto_table`: names would hide each other.
+    Runs carry their numbers of `pareto_table`: names would hide each other. `ids` are those of all runs that are
+    compared, which have their colours in this order.
     """
-    hues = colours.run_colours([str(run) for run in found.index], baseline, dark=dark)
+    hues = colours.run_colours(ids, baseline, dark=dark)
     found = cheapest_first(found, cost)
     figure = figure_of(dark, height=420, margin={"l": 8, "r": 16, "t": 16, "b": 8}, showlegend=False)
     on_front = front(found, cost)

@@ -11,7 +11,8 @@ from cifar_core.analysis.groups import Group
 from cifar_core.analysis.labels import SEPARATOR
 from cifar_core.analysis.wording import count, status
 from cifar_core.experiment.beginning import fingerprint
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.images_now import ImagesNow
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.settings import changed
 from cifar_core.experiment.wording import class_list
@@ -67,18 +68,25 @@ class Plan:
             for title in self.titles.values():
                 yield Wanted(title, self.experiments[title], seed)
 
-    def runs(self, every: Sequence[Run]) -> dict[str, dict[int, Run]]:
+    @property
+    def data(self) -> Data:
+        """The images that its experiments train on, which are the same."""
+        return next(iter(self.experiments.values())).data
+
+    def runs(self, every: Sequence[Run], images: ImagesNow | None = None) -> dict[str, dict[int, Run]]:
         """Return, for every title, its runs by seed: done, under way or waiting, seeds beyond the plan's included.
 
         They are named as the plan names them, and carry its experiment. One that is done comes before one that is
-        not, and the newest of several.
+        not, and the newest of several. Runs on other `images` are not the plan's; without these nothing can be said.
         """
         found: dict[str, dict[int, Run]] = {title: {} for title in self.titles.values()}
         backbones = {experiment.backbone for experiment in self.experiments.values()}
         counted = [
             run
             for run in every
-            if (run.state is State.DONE or not run.state.is_finished) and run.experiment.backbone in backbones
+            if (run.state is State.DONE or not run.state.is_finished)
+            and run.experiment.backbone in backbones
+            and (images is None or images.are_of(run))
         ]
         once = {id(run.experiment): run.experiment for run in counted}  # seeds of one experiment share it
         title_of = {key: self.titles.get(fingerprint(experiment)) for key, experiment in once.items()}

@@ -22,13 +22,14 @@ from cifar_core.analysis.comparison import (
     table,
 )
 from cifar_core.analysis.curves import Measure, boundaries, guessing, lines
-from cifar_core.analysis.figures import change_sentence, ledger_table
+from cifar_core.analysis.figures import MOST_CLASSES, change_sentence, ledger_table
 from cifar_core.analysis.groups import Group
 from cifar_core.analysis.history import epochs
 from cifar_core.analysis.labels import labels, titles
 from cifar_core.analysis.metrics import METRICS, confusion, measure, per_class, shares
 from cifar_core.analysis.pareto import COSTS, Cost, cheapest_first, front, in_words, pareto, pareto_table
 from cifar_core.analysis.predictions import Predictions
+from cifar_core.analysis.samples import most_confused
 from cifar_core.analysis.verdict import verdict
 from cifar_core.experiment.measured import Measured, Run
 from cifar_core.experiment.wording import how_it_trains, initial_weights, network_input, trained_share
@@ -140,7 +141,7 @@ def _verdict(groups: Mapping[str, Group], baseline: str, predictions: Mapping[st
     parts = [_text(first, strong=True), _text(limits)]
     if any(len(group.runs) > 1 for group in compared):
         rows = seeds.shown(seeds.table(compared, baseline)).drop(columns="training")
-        caption = "Groups of runs that differ only in their seed: all that are done"
+        caption = "Groups of runs that differ only in their seed: all that are done, archived ones if chosen"
         parts.append(_table(rows, text=("worth",), caption=caption))
     for title, sentences in seeds.each_against(compared, baseline, predictions).items():
         parts += [f"<h3>{escape(title)}</h3>", _list(sentences)]
@@ -251,7 +252,9 @@ def _epochs(measured: Measured) -> str:
 
 def _matrix(found: Predictions, caption: str) -> str:
     counts = confusion(found)
-    of_row = shares(counts)
+    names = most_confused([counts], MOST_CLASSES)
+    part = f"; {len(names)} of {len(counts):,} classes, where most is confused" if len(names) < len(counts) else ""
+    counts, of_row = counts.loc[names, names], shares(counts).loc[names, names]
     head = "".join(f'<th scope="col" class="number">{escape(str(name))}</th>' for name in counts.columns)
     rows = []
     for name, numbers, parts in zip(counts.index, counts.to_numpy(), of_row.to_numpy(), strict=True):
@@ -259,7 +262,7 @@ def _matrix(found: Predictions, caption: str) -> str:
         rows.append(f'<tr><th scope="row">{escape(str(name))}</th>{cells}</tr>')
     return (
         f'<figure class="scroll"><table class="matrix"><caption>{escape(caption)}: a row is a true class, a column '
-        f"what it was taken for, n = {found.n:,}; darker is a larger share of the row</caption>"
+        f"what it was taken for, n = {found.n:,}; darker is a larger share of the row{part}</caption>"
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></figure>"
     )
 

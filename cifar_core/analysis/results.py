@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from cifar_core.analysis.figures import change_table, ledger_table
+from cifar_core.analysis.figures import MOST_CLASSES, change_table, ledger_table
 from cifar_core.analysis.metrics import METRICS, confusion, per_class
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.analysis.samples import Rows, answers, confused_pairs, hierarchy
+from cifar_core.analysis.samples import Rows, answers, confused_pairs, hierarchy, occurring
 from cifar_core.analysis.wording import count, interval
+from cifar_core.data.folders import shortened
 from cifar_core.experiment.measured import LayerChange, Run
+
+MOST_NAMED = 20  # classes of a group
 
 
 def accuracy(found: Mapping[str, float]) -> str:
@@ -28,15 +31,20 @@ def every_metric(found: Mapping[str, float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["metric", "value", "meaning"])
 
 
+def matrix_table(matrix: pd.DataFrame, value: str = "images") -> pd.DataFrame:
+    """Return a matrix of classes as it is, or of more classes than are drawn the rows of `samples.occurring`."""
+    return matrix if len(matrix) <= MOST_CLASSES else occurring(matrix, value)
+
+
 def pairs(predictions: Predictions) -> pd.DataFrame:
     """Return `samples.confused_pairs` in percent."""
     return _percent(confused_pairs(predictions), "share")
 
 
 def groups_of_classes(predictions: Predictions) -> pd.DataFrame:
-    """Return `samples.hierarchy` as far as classes are confused: these, with these, confused (%)."""
+    """Return `samples.hierarchy` as far as classes are confused: these, with these, confused (%); the first of many."""
     rows = [
-        (", ".join(merge.one), ", ".join(merge.other), 100 * merge.share)
+        (shortened(merge.one, MOST_NAMED), shortened(merge.other, MOST_NAMED), 100 * merge.share)
         for merge in hierarchy(confusion(predictions))
         if merge.share
     ]

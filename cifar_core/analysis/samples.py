@@ -3,7 +3,7 @@
 Images are named by their row in the predictions, so that tables, captions and pictures of them can be drawn from it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,19 +152,30 @@ def hierarchy(counts: pd.DataFrame) -> list[Merge]:
     The last merge holds all classes, those that are confused side by side.
     """
     rows = shares(counts).to_numpy()
-    between = (rows + rows.T) / 2
-    groups: list[tuple[str, ...]] = [(str(name),) for name in counts.index]
+    between, sizes = (rows + rows.T) / 2, np.ones(len(rows))
+    mean = between.copy()
+    np.fill_diagonal(mean, -1)
+    # Of every group, the one that it is confused with most: looking through all pairs for each merge takes long.
+    nearest, most = mean.argmax(axis=1), mean.max(axis=1, initial=-1)
+    groups: dict[int, tuple[str, ...]] = {place: (str(name),) for place, name in enumerate(counts.index)}
     merges = []
     while len(groups) > 1:
-        sizes = np.array([len(group) for group in groups])
-        mean = between / np.outer(sizes, sizes)
-        np.fill_diagonal(mean, -1)
-        one, other = sorted(int(place) for place in np.unravel_index(mean.argmax(), mean.shape))
+        one = int(most.argmax())
+        one, other = sorted((one, int(nearest[one]))) if most[one] > 0 else tuple(groups)[:2]
         merges.append(Merge(groups[one], groups[other], float(mean[one, other])))
         between[one] += between[other]
         between[:, one] += between[:, other]
-        between = np.delete(np.delete(between, other, axis=0), other, axis=1)
+        sizes[one] += sizes[other]
         groups[one] += groups.pop(other)
+        mean[other], mean[:, other], most[other] = -1, -1, -1
+        alive = np.fromiter(groups, dtype=np.intp)
+        alive = alive[alive != one]
+        mean[one, alive] = mean[alive, one] = between[one, alive] / (sizes[one] * sizes[alive])
+        closer = alive[(mean[alive, one] > most[alive]) | ((mean[alive, one] == most[alive]) & (one < nearest[alive]))]
+        nearest[closer], most[closer] = one, mean[closer, one]
+        apart = (nearest[alive] == other) | ((nearest[alive] == one) & (mean[alive, one] < most[alive]))
+        anew = np.append(alive[apart & (most[alive] > 0)], one)
+        nearest[anew], most[anew] = mean[anew].argmax(axis=1), mean[anew].max(axis=1)
     return merges
 
 
@@ -175,6 +186,44 @@ def by_confusion(counts: pd.DataFrame) -> pd.DataFrame:
     last = hierarchy(counts)[-1]
     order = [*last.one, *last.other]
     return counts.loc[order, order]
+
+
+def busiest(weights: pd.DataFrame, most: int) -> list[str]:
+    """Return the classes of the heaviest cells of a matrix, so many of them, in the matrix's order.
+
+    Where too few have a weight, the first of the others are among them.
+    """
+    heavy = weights.to_numpy().ravel()
+    order = np.flatnonzero(heavy)
+    order = order[np.argsort(-heavy[order], kind="stable")]
+    both = np.stack(np.unravel_index(order, weights.shape), axis=1).ravel()
+    places = np.concatenate([both, np.arange(len(weights))])
+    _, first = np.unique(places, return_index=True)
+    chosen = np.sort(places[np.sort(first)[:most]])
+    return [weights.index[place] for place in chosen]
+
+
+def most_confused(matrices: Iterable[pd.DataFrame], most: int) -> list[str]:
+    """Return the classes that confusion matrices have confused most, so many of them, in their order."""
+    every = list(matrices)
+    names = list(dict.fromkeys(name for counts in every for name in counts.index))
+    if len(names) <= most:
+        return names
+    wrong = np.zeros((len(names),) * 2)
+    for counts in every:
+        wrong += counts.reindex(index=names, columns=names, fill_value=0).to_numpy()
+    np.fill_diagonal(wrong, 0)
+    return busiest(pd.DataFrame(wrong, names, names), most)
+
+
+def occurring(matrix: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Return the cells of a matrix that are not 0 as rows, the largest first: true, predicted, and the `value`."""
+    found = matrix.to_numpy()
+    true, predicted = np.nonzero(found)
+    rows = pd.DataFrame(
+        {"true": matrix.index[true], "predicted": matrix.columns[predicted], value: found[true, predicted]}
+    )
+    return rows.sort_values(value, key=lambda values: -values.abs(), kind="stable", ignore_index=True)
 
 
 def difference(one: Predictions, other: Predictions) -> pd.DataFrame | None:

@@ -23,7 +23,8 @@ from cifar_core.analysis.groups import in_tries
 from cifar_core.analysis.labels import SEPARATOR
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.beginning import fingerprint, source_phases
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.images_now import ImagesNow
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.wording import class_list, what_trains
 
@@ -57,7 +58,7 @@ def key_of(run: Run, runs: Mapping[str, Run]) -> str | None:
     """
     experiment, before = run.experiment, source_phases(run.experiment)
     if before:
-        return f"{fingerprint(experiment, before)} {run.seed}"
+        return _own_key(run, before)
     initial = experiment.initial_weights
     if initial.source == "imagenet":
         return _imagenet_key(experiment.backbone)
@@ -65,6 +66,11 @@ def key_of(run: Run, runs: Mapping[str, Run]) -> str | None:
     if other is not None and source_phases(other.experiment) == len(other.experiment.phases):
         return key_of(other, runs)
     return None
+
+
+def _own_key(run: Run, before: int) -> str:
+    """What decides the network after a run's first phases: all that they train, the seed, and the images."""
+    return f"{fingerprint(run.experiment, before)} {run.seed} {run.environment.get('fingerprint')}"
 
 
 def _imagenet_key(backbone: str) -> str:
@@ -80,7 +86,7 @@ def sources(runs: Sequence[Run], base: Experiment, backbones: Sequence[str] = ()
     for run in runs:
         before = source_phases(run.experiment)
         if run.state is State.DONE and before and run.experiment.image_shape == base.image_shape:
-            found.setdefault(f"{fingerprint(run.experiment, before)} {run.seed}", run)
+            found.setdefault(_own_key(run, before), run)
     parts = {key: _parts(run) for key, run in found.items()}
     shared = set.intersection(*(set(own) for own in parts.values())) if len(parts) > 1 else set()
     names = {
@@ -124,10 +130,11 @@ def _parts(run: Run) -> list[str]:
     ]
 
 
-def outcomes(runs: Sequence[Run], base: Experiment) -> dict[str, dict[str, list[Run]]]:
+def outcomes(runs: Sequence[Run], base: Experiment, images: ImagesNow | None = None) -> dict[str, dict[str, list[Run]]]:
     """Return the runs that were fine-tuned on the base's target classes and images: by way of tuning, then by key.
 
-    Runs of one way differ in their starting networks alone. Ways are sentences, the one with most networks first.
+    `images` are the base's as they are now, where something can be said of them; otherwise the newest such run's. Runs
+    of one way differ in their starting networks alone. Ways are sentences, the one with most networks first.
     """
     every = {run.id: run for run in runs}
     found: dict[tuple[str, str], dict[str, list[Run]]] = {}
@@ -137,9 +144,9 @@ def outcomes(runs: Sequence[Run], base: Experiment) -> dict[str, dict[str, list[
         after = experiment.phases[source_phases(experiment) :]
         if key is None or run.state is not State.DONE or not run.metrics.get("test") or not after:
             continue
-        if experiment.data.name != base.data.name or set(experiment.split.target) != set(base.split.target):
+        if after[-1].train_on != "target" or set(experiment.split.target) != set(base.split.target):
             continue
-        if experiment.data.per_class != base.data.per_class or after[-1].train_on != "target":
+        if _anywhere(experiment.data) != _anywhere(base.data) or not (images is None or images.are_of(run)):
             continue
         first = first or run
         if same_test_images(run, first):
@@ -150,6 +157,11 @@ def outcomes(runs: Sequence[Run], base: Experiment) -> dict[str, dict[str, list[
         f"{way[0]} ({sentences[:place].count(way[0]) + 1})" if sentences.count(way[0]) > 1 else way[0]: found[way]
         for place, way in enumerate(ways)
     }
+
+
+def _anywhere(data: Data) -> Data:
+    """What experiments mean by data, wherever the files are."""
+    return data.model_copy(update={"location": None})
 
 
 def _way(experiment: Experiment) -> tuple[str, str]:

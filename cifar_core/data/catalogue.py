@@ -29,6 +29,7 @@ from cifar_core.data.folders import FolderContents, look, shortened
 from cifar_core.data.sources import HOME_PAGE, Source, keras_cache, locate, read
 from cifar_core.experiment.datasets import DataSet
 from cifar_core.experiment.experiment import Data
+from cifar_core.experiment.images_now import ImagesNow
 
 Progress = Callable[[int, int], None]
 """Called with images done and images in all."""
@@ -96,6 +97,19 @@ def find_images(data: Data, *, home: Path) -> Path | None:
             _log.debug("no CIFAR-10 in %s: %s", place, error)
     kept = _kept(dataset, home) if data.location is None else []
     return kept[0][0] if kept else None
+
+
+def images_now(data: Data, *, home: Path) -> ImagesNow | None:
+    """What can be told of the images an experiment names without preparing them, or None where they are not here."""
+    found = find_images(data, home=home)
+    if found is None:
+        return None
+    is_source = found.is_file() or found.parent != home / "data"
+    images = _converted(locate(found), data.dataset, home) if is_source else _whole(found, data.dataset)
+    earlier = () if data.image_side is None else (_whole(each, data.dataset) for each in _earlier(found))
+    return ImagesNow(
+        data.location, images.fingerprint if images else "", frozenset(each.fingerprint for each in earlier if each)
+    )
 
 
 def data_at(location: str, image_side: int | None = None) -> Data:
@@ -296,10 +310,14 @@ def _convert_folder(contents: FolderContents, dataset: DataSet, final: Path, pro
             provenance = f"{OWN} {contents.split}.{_told(len(left_out))}"
             writer.finish(provenance=provenance, official=True, left_out=left_out[:_MOST_LISTED])
         images = _keep(folder, final, dataset)
-    for earlier in final.parent.glob(f"{final.name.rpartition('-')[0]}-*"):
-        if earlier != final:
-            shutil.rmtree(earlier, ignore_errors=True)  # nothing asks for it again; who has it open keeps it
+    for earlier in _earlier(final):
+        shutil.rmtree(earlier, ignore_errors=True)  # nothing asks for it again; who has it open keeps it
     return images
+
+
+def _earlier(kept: Path) -> list[Path]:
+    """What was made of earlier contents of a user's folder, given where that of the present ones is kept."""
+    return [each for each in kept.parent.glob(f"{kept.name.rpartition('-')[0]}-*") if each != kept]
 
 
 def _told(left_out: int) -> str:

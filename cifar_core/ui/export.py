@@ -24,11 +24,13 @@ from cifar_core.analysis.trackers import event_files, lacks
 from cifar_core.analysis.wording import size
 from cifar_core.experiment.measured import MODEL, Measured, Run
 from cifar_core.home import home
+from cifar_core.runs.errors import ArtifactsUnusable
 from cifar_core.ui import people, reads
 from cifar_core.ui.text import plain
 
 FORMS = ("SVG", "PNG")
 _FORM = "figures.form"
+_MISSING = "export.missing"
 SECONDS_TO_SEND = 300.0
 
 
@@ -95,8 +97,10 @@ def draw(figure: go.Figure, *name: str, key: str, alt: str, **options: Any) -> A
 
 
 def downloads(run: Run) -> None:
-    """Offer everything of a run: in one file, and each part by itself."""
+    """Offer everything of a run: in one file, and each part by itself; say what was asked for and cannot be had."""
     store = reads.store()
+    if said := st.session_state.pop(_MISSING, ""):
+        st.warning(plain(said), icon=":material/cloud_off:")
     folder, sizes = store.artifacts(run.id), store.sizes(run.id)
     splits = ("test", "validation")
     kept = {split: found for split in splits if (found := reads.predictions(run.id, split)) is not None}
@@ -132,6 +136,8 @@ def downloads(run: Run) -> None:
                     f"{label}, {size(sizes[file])}",
                     lambda file=file: store.artifact(run.id, file).read_bytes(),  # type: ignore[misc]
                     f"{run.id}-{file}",
+                    on_click=_note_missing,
+                    args=(run, file),
                 )
     _trackers(run, measured)
     figures_as()
@@ -139,6 +145,16 @@ def downloads(run: Run) -> None:
         {name: lambda name=name: tables(measured(), kept)[name]() for name in tables((run, ()), kept)},  # type: ignore[misc]
         run.id,
     )
+
+
+def _note_missing(run: Run, file: str) -> None:
+    """Keep for the page why a file of a run cannot be had, which its button, pressed, does not say."""
+    try:
+        reads.store().check_artifacts()
+        if reads.store().written(run.id, file) is None:
+            st.session_state[_MISSING] = f"The file {file} of this run is gone: there is nothing to download."
+    except ArtifactsUnusable as error:
+        st.session_state[_MISSING] = str(error)
 
 
 def offer_tables(tables: Mapping[str, Callable[[], pd.DataFrame]], file: str) -> None:

@@ -17,6 +17,7 @@ from cifar_core.analysis import recording
 from cifar_core.analysis.linked import Subject, subject_of
 from cifar_core.analysis.plan import Found, is_moving
 from cifar_core.analysis.recording import SPEEDS, WHOLE, Playback, speed
+from cifar_core.experiment.images_now import ImagesNow
 from cifar_core.experiment.links import Query, first, whole
 from cifar_core.experiment.measured import Measured, Run, State
 from cifar_core.ui import people, reads
@@ -112,6 +113,11 @@ class Standing:
         """How it looks."""
         return Look.of(self.query)
 
+    @cached_property
+    def images(self) -> ImagesNow | None:
+        """The images of its plan as they were when it came to this standing, where something can be said of them."""
+        return images_of(self.subject)
+
     @property
     def choices(self) -> list[str]:
         """What can be guessed: nothing where one alone is shown."""
@@ -127,7 +133,7 @@ class Standing:
     def found(self) -> Found:
         """The runs that are shown: the recorded ones, or those that train for it."""
         if not self.shows_live:
-            return self.subject.recorded(every_run())
+            return self.subject.recorded(every_run(), self.images)
         known = {run.id: run for run in every_run()}
         return {
             title: {known[id].seed: replace(known[id], name=title)} if id in known else {} for title, id in self.live
@@ -146,6 +152,11 @@ class Standing:
 def every_run() -> tuple[Run, ...]:
     """Return all runs that a lecture may show."""
     return reads.runs(archived=True)
+
+
+def images_of(subject: Subject) -> ImagesNow | None:
+    """Return the images of a subject's plan as they are now, where it has one and something can be said of them."""
+    return None if subject.data is None else reads.images_now(subject.data)
 
 
 def racers_of(found: Found) -> dict[str, list[Measured]]:
@@ -219,7 +230,7 @@ class Lecture:
         if any(not run.state.is_finished for run in reads.store().runs(archived=True, ids=ids)):
             return
         subject, live = standing.subject, []
-        seeds = {title: min(runs, default=0) for title, runs in subject.recorded(every_run()).items()}
+        seeds = {title: min(runs, default=0) for title, runs in subject.recorded(every_run(), standing.images).items()}
         for title, experiment in subject.experiments(every_run()).items():
             live.append((title, people.submit(experiment, seeds[title], f"{title} · live · seed {seeds[title]}")))
         reads.runs.clear()

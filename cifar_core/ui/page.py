@@ -1,6 +1,8 @@
 """What every page begins with, and what becomes of its errors."""
 
 import logging
+from collections.abc import Sized
+from typing import Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -12,6 +14,8 @@ from cifar_core.ui import people, reads
 from cifar_core.ui.text import plain
 
 _LOG = logging.getLogger(__name__)
+# Of a table on a page: rows that are all shown, and pixels that are left to more.
+_MOST_ROWS, _TALL = 40, 700
 # Drawn here: Streamlit would fetch an icon named ":material/…:" from the internet.
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect x="2" y="3" width="5" height="18" rx="1.5" '
@@ -72,6 +76,11 @@ def unfolded(label: str, *, key: str, in_link: bool = False) -> DeltaGenerator |
     """
     fold = st.expander(label, key=key, on_change="rerun", bind="query-params" if in_link else None)
     return fold if fold.open else None
+
+
+def height_of(table: Sized) -> int | Literal["content"]:
+    """Return how high a table is drawn: as its content, as far as that may be looked over."""
+    return "content" if len(table) <= _MOST_ROWS else _TALL
 
 
 def is_dark() -> bool:

@@ -34,7 +34,7 @@ def show_pareto(runs: Sequence[Measured], baseline: str) -> None:
         if cost == "seconds" and (warning := other_machines(run for run, _ in runs if run.id in found.index)):
             st.warning(plain(warning), icon=":material/flag:")
         draw(
-            pareto_figure(found, cost, baseline=baseline, dark=is_dark()),
+            pareto_figure(found, cost, [run.id for run, _ in runs], baseline=baseline, dark=is_dark()),
             "accuracy-against",
             cost,
             key=f"pareto.{cost}",

@@ -22,11 +22,13 @@ from PIL import Image
 from cifar_core.analysis.estimate import Estimates
 from cifar_core.analysis.moments import FILE, read
 from cifar_core.analysis.predictions import Predictions, load
+from cifar_core.data import catalogue
 from cifar_core.data.arrays import Images
 from cifar_core.data.catalogue import find_images, open_images, path_of
 from cifar_core.data.errors import DataError
 from cifar_core.data.folders import FolderContents, look
 from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.images_now import ImagesNow
 from cifar_core.experiment.measured import MODEL, Measured, Moment, PhaseHistory, Run, State
 from cifar_core.home import home
 from cifar_core.runs import inspect
@@ -332,6 +334,7 @@ def forget_images() -> None:
     """Look for images anew: some have come."""
     where_images_are.clear()
     _opened.clear()
+    _not_opened.clear()
 
 
 def images_or_error(data: Data) -> Images | DataError | None:
@@ -347,6 +350,17 @@ def images_of(data: Data) -> Images | None:
     """Return the images an experiment names, or None; the panel in which they are chosen says why."""
     found = images_or_error(data)
     return found if isinstance(found, Images) else None
+
+
+def images_now(data: Data) -> ImagesNow | None:
+    """Return what is known of the images an experiment names, or None where they are not on this computer."""
+    opened = images_of(data)
+    return _not_opened(data) if opened is None else ImagesNow(data.location, opened.fingerprint)
+
+
+@st.cache_resource(ttl=5, show_spinner=False, hash_funcs={Data: _place_of})
+def _not_opened(data: Data) -> ImagesNow | None:
+    return catalogue.images_now(data, home=home())
 
 
 def wait_for_a_run(data: Data) -> bool:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from cifar_core.analysis import colours
 from cifar_core.analysis.bands import figure, lines, means, table
+from cifar_core.analysis.groups import Group, places
 from cifar_core.experiment.measured import Measured
 from tests.analysis.made_up import DENSE, SCRATCH, make_run
 
@@ -47,6 +49,18 @@ def test_a_group_is_drawn_alike_whatever_stands_beside_it() -> None:
     together, alone = figure(made()), figure({"head only": made()["head only"]})
     drawn = [trace.y for trace in together.data if trace.name == "head only (n = 3)"]
     assert drawn == [trace.y for trace in alone.data if trace.name == "head only (n = 3)"] and len(drawn) == 2
+
+
+def test_a_group_looks_as_its_first_run_does_among_all() -> None:
+    runs = ["head0", "head1", "waits", "deep"]
+    groups = {"head0": "head only", "head1": "head only", "deep": "dense"}
+    placed = places(
+        {run: f"name of {run}" for run in runs},
+        {run: Group(title, tuple(each for each, _ in made()[title])) for run, title in groups.items()},
+    )
+    drawn = figure(made(), places=placed, baseline="head only")
+    (looks,) = {(trace.line.color, trace.line.dash) for trace in drawn.data if trace.name == "dense (n = 1)"}
+    assert looks == (colours.run_colours(runs, "head0")["deep"], colours.run_dashes(runs, "head0")["deep"])
 
 
 @pytest.mark.parametrize("measure", ["accuracy", "loss"])

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from io import BytesIO, StringIO
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,7 +20,7 @@ from cifar_core.analysis.comparison import (
     table,
 )
 from cifar_core.analysis.exports import to_csv, to_parquet
-from cifar_core.analysis.metrics import confusion
+from cifar_core.analysis.metrics import confusion, shares
 from cifar_core.experiment.experiment import ClassSplit, Data, Experiment, Head, Phase
 from cifar_core.experiment.measured import Measured, State
 from cifar_core.experiment.settings import changed
@@ -142,6 +143,19 @@ def test_cells_of_several_matrices_stand_side_by_side() -> None:
     assert found.loc[[("class 0", "class 1")]].to_numpy().tolist() == [[few.iloc[0, 1], more.iloc[0, 1]]]
     assert found["few"].isna().sum() == 7  # what only the other knows
     assert cells({"few": few}, "row %").groupby("true")["few"].sum().tolist() == pytest.approx([100, 100, 100])
+
+
+@pytest.mark.parametrize("values", ["counts", "column %"])
+def test_of_many_classes_the_cells_that_no_run_has_are_left_out(values: str) -> None:
+    few, more = confusion(predicted(300, 3, 0.7, seed=1)), confusion(predicted(3000, 150, 0.7, seed=2))
+    found = cells({"few": few, "more": more}, values).set_index(["true", "predicted"])
+    assert len(found) == np.count_nonzero(more) + 9 - np.count_nonzero(more.iloc[:3, :3]) < 3000
+    every = pd.DataFrame({"few": of(few, values).stack(), "more": of(more, values).stack()})
+    pd.testing.assert_frame_equal(found.sort_index(), every.loc[found.index].sort_index(), check_dtype=False)
+
+
+def of(counts: pd.DataFrame, values: str) -> pd.DataFrame:
+    return counts if values == "counts" else 100 * shares(counts, values)
 
 
 def test_a_cell_is_said_with_what_each_run_has_in_it() -> None:

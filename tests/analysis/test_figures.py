@@ -67,8 +67,25 @@ def test_other_values_are_refused(predictions: Predictions) -> None:
 def test_many_classes_are_drawn_small_and_without_numbers() -> None:
     counts = pd.DataFrame(np.eye(60, dtype=int), index=range(60), columns=range(60))
     figure = confusion_figure(counts, "test")
-    assert {text for trace in figure.data[1:] for text in trace.text} == {""}
+    assert {trace.mode for trace in figure.data[1:]} == {"markers"}
     assert figure.layout.height < 1200
+
+
+@pytest.mark.parametrize("values", CELLS)
+def test_of_a_thousand_classes_those_are_drawn_that_are_confused_most_with_numbers_of_all(values: str) -> None:
+    names = [f"class {place}" for place in range(1000)]
+    cells = 7 * np.eye(1000, dtype=int)
+    cells[900, 20] = 3
+    counts = pd.DataFrame(cells, names, names)
+    figures = confusion_figures({"one": counts, "other": counts}, "test", values=values)
+    figures.append(difference_figure(shares(counts) - np.eye(1000), "one", "other"))
+    for figure in figures:
+        assert {"class 900", "class 20"} < set(figure.data[0].x) and len(figure.data[0].x) == 100
+        assert figure.layout.title.text.endswith("100 of 1,000 classes, where most of it happens")
+        assert len(figure.to_json()) < 1_500_000 and figure.layout.height < 1700
+    words = {tuple(cell[:2]): cell[2] for trace in figures[0].data[1:] for cell in trace.customdata}
+    assert words["class 900", "class 20"] == "3 of 10, 30.0 %"
+    assert "n = 7,003" in figures[0].layout.title.text
 
 
 def test_the_difference_of_two_matrices_has_signs_and_its_middle_at_zero() -> None:
@@ -144,6 +161,13 @@ def test_accuracies_have_their_intervals_and_the_whole_axis() -> None:
     assert list(bars.x) == pytest.approx([60, 70])
     assert np.array(bars.x) + np.array(bars.error_x.array) == pytest.approx(100 * table["high"].dropna().to_numpy())
     assert tuple(figure.layout.xaxis.range) == (0, 100)
+
+
+def test_a_run_keeps_its_colour_where_one_before_it_has_no_result() -> None:
+    runs = [make_run("a"), make_run("b", accuracy=None), make_run("c", (SCRATCH, DENSE), 0.7)]
+    hues = colours.run_colours(["a", "b", "c"], "a")
+    (bars,) = accuracy_figure(comparison.table(runs, "a"), baseline="a").data
+    assert list(bars.marker.color) == [hues["a"], hues["c"]]
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -245,6 +245,13 @@ def test_a_group_is_all_seeds_that_are_done_whichever_were_chosen() -> None:
     assert not of_all_seeds([fails], [fails])
 
 
+def test_an_archived_run_counts_only_where_it_was_chosen() -> None:
+    good, bad = (make_run(f"{seed}", accuracy=0.8 - seed / 2, seed=seed)[0] for seed in range(2))
+    bad = replace(bad, archived=True)
+    assert [run.id for run in of_all_seeds([good], [good, bad])["0"].runs] == ["0"]
+    assert [run.id for run in of_all_seeds([good, bad], [good, bad])["0"].runs] == ["0", "1"]
+
+
 def test_of_two_runs_of_one_seed_the_newest_counts() -> None:
     old, new = (
         make_run(id, accuracy=accuracy, created=datetime(2026, 11, day, tzinfo=UTC))[0]

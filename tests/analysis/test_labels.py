@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 from cifar_core.analysis.labels import data_labels, data_sentences, flags, labels, titles
 from cifar_core.experiment.experiment import Data, Validation
 from cifar_core.experiment.measured import State
-from tests.analysis.made_up import make_run
+from cifar_core.experiment.settings import changed
+from tests.analysis.made_up import SCRATCH, make_run
 
 
 def test_a_clean_run_needs_no_label() -> None:
@@ -21,6 +24,13 @@ def test_everything_that_limits_a_number_is_said() -> None:
         "validated on the test images",
         "stopped before its end",
     ]
+
+
+def test_features_in_half_the_size_are_flagged_where_a_phase_freezes_layers() -> None:
+    freezing, training = make_run()[0], make_run("b", (SCRATCH,))[0]
+    runs = [replace(run, experiment=changed(run.experiment, features="half")) for run in (freezing, training)]
+    assert [labels(run) for run in runs] == [["half-size features"], []]
+    assert flags(runs) == "Mind: half-size features." and "rounded" in data_sentences(runs)[0]
 
 
 def test_drawn_images_are_called_synthetic_not_unofficial() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cifar_core.analysis.linked import Subject, by_experiment, plan_of, subject_of
+from cifar_core.experiment.images_now import ImagesNow
 from cifar_core.experiment.links import FIRST, Query, taken_apart
 from cifar_core.experiment.measured import State
 from cifar_core.experiment.record import ExperimentError
@@ -71,6 +72,17 @@ def test_chosen_runs_of_one_name_that_train_otherwise_stay_apart() -> None:
     assert [[run.id for run in own.values()] for own in found.values()] == [["aaaaaaaa"], ["bbbbbbbb"]]
 
 
+def test_chosen_runs_on_other_images_stay_apart_and_one_that_waits_is_with_its_place() -> None:
+    here, there = (
+        make_run(id, name="small · head only · seed 0", seed=0, environment={"fingerprint": id})[0]
+        for id in ("aaaaaaaa", "bbbbbbbb")
+    )
+    there = replace(there, experiment=apply(there.experiment, ["data.location=/there"]))
+    waits = replace(there, id="cccccccc", seed=1, environment={})
+    found = by_experiment([here, there, waits])
+    assert [[run.id for run in own.values()] for own in found.values()] == [["aaaaaaaa"], ["bbbbbbbb", "cccccccc"]]
+
+
 def test_a_lecture_is_about_what_stays_of_a_visit() -> None:
     visit = {"view": ["only", "map"], "seeds": ["2"], "key": ["x"], "title": ["Why?"], "seed": ["3"]}
     assert subject_of(visit) == {"seeds": ["2"], "view": ["map"]}
@@ -100,6 +112,8 @@ def test_a_plan_competes_by_strategy_and_knows_what_is_not_done() -> None:
     waiting = replace(done, id="e", seed=1, state=State.QUEUED)
     assert subject.unrecorded([done, beyond, archived, waiting]) == 3
     assert Subject.of({"runs": ["a"]}).unrecorded(RUNS) == 0
+    assert subject.unrecorded([done], ImagesNow(None, "f00d")) == 3
+    assert subject.unrecorded([done], ImagesNow(None, "others")) == 4
 
 
 def test_a_map_asks_for_a_depth_and_shows_its_curves() -> None:

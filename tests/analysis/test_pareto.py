@@ -1,5 +1,6 @@
 import pandas as pd
 
+from cifar_core.analysis import colours
 from cifar_core.analysis.pareto import COSTS, front, pareto, pareto_figure, pareto_table
 from cifar_core.experiment.experiment import Data
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
@@ -9,6 +10,7 @@ RUNS = [
     make_run("dense", (SCRATCH, DENSE), 0.8, seconds=4.0),
     make_run("worse", (SCRATCH, DENSE), 0.7, seconds=5.0),
 ]
+IDS = [run.id for run, _ in RUNS]
 
 
 def test_the_front_is_what_no_other_run_beats_in_both() -> None:
@@ -38,6 +40,14 @@ def test_the_table_begins_with_the_cheapest_and_says_who_is_on_the_front() -> No
 
 def test_the_figure_marks_the_front() -> None:
     for cost in COSTS:
-        stair, runs = pareto_figure(pareto(RUNS), cost, baseline="head").data
+        stair, runs = pareto_figure(pareto(RUNS), cost, IDS, baseline="head").data
         symbols = runs.marker.symbol
         assert list(symbols).count("diamond") == len(stair.x)
+
+
+def test_a_run_keeps_its_colour_where_one_before_it_has_no_result() -> None:
+    untested = make_run("untested", accuracy=None)
+    found = pareto([untested, *RUNS], "head")
+    _, runs = pareto_figure(found, "parameters", ["untested", *IDS], baseline="head").data
+    hues = colours.run_colours(["untested", *IDS], "head")
+    assert list(runs.marker.color) == [hues["head"], hues["dense"], hues["worse"]]

@@ -9,6 +9,7 @@ import pytest
 from cifar_core.analysis.estimate import Estimates
 from cifar_core.analysis.plan import Plan, Wanted, estimate, groups, is_moving, one_of_each
 from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.images_now import ImagesNow
 from cifar_core.experiment.measured import Epoch, Measured, PhaseHistory, Run, State
 from cifar_core.experiment.recipes import recipe
 from cifar_core.experiment.settings import apply
@@ -37,6 +38,18 @@ def test_a_run_is_recognized_by_what_it_trains_and_called_as_the_plan_calls_it()
     assert {title: list(runs) for title, runs in found.items()} == {"head": [0], "everything": [], "lp-ft": []}
     assert found["head"][0].name == "head · seed 0"
     assert found["head"][0].experiment == PLAN.experiments["head"]
+
+
+def test_runs_on_other_images_are_not_the_plans() -> None:
+    head = PLAN.experiments["head"]
+    of_raw, of_cleaned = (
+        run(apply(head, [f"data.location={place}"]), minutes=minutes, environment={"fingerprint": place})
+        for minutes, place in enumerate(("/raw", "/cleaned"))
+    )
+    raw = ImagesNow("/raw", "/raw")
+    assert PLAN.runs([of_raw, of_cleaned])["head"][0].id == of_cleaned.id  # nothing is known of the images
+    assert PLAN.runs([of_raw, of_cleaned], raw)["head"][0].id == of_raw.id
+    assert len(PLAN.missing(PLAN.runs([of_cleaned], raw))) == len(PLAN.missing(PLAN.runs([]))) == 6
 
 
 @pytest.mark.parametrize("state", list(State))

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -6,11 +7,12 @@ import pytest
 
 from cifar_core.analysis import colours
 from cifar_core.analysis.groups import of_all_seeds
+from cifar_core.analysis.metrics import confusion, measure
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.report import report
 from cifar_core.experiment.experiment import Data
 from cifar_core.experiment.measured import Measured
-from tests.analysis.made_up import DENSE, SCRATCH, make_run
+from tests.analysis.made_up import DENSE, SCRATCH, make_run, predicted
 
 NASTY = '<script>alert(1)</script> & "x"'
 TWO = [make_run(), make_run("bbbbbbbb", (SCRATCH, DENSE), 0.8)]
@@ -109,3 +111,11 @@ def test_a_comparison_says_what_accuracy_costs_and_where_the_seconds_went_on_whi
     assert [len(svg.findall("path")) for svg in costs] == [3, 3, 3]  # the front, and both runs
     other = make_run("cccccccc", (SCRATCH, DENSE), 0.8, environment={"hardware": "a GPU", "fingerprint": "f00d"})
     assert "computed on different machines (2 cores; a GPU)" in report([TWO[0], other])
+
+
+def test_the_matrix_of_a_thousand_classes_is_of_those_confused_most_and_the_file_stays_small() -> None:
+    run = make_run("many")
+    found = predicted(3000, 1000, 0.6, seed=0)
+    made = report([(replace(run[0], metrics={"test": measure(found)}), run[1])], {"many": found})
+    assert f"100 of {len(confusion(found)):,} classes, where most is confused" in made
+    assert len(made) < 2_000_000

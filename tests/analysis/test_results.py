@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cifar_core.analysis import results
-from cifar_core.analysis.metrics import METRICS, measure
+from cifar_core.analysis.metrics import METRICS, confusion, measure
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.experiment.measured import LayerChange
-from tests.analysis.made_up import make_run
+from tests.analysis.made_up import make_run, predicted
 
 # Of two cats one is taken for a dog; the dog and the bird are told right.
 FOUR = Predictions(
@@ -76,3 +76,12 @@ def test_the_origin_of_a_run_names_images_hardware_and_versions() -> None:
     environment = {"provenance": "Drawn here.", "hardware": "2 cores", "versions": {"python": "3.11", "keras": "3"}}
     run = replace(make_run()[0], environment=environment)
     assert results.origin(run) == "Drawn here. 2 cores · python 3.11, keras 3"
+
+
+def test_a_matrix_of_many_classes_is_a_list_of_its_cells_and_groups_name_their_first() -> None:
+    few, many = (confusion(predicted(2000, outputs, 0.5, seed=0)) for outputs in (5, 200))
+    assert results.matrix_table(few) is few
+    assert list(results.matrix_table(many)) == ["true", "predicted", "images"]
+    rows = results.groups_of_classes(predicted(2000, 200, 0.5, seed=0))
+    assert len(rows) == 199 and "class" in rows["these"].iloc[-1]
+    assert rows["these"].str.len().max() < 300 and rows["these"].str.contains(" more").any()

@@ -21,6 +21,8 @@ from cifar_core.analysis.samples import (
     difference,
     groups_in_words,
     hierarchy,
+    most_confused,
+    occurring,
     rows_of,
     surprising,
     suspects,
@@ -196,3 +198,13 @@ def test_a_cell_of_several_networks_has_the_images_of_each_the_most_disputed_fir
     assert images.tolist() == [11, 10, 13]  # 0.7 apart, 0.1 apart, seen by one alone
     assert counts == {"A": 2, "B": 2}
     assert cell_of_any({"A": one, "B": other}, "bird", "dog")[0].tolist() == []
+
+
+def test_the_classes_of_the_heaviest_cells_are_the_busiest_and_others_fill_up() -> None:
+    matrix = counts_of([[9, 0, 0, 2], [0, 9, 0, 0], [3, 0, 9, 0], [0, 0, 0, 9]])
+    assert most_confused([matrix], 2) == ["a", "c"] and most_confused([matrix], 3) == ["a", "c", "d"]
+    assert most_confused([counts_of([[1, 0, 0], [0, 1, 0], [0, 0, 1]])], 2) == ["a", "b"]
+    assert most_confused([matrix, 9 * counts_of([[0, 0], [1, 0]])], 2) == ["a", "b"]  # of both together
+    assert occurring(matrix - 2 * matrix.T, "n")["n"].iloc[:3].tolist() == [-9, -9, -9]
+    rows = occurring(matrix, "n")
+    assert list(rows["true"]) == ["a", "b", "c", "d", "c", "a"] and rows["n"].sum() == matrix.to_numpy().sum()

@@ -17,7 +17,8 @@ from cifar_core.analysis.starting_networks import (
     sources,
     table,
 )
-from cifar_core.experiment.experiment import InitialWeights
+from cifar_core.experiment.experiment import Data, InitialWeights
+from cifar_core.experiment.images_now import ImagesNow
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.recipes import RECIPES
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
@@ -76,6 +77,32 @@ def test_outcomes_are_by_way_of_tuning_and_starting_network() -> None:
     head = next(iter(found.values()))
     assert [[each.id for each in members] for members in head.values()] == [["head"], ["slow"]]
     assert list(head) == list(sources(runs[:2], BASE))
+
+
+def test_outcomes_are_those_of_the_bases_images() -> None:
+    runs = [run("newest", environment={"fingerprint": "others"}), run("ours"), run("too", seed=4)]
+
+    def found(images: ImagesNow | None) -> list[str]:
+        return [each.id for way in outcomes(runs, BASE, images).values() for own in way.values() for each in own]
+
+    assert found(ImagesNow(None, "f00d")) == ["ours", "too"]
+    assert found(ImagesNow(None, "changed")) == []
+    assert found(None) == ["newest"]  # nothing is known of the base's
+
+
+def test_own_images_of_other_classes_are_no_outcome_whatever_their_places() -> None:
+    ours, others = (
+        Data.parse({"name": "folder", "location": f"/{names}", "classes": tuple(names), "image_side": 32})
+        for names in ("abcdefghij", "klmnopqrst")
+    )
+    runs, base = [run("ours", data=ours)], run("base", data=others).experiment
+    assert outcomes(runs, runs[0].experiment)
+    assert not outcomes(runs, base)
+
+
+def test_a_network_that_learned_from_other_images_is_another_one() -> None:
+    runs = [run("ours"), run("others", environment={"fingerprint": "others"})]
+    assert len(sources(runs, BASE)) == len({key_of(each, {}) for each in runs}) == 2
 
 
 def guessed(logmes: list[float], accuracies: list[float | None]) -> pd.DataFrame:

@@ -15,12 +15,13 @@ import pytest
 
 from cifar_core.data import DataError, Images, catalogue, find_images, open_images, sources
 from cifar_core.data.arrays import Writer
-from cifar_core.data.catalogue import NOT_OFFICIAL, OFFICIAL, UNVERIFIED
+from cifar_core.data.catalogue import NOT_OFFICIAL, OFFICIAL, UNVERIFIED, images_now
 from cifar_core.data.download import ARCHIVE, downloads
 from cifar_core.data.errors import DataDamagedError, DataNotFoundError, DataNotStoredError
 from cifar_core.data.sources import keras_cache
 from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Data
+from cifar_core.experiment.images_now import ImagesNow
 from tests.data.conftest import REAL_CIFAR10, REAL_KERAS_CACHE, skip
 from tests.data.makers import (
     NAMES,
@@ -356,3 +357,15 @@ def test_the_copy_of_cifar10_on_this_computer_opens_whole(tmp_path: Path, monkey
     # Published statistics of the training images: means .4914, .4822, .4465.
     means = images.train_images[::10].mean(axis=(0, 1, 2)) / 255
     np.testing.assert_allclose(means, [0.4914, 0.4822, 0.4465], atol=0.01)
+
+
+def test_what_is_known_of_cifar_10_is_told_without_converting_it(tmp_path: Path, home: Path) -> None:
+    fill(tmp_path / "official", python_files())
+    fill(tmp_path / "others", other_files())
+    here, there = (Data(name="cifar10", location=str(tmp_path / name)) for name in ("official", "others"))
+    assert images_now(Data(name="cifar10"), home=home) is None
+    opened = open_images(here, home=home)
+    assert images_now(here, home=home) == ImagesNow(here.location, opened.fingerprint)
+    assert images_now(there, home=home) == ImagesNow(there.location)
+    assert images_now(Data(name="cifar10"), home=home) == ImagesNow(None, opened.fingerprint)  # kept from a place
+    assert len(conversions(home)) == 1

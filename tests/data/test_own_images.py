@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from cifar_core.data import find_images, open_images, pictures, select
-from cifar_core.data.catalogue import data_at
+from cifar_core.data.catalogue import data_at, images_now
 from cifar_core.data.errors import DataDamagedError, DataNotFoundError, DataNotStoredError
+from cifar_core.experiment.images_now import ImagesNow
 from tests.data.makers import fill as fill_files
 from tests.data.makers import python_files
 from tests.data.own import COLOURS, fill, own, picture
@@ -78,6 +79,20 @@ def test_pictures_that_changed_are_read_again_and_the_earlier_arrays_removed(tmp
     assert second.fingerprint != first.fingerprint
     np.testing.assert_array_equal(second.train_images[second.train_labels == 0][0, 0, 0], COLOURS[3])
     assert len(kept(home)) == 1
+
+
+def test_what_is_known_of_pictures_is_told_without_reading_any(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = fill(tmp_path / "own", cat=4, dog=4)
+    data = own(place, "cat", "dog")
+    assert images_now(own(tmp_path / "nowhere", "cat", "dog"), home=home) is None
+    assert images_now(data, home=home) == ImagesNow(str(place))
+    first = open_images(data, home=home).fingerprint
+    monkeypatch.setattr(pictures, "read", None)
+    assert images_now(data, home=home) == ImagesNow(str(place), first)
+    picture(place / "cat" / "9.png", COLOURS[3])
+    assert images_now(data, home=home) == ImagesNow(str(place), "", frozenset({first}))
 
 
 def test_sizes_and_folders_are_kept_apart(tmp_path: Path, home: Path) -> None:

@@ -3,6 +3,7 @@
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,3 +70,23 @@ def test_what_is_out_of_reach_is_said_once_and_all_else_is_shown(
     assert not app.test.error
     if page == "Results":
         assert "Experiment (JSON)" in app.text()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_file_that_cannot_be_had_is_named_when_its_button_is_pressed(
+    app: App, elsewhere: dict[str, str], monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    app.open("Results", run=elsewhere["done"])
+
+    def refuse(*_: object) -> None:
+        raise ArtifactsUnusable("Files of runs at s3://lab cannot be reached.")
+
+    if gone:
+        monkeypatch.setattr(Store, "written", lambda *_: None)
+    else:
+        monkeypatch.setattr(Objects, "check", refuse)
+    buttons: list[Any] = list(app.test.get("download_button"))
+    next(each for each in buttons if each.label.startswith("Model")).click()
+    told = "model.keras of this run is gone" if gone else "cannot be reached"
+    assert told in app.run().text()
+    assert told not in app.run().text()

@@ -1,8 +1,13 @@
 """The Plan page: one click queues all of it, once; the address brings it back; it fills in from the store."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from cifar_core.analysis.plan import Plan
+from cifar_core.data.catalogue import open_images
+from cifar_core.experiment.experiment import Data
 from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.measured import State
 from cifar_core.experiment.recipes import recipe
@@ -10,6 +15,8 @@ from cifar_core.experiment.settings import apply
 from cifar_core.experiment.strategies import STRATEGIES
 from cifar_core.experiment.transfer_map import TransferMap
 from cifar_core.runs.store import Store
+from cifar_core.ui import reads
+from tests.data.own import fill, own
 from tests.filled_store import claim, finished
 from tests.pages.app import App
 
@@ -186,3 +193,29 @@ def test_a_plan_of_system_a_names_its_recipe_runs_as_its_own(app: App, store: St
     app.open("Plan", start="a-ft1", **TWO)
     assert "1 of 4 runs done" in app.text()
     assert Plan({"head": STRATEGIES["head"].experiment(a)}, 1).missing({"head": {}})
+
+
+def test_runs_on_other_images_of_the_same_classes_leave_the_plan_to_do(app: App, store: Store, tmp_path: Path) -> None:
+    classes = dict.fromkeys(("bee", "cat", "dog", "owl"), 4)
+    query = {place: ["data.name=folder"] for place in ("raw", "cleaned")}
+    for place in query:
+        fill(tmp_path / place, **(classes if place == "raw" else classes | {"bee": 5}))
+        query[place] = [
+            f"data={on(tmp_path / place).model_dump_json()}",
+            'split={"source":[0,1],"target":[2,3]}',
+        ]
+    base = apply(FIRST, query["raw"])
+    finished(store, STRATEGIES["head"].experiment(base), images=open_images(base.data, home=store.home))
+    assert "1 of 4 runs done" in app.open("Plan", set=query["raw"], **TWO).text()
+    assert "0 of 4 runs done" in app.open("Plan", set=query["cleaned"], **TWO).text()
+    assert app.has_button("Start 4 runs")
+    fill(tmp_path / "raw", bee=6)
+    reads.forget_images()
+    assert "0 of 4 runs done" in app.open("Plan", set=query["raw"], **TWO).text()
+    shutil.rmtree(tmp_path / "raw")
+    reads.forget_images()
+    assert "1 of 4 runs done" in app.open("Plan", set=query["raw"], **TWO).text()  # nothing can be said of its images
+
+
+def on(folder: Path) -> Data:
+    return own(folder, "bee", "cat", "dog", "owl", side=32)
