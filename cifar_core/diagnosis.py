@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from cifar_core.data.weights import imagenet_file
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Data
 from cifar_core.home import artifacts_address, store_address
-from cifar_core.limits import LimitError, limits, size_of, threads
+from cifar_core.limits import WHOLE, LimitError, limits, size_of, threads, whole
 from cifar_core.runs.artifacts import Objects
 from cifar_core.runs.errors import StoreError
 from cifar_core.runs.postgresql import PostgreSQL
@@ -81,6 +82,8 @@ def diagnosis(home: Path, environment: Mapping[str, str] = os.environ) -> dict[s
         "switches": switches(environment),
         "app": _app(environment),
     }
+    for variable in WHOLE:
+        told(partial(whole, variable, environment))
     if found["disk"] is not None and found["disk"]["free"] < LITTLE_ROOM:
         problems.append(f"There is little room left on the disk of {home}: {found['disk']['free'] / 1e6:,.0f} MB.")
     if found["store"] is not None and found["store"].get("check", "ok") != "ok":

@@ -66,6 +66,13 @@ def test_a_limit_that_cannot_be_meant_is_a_problem_and_the_rest_is_still_told(ho
     assert found["disk"]["free"] > 0
 
 
+def test_a_number_of_runs_that_cannot_be_meant_is_a_problem(home: Path) -> None:
+    wrong = {"TRANSFER_LAB_RUNS_PER_PERSON": "five", "TRANSFER_LAB_RUNS_AT_ONCE": "2"}
+    assert diagnosis(home, ENVIRONMENT | wrong)["problems"] == [
+        'TRANSFER_LAB_RUNS_PER_PERSON: expected a whole number from 1 on, received "five". It counts as 1.'
+    ]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="what stands for the driver is a shell script")
 @pytest.mark.parametrize(
     ("script", "found"),
