@@ -44,8 +44,9 @@ SWITCHES = (
 """How the names of variables begin that decide what Transfer Lab does."""
 SECRET = re.compile(r"PRESENTER|KEY|SECRET|TOKEN|PASSWORD|COOKIE|CREDENTIAL", re.IGNORECASE)
 PASSWORD_IN_ADDRESS = re.compile(
-    r"(?<=://)[^/@\s]*@|(?<=[?&;])[^=&;\s]*(password|token|secret|key)[^=]*=[^&;\s]*", re.I
+    r"(?<=://).*@|(?<=[?&;])[^=&;\s]*(password|token|secret|key)[^=]*=[^&;\s]*", re.IGNORECASE | re.DOTALL
 )
+"""Passwords may hold every sign, unescaped ones too: all up to the last @ is left out."""
 LITTLE_ROOM = 1e9
 SECONDS_TO_ANSWER = 1.0
 SECONDS_FOR_A_DRIVER = 10.0

@@ -109,6 +109,20 @@ def test_no_secret_is_shown() -> None:
     assert "HOME" not in shown
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://lab:hid/den@head/lab", "postgresql://…@head/lab"),
+        ("postgresql://lab:hid den@head/lab", "postgresql://…@head/lab"),
+        ("s3://key:hid@den@bucket/runs", "s3://…@bucket/runs"),
+        ("postgresql+psycopg://lab@head/lab", "postgresql+psycopg://…@head/lab"),
+        ("tls://head:8786", "tls://head:8786"),
+    ],
+)
+def test_whatever_signs_a_password_holds_none_of_it_is_shown(address: str, shown: str) -> None:
+    assert switches({"TRANSFER_LAB_STORE": address}) == {"TRANSFER_LAB_STORE": shown}
+
+
 def test_the_object_store_is_asked_and_what_is_wrong_with_it_is_a_problem(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
