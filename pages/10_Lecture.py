@@ -331,6 +331,8 @@ def draw(scene: Scene, found: Found, at: float | None = None) -> None:
     )
     if warning := other_machines(run for runs in racers.values() for run, _ in runs):
         st.warning(plain(warning), icon=":material/flag:")
+    if said := race.left_out(racers):
+        st.caption(plain(said))
 
 
 def reveal(scene: Scene) -> bool:

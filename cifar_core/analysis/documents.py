@@ -80,6 +80,8 @@ def run_document(found: Run, history: Sequence[PhaseHistory]) -> dict[str, Any]:
                 "epochs": [asdict(epoch) for epoch in phase.epochs],
                 "changes": [asdict(change) for change in phase.changes],
                 "features": phase.features,
+                "features_seconds": phase.features_seconds,
+                "features_of_others": phase.features_of_others,
                 "reused_from": phase.reused_from,
             }
             for phase in history
