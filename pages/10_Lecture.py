@@ -355,6 +355,8 @@ def reveal(scene: Scene) -> bool:
         if tallied:
             st.markdown(f"**{guesses.guessed(tallied, outcome.winners)}**")
     draw(scene, found)
+    recorded = "" if scene.now.shows_live else f"{recording.recorded(found)}."
+    st.caption(" ".join(filter(None, [recorded, flags(run for runs in found.values() for run in runs.values())])))
     if outcome is not None:
         st.markdown(plain(outcome.limits))
     if map is not None:

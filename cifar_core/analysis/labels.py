@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from cifar_core.analysis.wording import count, listing
@@ -90,6 +91,12 @@ def others_features(runs: Mapping[str, Sequence[Measured]]) -> str:
     if not found:
         return ""
     return f"Features stored by another run: what computing them took is not in the seconds of {listing(found)}."
+
+
+def of_all(runs: Iterable[Run], histories: Mapping[str, Sequence[PhaseHistory]] = MappingProxyType({})) -> str:
+    """Return what must be said of several runs whose figures are one, as one text; `histories` by id, for seconds."""
+    every = [each for run in runs for each in labels(run) + seconds_labels(histories.get(run.id, ()))]
+    return "; ".join(dict.fromkeys(every))
 
 
 def titles(runs: Sequence[Run]) -> dict[str, str]:

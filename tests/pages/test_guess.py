@@ -55,6 +55,7 @@ def test_guesses_are_made_once_and_set_against_what_came_of_them(
         (table,) = app.tables()
         assert table["LogME"].tolist() == ["1.000", "0.900", "0.800"]
         assert all(" (1 run)" in each for each in table["test accuracy, mean"])
+        assert "Mind: synthetic images." in said
     assert asked == ["guess"]
     assert not app.has_button("Nothing to compute")
     again = App().open("Plan", view="guess")
