@@ -1,10 +1,12 @@
 import re
+from html import escape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
 
 from cifar_core.analysis import colours
+from cifar_core.analysis.answers import three_answers
 from cifar_core.analysis.groups import of_all_seeds
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.analysis.report import report
@@ -108,4 +110,14 @@ def test_a_comparison_says_what_accuracy_costs_and_where_the_seconds_went_on_whi
     costs = [svg for svg in drawn if "accuracy against" in svg.get("aria-label", "")]
     assert [len(svg.findall("path")) for svg in costs] == [3, 3, 3]  # the front, and both runs
     other = make_run("cccccccc", (SCRATCH, DENSE), 0.8, environment={"hardware": "a GPU", "fingerprint": "f00d"})
-    assert "computed on different machines (2 cores; a GPU)" in report([TWO[0], other])
+    warned = report([TWO[0], other])
+    for heading in ("Accuracy against what it costs", "Where the seconds went"):
+        beside = warned[warned.index(f"<h2>{heading}</h2>") :].partition("</figure>")[0]
+        assert "computed on different machines (2 cores; a GPU)" in beside
+
+
+def test_a_comparison_answers_the_three_questions() -> None:
+    made = report(TWO)
+    for answer in three_answers(TWO):
+        assert f"<h3>{escape(answer.question)}</h3>" in made
+        assert all(f"<li>{escape(sentence)}</li>" in made for sentence in answer.sentences)
