@@ -302,12 +302,13 @@ def keep() -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: the run's id, in this folder.")
 def export(run_id: str, form: str, out: Path | None) -> None:
     """Write a run as a file that needs no Transfer Lab."""
-    from cifar_core.analysis import exports, trackers  # pandas: a second that other commands do without
+    from cifar_core.analysis import exports, moments, trackers  # pandas: a second that other commands do without
 
     store = Store(home())
     found = store.run(run_id)
     predictions = [f"{split}.npz" for split in exports.SPLITS]
-    for needed in {"mlflow": [MODEL], "report": predictions, "archive": predictions}.get(form, []):
+    archived = [*predictions, moments.FILE]
+    for needed in {"mlflow": [MODEL], "report": predictions, "archive": archived}.get(form, []):
         store.artifact(run_id, needed)  # from another machine, if it is there
     try:
         if form == "mlflow":

@@ -66,6 +66,7 @@ VIEW = (
     *("cell.true", "cell.predicted"),
     *("fold.against", "fold.means", "fold.epochs", "fold.pareto", "fold.matrices", "fold.pair", "fold.difference"),
     *("fold.ledgers", "fold.speedup"),
+    *("page.cell", *(f"page.pair.{group}" for group in GROUPS)),
 )
 
 

@@ -226,13 +226,13 @@ st.dataframe(
 with st.container(horizontal=True, gap="small"):
     for label in dict.fromkeys(label for claim in found for run, _ in claim.runs for label in labels(run)):
         st.badge(label, icon=":material/flag:", color="gray")
-if inside := unfolded("Run everything", key="published.all"):
+if inside := unfolded("Run everything", key="published.all", in_link=True):
     with inside:
         show_all()
 section("Recipe by recipe")
 for recipe in RECIPES.values():
     own = [claim for claim in found if claim.recipe.id == recipe.id]
     badges = " ".join(dict.fromkeys(map(badge, own)))
-    if inside := unfolded(f"{recipe.title} {badges}", key=f"published.{recipe.id}"):
+    if inside := unfolded(f"{recipe.title} {badges}", key=f"published.{recipe.id}", in_link=True):
         with inside:
             show_recipe(recipe, own)

@@ -49,6 +49,12 @@ def test_folded_recipes_compute_nothing(app: App) -> None:
     assert not app.open("Published").test.button
 
 
+def test_the_recipe_that_is_open_stands_in_the_address(app: App) -> None:
+    said = app.open("Published", **{"published.c1": "true"}).text()
+    assert RECIPES["c1"].source in said and RECIPES["e"].source not in said
+    assert app.query == {"published.c1": "true"}
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_shows_its_source_what_contradicts_itself_and_what_was_decided(app: App, recipe: str) -> None:
     said = unfold(app, recipe).text()
