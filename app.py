@@ -35,10 +35,6 @@ if __name__ == "__main__":  # as a page; the server imports this file, too
     from cifar_core.ui.text import plain
 
 
-RESUMES = "TRANSFER_LAB_RESUMES"
-"""Set in the environment to how often an interrupted run goes on without being asked; 0 without."""
-AT_ONCE = "TRANSFER_LAB_RUNS_AT_ONCE"
-"""Set in the environment to how many runs this computer works on at a time; 1 without."""
 LOG = logging.getLogger(__name__)
 SECONDS_FOR_A_FIRST_PAGE = 3
 SECONDS_BETWEEN_TRIES = 5
@@ -100,12 +96,13 @@ def supervise(leaving: threading.Event) -> Callable[[], None]:
     """Import what the first page needs, start the supervisor as soon as its store opens, and return what stops it."""
     with lasting():
         from cifar_core.home import cluster_address, home
+        from cifar_core.limits import RESUMES, RUNS_AT_ONCE, setting
         from cifar_core.runs.errors import StoreError
         from cifar_core.runs.policy import Policy
         from cifar_core.runs.supervisor import Supervisor
         from cifar_core.ui import reads, start  # noqa: F401
 
-    policy, slots, said = Policy(resumes=setting(RESUMES, least=0)), setting(AT_ONCE, least=1), ""
+    policy, slots, said = Policy(resumes=setting(RESUMES) or 0), setting(RUNS_AT_ONCE) or 1, ""
     while not leaving.is_set():
         try:
             supervisor = Supervisor(home(), slots=slots, policy=policy, cluster=cluster_address())
@@ -119,15 +116,6 @@ def supervise(leaving: threading.Event) -> Callable[[], None]:
             reads.runs()  # before anybody asks: of thousands of runs, the first reading takes seconds
         return supervisor.stop
     return lambda: None
-
-
-def setting(variable: str, *, least: int) -> int:
-    """Return a whole number of the environment; the least where there is none, or something else."""
-    received = os.environ.get(variable, str(least))
-    if received.isdecimal() and int(received) >= least:
-        return int(received)
-    LOG.error('%s: expected a whole number from %d on, received "%s". It is %d now.', variable, least, received, least)
-    return least
 
 
 def explain(error: Exception) -> bool:

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 from tqdm import tqdm
 
+from cifar_core import events
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import Run, State
 from cifar_core.runs.store import Store
@@ -167,7 +168,18 @@ class Chaos:
             self.store.resume(run)
 
     def _is_true(self, run: Run) -> bool:
-        return run.state.is_finished or run.state is State.QUEUED or bool(self._workers())
+        """A worker that waits for its first job is none of the run's: the one counts that began with it last."""
+        at_work = [worker.pid for worker in self._workers()]
+        return run.state.is_finished or run.state is State.QUEUED or self._last_worker(run.id) in at_work
+
+    def _last_worker(self, run: str) -> int | None:
+        found = None
+        with contextlib.suppress(FileNotFoundError), (self.store.artifacts(run) / events.FILE).open() as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError):  # of a worker that was killed while it wrote
+                    event = json.loads(line)
+                    found = event["process"] if event["event"] == "started" else found
+        return found
 
     def _to_its_end(self, run: str) -> str:
         deadline = time.monotonic() + 600

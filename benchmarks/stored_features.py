@@ -100,7 +100,7 @@ class Notes:
     def __call__(self, done: int, images: int, eta: float | None) -> None:
         self.computed.append((done, time.process_time(), time.perf_counter()))
 
-    def features(self, phase: int, sentence: str, seconds: float) -> None:
+    def features(self, phase: int, sentence: str, seconds: float, *, of_others: bool) -> None:
         self.why = sentence
 
     def points(self, phase: int, points: list[Point]) -> None:

@@ -92,6 +92,16 @@ def _text(_context: click.Context, _parameter: click.Parameter, received: str) -
     return received
 
 
+_person_option = click.option(
+    "--person",
+    default="",
+    metavar="NAME",
+    envvar="TRANSFER_LAB_PERSON",
+    callback=lambda context, parameter, received: " ".join(_text(context, parameter, received).split()),
+    help="Whose runs they are, as the pages' top has it; nobody's without. TRANSFER_LAB_PERSON sets it, too.",
+)
+
+
 class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Do what was asked for; Ctrl-C ends it as it stops a run, also before there is one."""
@@ -155,14 +165,15 @@ def describe(meant: Experiment, chosen: bool, as_json: bool) -> None:
     help="Compute frozen layers again in every epoch, instead of keeping what they make of the images: --set "
     "features=off.",
 )
-def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool, ordinary: bool) -> None:
+@_person_option
+def run(meant: Experiment, chosen: bool, as_json: bool, seed: int, quick: bool, ordinary: bool, person: str) -> None:
     """Run an experiment now, in this terminal; the app shows it too. Ctrl-C stops it and keeps what it has."""
     if ordinary:
         meant = apply(meant, ["features=off"])
     meant = _available(_quick_look(meant) if quick else meant, chosen=chosen)
     _refuse_without_room([meant])
     store = Store(home())
-    run_id = store.submit(meant, seed, run_name(meant, seed), reserved=LEASE_SECONDS)
+    run_id = store.submit(meant, seed, run_name(meant, seed), person=person, reserved=LEASE_SECONDS)
     click.echo(f"Run {run_id}: {run_name(meant, seed)}", err=True)
     _run_to_its_end(store, run_id, as_json=as_json)
 
@@ -291,12 +302,13 @@ def keep() -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: the run's id, in this folder.")
 def export(run_id: str, form: str, out: Path | None) -> None:
     """Write a run as a file that needs no Transfer Lab."""
-    from cifar_core.analysis import exports, trackers  # pandas: a second that other commands do without
+    from cifar_core.analysis import exports, moments, trackers  # pandas: a second that other commands do without
 
     store = Store(home())
     found = store.run(run_id)
     predictions = [f"{split}.npz" for split in exports.SPLITS]
-    for needed in {"mlflow": [MODEL], "report": predictions, "archive": predictions}.get(form, []):
+    archived = [*predictions, moments.FILE]
+    for needed in {"mlflow": [MODEL], "report": predictions, "archive": archived}.get(form, []):
         store.artifact(run_id, needed)  # from another machine, if it is there
     try:
         if form == "mlflow":
@@ -320,7 +332,8 @@ def export(run_id: str, form: str, out: Path | None) -> None:
 @main.command()
 @click.argument("what", metavar="LINK|RECIPE|FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
-def prepare(what: str, as_json: bool) -> None:
+@_person_option
+def prepare(what: str, as_json: bool, person: str) -> None:
     """Prepare a lecture: fetch data and weights, record the runs, and check that all of it works without a network.
 
     LINK is the address of the Experiment, Plan or Lecture page, or of runs: of one, or of a comparison. What has been
@@ -344,7 +357,7 @@ def prepare(what: str, as_json: bool) -> None:
         click.echo(f"Run {run_id}: {store.run(run_id).name}", err=True)
         return terminal.follow(store, run_id, policy)
 
-    recorded = preparing.record(preparation, store, follow)
+    recorded = preparing.record(preparation, store, follow, person)
     tried = preparing.check(experiments, store, follow) if recorded[-1].state is State.DONE else []
     last = [*recorded, *tried][-1]
     links = preparation.lecture(recorded) if last.state is State.DONE else None

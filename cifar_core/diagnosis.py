@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from cifar_core.data.weights import imagenet_file
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.experiment import Data
 from cifar_core.home import artifacts_address, store_address
-from cifar_core.limits import LimitError, limits, size_of, threads
+from cifar_core.limits import WHOLE, LimitError, limits, size_of, threads, whole
 from cifar_core.runs.artifacts import Objects
 from cifar_core.runs.errors import StoreError
 from cifar_core.runs.postgresql import PostgreSQL
@@ -43,8 +44,9 @@ SWITCHES = (
 """How the names of variables begin that decide what Transfer Lab does."""
 SECRET = re.compile(r"PRESENTER|KEY|SECRET|TOKEN|PASSWORD|COOKIE|CREDENTIAL", re.IGNORECASE)
 PASSWORD_IN_ADDRESS = re.compile(
-    r"(?<=://)[^/@\s]*@|(?<=[?&;])[^=&;\s]*(password|token|secret|key)[^=]*=[^&;\s]*", re.I
+    r"(?<=://).*@|(?<=[?&;])[^=&;\s]*(password|token|secret|key)[^=]*=[^&;\s]*", re.IGNORECASE | re.DOTALL
 )
+"""Passwords may hold every sign, unescaped ones too: all up to the last @ is left out."""
 LITTLE_ROOM = 1e9
 SECONDS_TO_ANSWER = 1.0
 SECONDS_FOR_A_DRIVER = 10.0
@@ -81,6 +83,8 @@ def diagnosis(home: Path, environment: Mapping[str, str] = os.environ) -> dict[s
         "switches": switches(environment),
         "app": _app(environment),
     }
+    for variable in WHOLE:
+        told(partial(whole, variable, environment))
     if found["disk"] is not None and found["disk"]["free"] < LITTLE_ROOM:
         problems.append(f"There is little room left on the disk of {home}: {found['disk']['free'] / 1e6:,.0f} MB.")
     if found["store"] is not None and found["store"].get("check", "ok") != "ok":

@@ -9,12 +9,16 @@
 
 Without a variable there is no limit. Who uses more fails, with a sentence and everything measured until then, and can
 go on from the last finished epoch.
+
+And how many runs a server takes: `WHOLE`.
 """
 
+import logging
 import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -26,6 +30,15 @@ DISK = "TRANSFER_LAB_RUN_DISK_GB"
 LIMITS = (THREADS, MEMORY, MINUTES, DISK)
 FAR = 1.5
 """So many times the memory it may use, and a run is not waited for any more."""
+RESUMES = "TRANSFER_LAB_RESUMES"
+"""How often an interrupted run goes on without being asked; 0 without."""
+RUNS_AT_ONCE = "TRANSFER_LAB_RUNS_AT_ONCE"
+"""How many runs this computer works on at a time; 1 without."""
+RUNS_PER_PERSON = "TRANSFER_LAB_RUNS_PER_PERSON"
+"""How many runs of one person may wait and work at a time; no limit without."""
+WHOLE = {RESUMES: 0, RUNS_AT_ONCE: 1, RUNS_PER_PERSON: 1}
+"""The whole numbers that a server reads, and the least that each may be: what else is set counts as that."""
+_LOG = logging.getLogger(__name__)
 
 
 class LimitError(ValueError):
@@ -104,6 +117,36 @@ def threads(environment: Mapping[str, str] = os.environ) -> int | None:
     if number is not None and number != int(number):
         raise LimitError(f'{THREADS}: expected a whole number, received "{environment[THREADS]}".')
     return None if number is None else int(number)
+
+
+def whole(variable: str, environment: Mapping[str, str] = os.environ) -> int | None:
+    """Return one of the `WHOLE` numbers, or None where it is not set.
+
+    Raises:
+        LimitError: when it is something else, or too small.
+    """
+    text, least = environment.get(variable, "").strip(), WHOLE[variable]
+    if not text:
+        return None
+    if not (text.isdecimal() and int(text) >= least):
+        raise LimitError(
+            f'{variable}: expected a whole number from {least} on, received "{text[:80]}". It counts as {least}.'
+        )
+    return int(text)
+
+
+def setting(variable: str) -> int | None:
+    """Return one of the `WHOLE` numbers as a server takes it that goes on: what is wrong is logged, once."""
+    try:
+        return whole(variable)
+    except LimitError as error:
+        _complain(str(error))
+        return WHOLE[variable]
+
+
+@cache
+def _complain(sentence: str) -> None:
+    _LOG.error(sentence)
 
 
 def settings_for_threads() -> dict[str, str]:

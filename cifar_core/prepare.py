@@ -129,14 +129,15 @@ def bring_images(experiments: Sequence[Experiment], home: Path, step: Step) -> N
         open_images(data, home=home, progress=lambda done, total: step("Preparing the images", done, total))
 
 
-def record(preparation: Preparation, store: Store, follow: Follow) -> list[Run]:
-    """Run what is not done yet, and return all runs; it ends early with the first that does not reach its end.
+def record(preparation: Preparation, store: Store, follow: Follow, person: str = "") -> list[Run]:
+    """Run what is not done yet, as a person's, and return all runs; it ends early with the first that does not reach
+    its end.
 
     Raises:
         UnknownRun: where a run that the link names is not there.
     """
     recorded = []
-    for run in _runs(preparation, store):
+    for run in _runs(preparation, store, person):
         recorded.append(run if run.state.is_finished else follow(store, run.id, Policy()))
         if recorded[-1].state is not State.DONE:
             break
@@ -154,13 +155,13 @@ def to_run(preparation: Preparation, store: Store) -> list[Experiment]:
     return given + [experiment for experiment, run in found if run is None or not run.state.is_finished]
 
 
-def _runs(preparation: Preparation, store: Store) -> Iterator[Run]:
+def _runs(preparation: Preparation, store: Store, person: str) -> Iterator[Run]:
     """The runs one after the other: each is there, or is queued when it is asked for."""
     yield from map(store.run, preparation.given)
     for wanted in preparation.wanted:
         name = run_name(wanted.experiment, wanted.seed) if len(preparation.wanted) == 1 else wanted.name
         yield _found(wanted, store) or store.run(
-            store.submit(wanted.experiment, wanted.seed, name, reserved=LEASE_SECONDS)
+            store.submit(wanted.experiment, wanted.seed, name, person=person, reserved=LEASE_SECONDS)
         )
 
 

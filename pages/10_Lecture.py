@@ -331,6 +331,8 @@ def draw(scene: Scene, found: Found, at: float | None = None) -> None:
     )
     if warning := other_machines(run for runs in racers.values() for run, _ in runs):
         st.warning(plain(warning), icon=":material/flag:")
+    if said := race.left_out(racers):
+        st.caption(plain(said))
 
 
 def reveal(scene: Scene) -> bool:
@@ -353,6 +355,8 @@ def reveal(scene: Scene) -> bool:
         if tallied:
             st.markdown(f"**{guesses.guessed(tallied, outcome.winners)}**")
     draw(scene, found)
+    recorded = "" if scene.now.shows_live else f"{recording.recorded(found)}."
+    st.caption(" ".join(filter(None, [recorded, flags(run for runs in found.values() for run in runs.values())])))
     if outcome is not None:
         st.markdown(plain(outcome.limits))
     if map is not None:

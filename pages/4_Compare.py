@@ -24,7 +24,7 @@ from cifar_core.analysis.comparison import (
 from cifar_core.analysis.curves import Measure, X
 from cifar_core.analysis.figures import CELLS, accuracy_figure, confusion_figures, difference_figure, ledger_figure
 from cifar_core.analysis.groups import each_once, of_all_seeds, places
-from cifar_core.analysis.labels import titles
+from cifar_core.analysis.labels import others_features, titles
 from cifar_core.analysis.linked import by_experiment
 from cifar_core.analysis.metrics import confusion
 from cifar_core.analysis.predictions import Predictions
@@ -67,6 +67,7 @@ VIEW = (
     *("cell.true", "cell.predicted"),
     *("fold.against", "fold.means", "fold.epochs", "fold.pareto", "fold.matrices", "fold.pair", "fold.difference"),
     *("fold.ledgers", "fold.speedup"),
+    *("page.cell", *(f"page.pair.{group}" for group in GROUPS)),
 )
 
 
@@ -279,6 +280,8 @@ def show_together() -> None:
     )
     if left_out := [names[run] for run in chosen if run not in groups]:
         st.caption(plain(f"Not done, so in no group: {', '.join(left_out)}."))
+    if said := others_features(of_groups):
+        st.caption(plain(said))
     warn_of_seconds(run for run, _ in pairs)
     x: X = choose("Means over", list(OVER), "compare.means", format_func=OVER.__getitem__, default="epoch")
     measures: tuple[Measure, ...] = ("accuracy", "loss")

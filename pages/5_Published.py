@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from cifar_core.analysis.estimate import in_words, length
-from cifar_core.analysis.labels import labels
+from cifar_core.analysis.labels import labels, seconds_labels
 from cifar_core.analysis.published import (
     Badge,
     Claim,
@@ -224,15 +224,16 @@ st.dataframe(
     alt="Published and measured accuracies side by side",
 )
 with st.container(horizontal=True, gap="small"):
-    for label in dict.fromkeys(label for claim in found for run, _ in claim.runs for label in labels(run)):
+    pairs = [pair for claim in found for pair in claim.runs]
+    for label in dict.fromkeys(label for run, phase in pairs for label in labels(run) + seconds_labels([phase])):
         st.badge(label, icon=":material/flag:", color="gray")
-if inside := unfolded("Run everything", key="published.all"):
+if inside := unfolded("Run everything", key="published.all", in_link=True):
     with inside:
         show_all()
 section("Recipe by recipe")
 for recipe in RECIPES.values():
     own = [claim for claim in found if claim.recipe.id == recipe.id]
     badges = " ".join(dict.fromkeys(map(badge, own)))
-    if inside := unfolded(f"{recipe.title} {badges}", key=f"published.{recipe.id}"):
+    if inside := unfolded(f"{recipe.title} {badges}", key=f"published.{recipe.id}", in_link=True):
         with inside:
             show_recipe(recipe, own)

@@ -287,7 +287,8 @@ def show_race(found: Found, baseline: str) -> None:
                 icon=":material/compare_arrows:",
                 query_params={"runs": ",".join(runs), "baseline": against},
             )
-        tables["groups"] = lambda: groups_table(compared, baseline, seconds=seconds).reset_index()
+        histories = {run.id: history for run, history in measured}
+        tables["groups"] = lambda: groups_table(compared, baseline, seconds=seconds, histories=histories).reset_index()
     else:
         st.caption("No run is done yet: the verdict follows.")
     if measured:
@@ -509,13 +510,16 @@ def show_guesses(
     if len(ways) > 1:
         st.selectbox("Set against runs fine-tuned by", list(ways), key="plan.way")
     way = state["plan.way"]
-    rows = starting_networks.table(titles, guesses, ways[way] if way else {})
+    outcomes = ways[way] if way else {}
+    rows = starting_networks.table(titles, guesses, outcomes)
     st.dataframe(
         starting_networks.shown(rows),
         hide_index=True,
         height="content",
         alt="The starting networks, the best guess first",
     )
+    if said := flags(run for key in rows.index for run in outcomes.get(key, ())):
+        st.caption(said)
     bars, scatter = st.columns(2, gap="large")
     with bars:
         st.markdown("**The guess**")

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from cifar_core import terminal
 from cifar_core.__main__ import _print_results, run_command_line
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.measured import MODEL, PhaseHistory, State
@@ -122,6 +123,16 @@ def test_a_run_prints_one_document_with_the_keys_that_scripts_rely_on(finished: 
         finished["seconds"]
     )
     assert all(change["change"] == 0 for change in finished["phases"][1]["changes"] if change["frozen"])
+
+
+def test_a_run_of_the_terminal_is_of_whom_it_names(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "follow", lambda store, run, *_: store.run(run))
+    for named, person in ((("--person", " Ada  Lovelace "), "Ada Lovelace"), ((), "Bo"), (("--person", ""), "")):
+        monkeypatch.setenv("TRANSFER_LAB_PERSON", "Bo")
+        queued = call(home, "run", "e", *TINY, *named).stderr.split()[1].rstrip(":")
+        with closing(Store(home)) as store:
+            assert store.run(queued).person == person
+            store.request_stop(queued)
 
 
 def test_a_run_can_be_shown_and_listed_afterwards(home: Path, finished: Any) -> None:

@@ -66,6 +66,13 @@ def test_a_limit_that_cannot_be_meant_is_a_problem_and_the_rest_is_still_told(ho
     assert found["disk"]["free"] > 0
 
 
+def test_a_number_of_runs_that_cannot_be_meant_is_a_problem(home: Path) -> None:
+    wrong = {"TRANSFER_LAB_RUNS_PER_PERSON": "five", "TRANSFER_LAB_RUNS_AT_ONCE": "2"}
+    assert diagnosis(home, ENVIRONMENT | wrong)["problems"] == [
+        'TRANSFER_LAB_RUNS_PER_PERSON: expected a whole number from 1 on, received "five". It counts as 1.'
+    ]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="what stands for the driver is a shell script")
 @pytest.mark.parametrize(
     ("script", "found"),
@@ -100,6 +107,20 @@ def test_no_secret_is_shown() -> None:
     assert shown["TRANSFER_LAB_REUSE"] == "off"
     assert "host/db" in shown["TRANSFER_LAB_STORE"]
     assert "HOME" not in shown
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://lab:hid/den@head/lab", "postgresql://…@head/lab"),
+        ("postgresql://lab:hid den@head/lab", "postgresql://…@head/lab"),
+        ("s3://key:hid@den@bucket/runs", "s3://…@bucket/runs"),
+        ("postgresql+psycopg://lab@head/lab", "postgresql+psycopg://…@head/lab"),
+        ("tls://head:8786", "tls://head:8786"),
+    ],
+)
+def test_whatever_signs_a_password_holds_none_of_it_is_shown(address: str, shown: str) -> None:
+    assert switches({"TRANSFER_LAB_STORE": address}) == {"TRANSFER_LAB_STORE": shown}
 
 
 def test_the_object_store_is_asked_and_what_is_wrong_with_it_is_a_problem(

@@ -9,10 +9,15 @@ from cifar_core.limits import (
     LIMITS,
     MEMORY,
     MINUTES,
+    RESUMES,
+    RUNS_AT_ONCE,
+    RUNS_PER_PERSON,
     THREADS,
+    WHOLE,
     LimitError,
     Limits,
     limits,
+    setting,
     settings_for_threads,
     threads,
 )
@@ -68,3 +73,38 @@ def test_threads_are_set_for_the_libraries_that_compute(monkeypatch: pytest.Monk
     assert {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}.items() <= settings_for_threads().items()
     monkeypatch.setenv(THREADS, "many")
     assert settings_for_threads() == {}
+
+
+@pytest.mark.parametrize(
+    ("variable", "received", "meant"),
+    [
+        (RUNS_AT_ONCE, None, None),
+        (RUNS_AT_ONCE, " ", None),
+        (RUNS_AT_ONCE, "3", 3),
+        (RESUMES, "0", 0),
+        (RUNS_PER_PERSON, "5 ", 5),
+    ],
+)
+def test_a_server_reads_whole_numbers(
+    variable: str, received: str | None, meant: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    if received is not None:
+        monkeypatch.setenv(variable, received)
+    assert setting(variable) == meant
+
+
+@pytest.mark.parametrize(("variable", "least"), WHOLE.items())
+@pytest.mark.parametrize("received", ["five", "-2", "2.5"])
+def test_what_cannot_be_meant_is_logged_once_and_counts_as_the_least(
+    variable: str, least: int, received: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(variable, received)
+    assert [setting(variable), setting(variable)] == [least, least]
+    assert caplog.text.count(variable) == 1
+
+
+@pytest.mark.parametrize("variable", [RUNS_AT_ONCE, RUNS_PER_PERSON])
+def test_no_runs_at_all_cannot_be_meant(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "0")
+    assert setting(variable) == 1

@@ -88,8 +88,8 @@ def test_the_lecture_shows_the_plan_on_the_server_of_its_link(store: Store) -> N
 
 def test_one_experiment_is_one_run_and_its_lecture_shows_it(store: Store) -> None:
     preparation = Preparation.of_link("Experiment?set=phases.1.epochs%3D1&seed=5")
-    (run,) = prepare.record(preparation, store, Follower())
-    assert (run.experiment, run.seed) == (apply(FIRST, ["phases.1.epochs=1"]), 5)
+    (run,) = prepare.record(preparation, store, Follower(), "Ada")
+    assert (run.experiment, run.seed, run.person) == (apply(FIRST, ["phases.1.epochs=1"]), 5, "Ada")
     lecture = preparation.lecture([run])
     assert f"runs={run.id}" in lecture["presenter"]
 

@@ -335,7 +335,11 @@ def _faster(found: list[Case]) -> list[str]:
     if not sentences:
         return ["No fine-tuning has been measured to its end yet."]
     if any(case.run.seconds.get("extract") for case in found):
-        sentences.append("Computing stored features is part of these seconds; the timing ledger shows it on its own.")
+        given = list(dict.fromkeys(case.name for case in found if case.history and case.history.features_of_others))
+        but = f", but not where another run had stored them: {listing(given)}" if given else ""
+        sentences.append(
+            f"Computing stored features is part of these seconds{but}; the timing ledger shows it on its own."
+        )
     return sentences
 
 
@@ -372,9 +376,12 @@ def _speed(case: Case, base: Case) -> str:
         else f" It still trains {percent(share)} of the parameters, so their number alone does not explain it."
     )
     if case.history and case.history.on_stored_features:
+        took = f"{duration(case.history.features_seconds)} of these seconds"
+        if case.history.features_of_others:
+            took = f"which another run had stored: having them took {took}"
         return (
             f"{text} What is frozen before the first layer that trains was computed once for each image (stored "
-            f"features, {duration(case.history.features_seconds)} of these seconds) instead of in every epoch, which "
+            f"features, {took}) instead of in every epoch, which "
             "fits the higher rate; the Compare page measures what that saved, and what needing no gradients saved."
         )
     layers = [layer.name for layer in case.network.layers if layer.params]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cifar_core.analysis import wording
 from cifar_core.analysis.figures import MOST_CLASSES, ledger_table
 from cifar_core.analysis.history import EpochRow, epoch_rows, images_seen, training_seconds
-from cifar_core.analysis.labels import labels, titles
+from cifar_core.analysis.labels import labels, seconds_labels, titles
 from cifar_core.analysis.metrics import shares
 from cifar_core.analysis.samples import occurring
 from cifar_core.experiment.beginning import fingerprint
@@ -162,7 +162,7 @@ def table(runs: Sequence[Measured], baseline: str | None = None) -> pd.DataFrame
             "seconds": sum(run.seconds.values()) if run.seconds else None,
             "speed_ratio": None,
             "images": images_seen(histories),
-            "flags": flags(run, base[0] if base else None),
+            "flags": flags(run, histories, base[0] if base else None),
         }
         if base is not None:
             reference, reference_test = last_seconds(*base), base[0].metrics.get("test", {})
@@ -266,9 +266,9 @@ def last_seconds(run: Run, histories: Sequence[PhaseHistory]) -> float | None:
     return training_seconds(last)
 
 
-def flags(run: Run, baseline: Run | None) -> list[str]:
+def flags(run: Run, histories: Sequence[PhaseHistory], baseline: Run | None) -> list[str]:
     """Return what limits a run's numbers: its labels, and why they cannot be set against the baseline's."""
-    found = labels(run)
+    found = labels(run) + seconds_labels(histories)
     if baseline is None or baseline.id == run.id:
         return found
     if not same_test_images(run, baseline):

@@ -72,14 +72,23 @@ def run_summary(found: Run) -> dict[str, Any]:
 def run_document(found: Run, history: Sequence[PhaseHistory]) -> dict[str, Any]:
     """Return everything about a run."""
     return run_summary(found) | {
+        "person": found.person,
+        "note": found.note,
+        "tags": found.tags,
+        "started": found.started,
+        "finished": found.finished,
+        "resumed": found.resumed,
         "reason": found.reason,
         "phases": [
             {
                 "name": phase.name,
                 "before": asdict(phase.before) if phase.before else None,
                 "epochs": [asdict(epoch) for epoch in phase.epochs],
+                "kept_epoch": phase.kept_epoch,
                 "changes": [asdict(change) for change in phase.changes],
                 "features": phase.features,
+                "features_seconds": phase.features_seconds,
+                "features_of_others": phase.features_of_others,
                 "reused_from": phase.reused_from,
             }
             for phase in history
@@ -90,9 +99,9 @@ def run_document(found: Run, history: Sequence[PhaseHistory]) -> dict[str, Any]:
     }
 
 
-def as_json(document: object) -> str:
+def as_json(document: object, indent: int | None = None) -> str:
     """Return a document as JSON, which has no NaN: what is no number is null."""
-    return json.dumps(_finite(document), default=str, allow_nan=False)
+    return json.dumps(_finite(document), indent=indent, default=str, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

@@ -1,10 +1,8 @@
 """Everything of a run as files that other programs read: tables, one archive, a script, a notebook and a report."""
 
 import csv
-import json
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -12,14 +10,15 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
-from cifar_core.analysis import history
+from cifar_core.analysis import history, moments
+from cifar_core.analysis.documents import as_json, run_document
 from cifar_core.analysis.keras_script import ScriptError, keras_notebook, keras_script
 from cifar_core.analysis.metrics import per_class
 from cifar_core.analysis.predictions import Predictions, load
 from cifar_core.analysis.report import report
 from cifar_core.analysis.trackers import event_files
 from cifar_core.data.arrays import Images
-from cifar_core.experiment.measured import MODEL, Measured, Run
+from cifar_core.experiment.measured import MODEL, Measured
 
 SPLITS = "test", "validation"
 ENDINGS = {
@@ -69,12 +68,6 @@ def tables(measured: Measured, predictions: Mapping[str, Predictions]) -> dict[s
     return found
 
 
-def description(run: Run) -> str:
-    """Return what is known about a run apart from what its epochs measured, as JSON."""
-    plain = asdict(run) | {"experiment": run.experiment.model_dump(mode="json")}
-    return json.dumps(plain, indent=2, default=str)
-
-
 def exported(form: str, measured: Measured, artifacts: Path) -> bytes:
     """Return a run in one of the forms of `ENDINGS`; `artifacts` is the folder of its files.
 
@@ -106,10 +99,13 @@ def _report(measured: Measured, predictions: Mapping[str, Predictions]) -> str:
 def write_archive(
     file: IO[bytes], measured: Measured, predictions: Mapping[str, Predictions], artifacts: Path, *, model: bool = False
 ) -> None:
-    """Write everything of a run into one zip file; the `model`, which outweighs all else, only when asked for."""
-    run, _ = measured
+    """Write everything of a run into one zip file; the `model`, which outweighs all else, only when asked for.
+
+    What the network made of a few images after each epoch is in the form that `moments` keeps it in.
+    """
+    run, histories = measured
     texts: dict[str, Callable[[], str]] = {
-        "run.json": lambda: description(run),
+        "run.json": lambda: as_json(run_document(run, histories), indent=2),
         "experiment.json": run.experiment.to_json,
         "report.html": lambda: _report(measured, predictions),
         "run.py": lambda: keras_script(run),
@@ -123,6 +119,8 @@ def write_archive(
                 archive.writestr(name, text())
             except ScriptError as error:
                 archive.writestr(f"{name}.txt", str(error))
+        if (artifacts / moments.FILE).exists():
+            archive.write(artifacts / moments.FILE, moments.FILE)
         if model and (artifacts / MODEL).exists():
             archive.write(artifacts / MODEL, MODEL, zipfile.ZIP_STORED)  # compressed already
 

@@ -6,16 +6,17 @@ A group's figures are those of all its seeds, whatever else is shown beside it.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from cifar_core.analysis import wording
 from cifar_core.analysis.comparison import same_test_images
-from cifar_core.analysis.labels import SEPARATOR, titles, without_seed
+from cifar_core.analysis.labels import SEPARATOR, of_all, titles, without_seed
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.experiment.beginning import fingerprint
-from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.measured import PhaseHistory, Run, State
 
 _SELDOM = 0.05
 """How probable the split of the images may be by chance, for it to say which side is better."""
@@ -291,12 +292,14 @@ def table(
     baseline: str | None = None,
     predictions: Mapping[str, Predictions] | None = None,
     seconds: Mapping[str, float] | None = None,
+    histories: Mapping[str, Sequence[PhaseHistory]] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Return a row per group (index: its title): seeds, mean, spread, low, high, difference, difference_spread, shared,
-    judgement, trainable, seconds.
+    judgement, trainable, seconds, flags.
 
     low and high are the lowest and highest accuracy of a seed, `seconds` (by run id, averaged) what its training took;
-    what is not known is NaN. Differences are to the group whose title is `baseline`.
+    what is not known is NaN. Differences are to the group whose title is `baseline`. flags is what must be said of its
+    runs, of their seconds as far as `histories` (by run id) tell.
     """
     base = next((group for group in groups if group.title == baseline), None)
     rows = []
@@ -318,6 +321,7 @@ def table(
                 "judgement": found.judgement if found else "the baseline" if group is base else "",
                 "trainable": group.runs[0].experiment.networks[-1].trainable,
                 "seconds": float(np.mean(took)) if took else None,
+                "flags": of_all(group.runs, histories),
             }
         )
     numbers = ["mean", "spread", "low", "high", "difference", "difference_spread", "seconds"]

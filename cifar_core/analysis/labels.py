@@ -1,12 +1,13 @@
 """What must be said beside a run's numbers, so that nobody takes them for more than they are."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from cifar_core.analysis.wording import count, listing
 from cifar_core.experiment.experiment import Freeze
-from cifar_core.experiment.measured import Run, State
+from cifar_core.experiment.measured import Measured, PhaseHistory, Run, State
 
 SEPARATOR = " · "
 
@@ -84,6 +85,28 @@ def labels(run: Run) -> list[str]:
     if run.state in _UNFINISHED:
         found.append(_UNFINISHED[run.state])
     return found
+
+
+def seconds_labels(histories: Iterable[PhaseHistory]) -> list[str]:
+    """Return a short label where a run's seconds are not all that its training costs; none elsewhere."""
+    return ["features stored by another run"] if any(phase.features_of_others for phase in histories) else []
+
+
+def others_features(runs: Mapping[str, Sequence[Measured]]) -> str:
+    """Return the same of runs side by side, by what they are called together, in a sentence; "" for none."""
+    found = []
+    for title, members in runs.items():
+        if given := sum(bool(seconds_labels(histories)) for _, histories in members):
+            found.append(f"“{title}”" + (f" ({given} of {len(members)} runs)" if len(members) > 1 else ""))
+    if not found:
+        return ""
+    return f"Features stored by another run: what computing them took is not in the seconds of {listing(found)}."
+
+
+def of_all(runs: Iterable[Run], histories: Mapping[str, Sequence[PhaseHistory]] = MappingProxyType({})) -> str:
+    """Return what must be said of several runs whose figures are one, as one text; `histories` by id, for seconds."""
+    every = [each for run in runs for each in labels(run) + seconds_labels(histories.get(run.id, ()))]
+    return "; ".join(dict.fromkeys(every))
 
 
 def titles(runs: Sequence[Run]) -> dict[str, str]:

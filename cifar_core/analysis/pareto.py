@@ -10,7 +10,7 @@ from cifar_core.analysis import colours, wording
 from cifar_core.analysis.comparison import same_test_images
 from cifar_core.analysis.figures import figure_of
 from cifar_core.analysis.history import images_seen, training_seconds
-from cifar_core.analysis.labels import titles
+from cifar_core.analysis.labels import seconds_labels, titles
 from cifar_core.experiment.measured import Measured
 
 Cost = Literal["seconds", "parameters", "images"]
@@ -28,7 +28,7 @@ _SHOWN: dict[Cost, Callable[[float | None], str]] = {
 
 def pareto(runs: Sequence[Measured], baseline: str | None = None) -> pd.DataFrame:
     """Return the runs tested on the same images as the baseline (else as the first tested): index id, columns run,
-    accuracy, low, high, n, seconds, parameters, images.
+    accuracy, low, high, n, seconds, parameters, images, note (what is not in the seconds).
     """
     tested = [(run, histories) for run, histories in runs if run.metrics.get("test")]
     base = next((run for run, _ in tested if run.id == baseline), tested[0][0] if tested else None)
@@ -44,11 +44,12 @@ def pareto(runs: Sequence[Measured], baseline: str | None = None) -> pd.DataFram
             "seconds": sum(training_seconds(history) for history in histories),
             "parameters": run.experiment.networks[-1].trainable,
             "images": images_seen(histories),
+            "note": "; ".join(seconds_labels(histories)),
         }
         for run, histories in tested
         if base is not None and same_test_images(run, base)
     ]
-    columns = ["id", "run", "accuracy", "low", "high", "n", *COSTS]
+    columns = ["id", "run", "accuracy", "low", "high", "n", *COSTS, "note"]
     return pd.DataFrame(rows, columns=columns).set_index("id")
 
 
@@ -71,7 +72,7 @@ def pareto_table(found: pd.DataFrame, cost: Cost) -> pd.DataFrame:
     """Return the rows as a reader sees them, the cheapest first; `no.` is the number that stands in the figure."""
     ordered = cheapest_first(found.assign(front=front(found, cost)), cost)
     accuracy = [wording.interval(*row) for row in zip(*(ordered[key] for key in _INTERVAL), strict=True)]
-    return pd.DataFrame(
+    shown = pd.DataFrame(
         {
             "no.": range(1, len(ordered) + 1),
             "run": ordered["run"],
@@ -80,6 +81,7 @@ def pareto_table(found: pd.DataFrame, cost: Cost) -> pd.DataFrame:
             "on the front": ordered["front"].map({True: "yes", False: "no"}),
         }
     )
+    return shown.assign(note=ordered["note"]) if cost == "seconds" and ordered["note"].any() else shown
 
 
 def in_words(cost: Cost, value: float) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_core.analysis import colours
+from cifar_core.analysis.labels import others_features
 from cifar_core.analysis.wording import duration, percent
 from cifar_core.experiment.beginning import source_phases
 from cifar_core.experiment.measured import PhaseHistory, Run
@@ -88,16 +89,26 @@ def _last_at(histories: Iterable[PhaseHistory]) -> float:
 
 def about(racers: Racers) -> str:
     """Return what the lines of the race are, and where its clock starts, in words."""
-    drawn = "Thick lines are means over seeds, thin ones single seeds."
+    said = ["Thick lines are means over seeds, thin ones single seeds."]
     every = [history for runs in racers.values() for run, own in runs for history in own if _on_target(run, history)]
     if any(history.kept_epoch is not None for history in every):
-        drawn += " With early stopping, lines end with what was kept, and seeds that have ended stay in the mean."
+        said.append("With early stopping, lines end with what was kept, and seeds that have ended stay in the mean.")
     before = max((tuning_starts(*each) for runs in racers.values() for each in runs), default=0.0)
-    if not before:
-        return drawn
-    return (
-        f"{drawn} The clock starts with the target classes; the training before, which all but “from scratch” share, "
-        f"took {duration(before)}."
+    if before:
+        said.append(
+            "The clock starts with the target classes; the training before, which all but “from scratch” share, took "
+            f"{duration(before)}."
+        )
+    return " ".join(filter(None, [*said, left_out(racers)]))
+
+
+def left_out(racers: Racers) -> str:
+    """Return what is not in the seconds of the race, in a sentence; "" for nothing."""
+    return others_features(
+        {
+            title: [(run, tuple(each for each in phases if each.index >= _first_target(run))) for run, phases in runs]
+            for title, runs in racers.items()
+        }
     )
 
 

@@ -14,6 +14,7 @@ SPEEDS = {"1": 1.0, "5": 5.0, "20": 20.0, "60": 60.0}
 """How many times as fast as it was recorded, by what stands in a link."""
 WHOLE = "30s"
 """Instead of a speed: half a minute for the recording, however long it was."""
+NOTHING = "Not recorded yet"
 _WHOLE_SECONDS = 30.0
 _ROUNDING = 1e-6  # seconds
 
@@ -86,12 +87,18 @@ def speed_in_words(times: float) -> str:
 
 def told(found: Found, times: float) -> str:
     """Return "Recorded on 21 November 2026, shown 20 times as fast", or between which days."""
+    days = recorded(found)
+    return f"{days}, {speed_in_words(times)}" if days != NOTHING else days
+
+
+def recorded(found: Found) -> str:
+    """Return "Recorded on 21 November 2026", or between which days."""
     began = [run for runs in found.values() for run in runs.values() if run.state is not State.QUEUED]
     days = sorted({(run.finished or run.created).date() for run in began})
     if not days:
-        return "Not recorded yet"
+        return NOTHING
     first, last = _day(days[0]), _day(days[-1])
-    return f"Recorded {f'on {first}' if first == last else f'between {first} and {last}'}, {speed_in_words(times)}"
+    return f"Recorded on {first}" if first == last else f"Recorded between {first} and {last}"
 
 
 def _day(day: date) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cifar_core.analysis import colours, wording
 from cifar_core.analysis import groups as seeds
+from cifar_core.analysis.answers import three_answers
 from cifar_core.analysis.comparison import (
     ledger,
     one_machine,
@@ -114,7 +115,7 @@ def _compared(
     only = [run for run, _ in runs]
     names = titles(only)
     parts = [*_verdict(groups, groups[base].title if base in groups else names[base], predictions)]
-    parts += ["<h2>Run by run</h2>", _table(shown(table(runs, base)))]
+    parts += ["<h2>Run by run</h2>", _table(shown(table(runs, base))), *_answers(runs, groups, predictions)]
     differing = settings_that_differ(only)
     parts.append("<h2>What differs</h2>")
     if differing.empty:
@@ -148,6 +149,15 @@ def _verdict(groups: Mapping[str, Group], baseline: str, predictions: Mapping[st
     return parts
 
 
+def _answers(
+    runs: Sequence[Measured], groups: Mapping[str, Group], predictions: Mapping[str, Predictions]
+) -> list[str]:
+    parts = ["<h2>Three questions</h2>"]
+    for answer in three_answers(runs, groups, lambda _: predictions):
+        parts += [f"<h3>{escape(answer.question)}</h3>", _list(answer.sentences)]
+    return parts
+
+
 def _costs(runs: Sequence[Measured], base: str) -> list[str]:
     """Accuracy against each of its costs, the cheapest first, and which runs are on the front."""
     found = pareto(runs, base)
@@ -156,9 +166,10 @@ def _costs(runs: Sequence[Measured], base: str) -> list[str]:
     told = "On the front (diamonds): no other run here is as accurate for less, or more accurate for no more."
     parts = ["<h2>Accuracy against what it costs</h2>", _text(told)]
     for cost, title in COSTS.items():
-        figure = f"<figure>{pareto_svg(found, cost)}</figure>"
+        apart = other_machines(run for run, _ in runs if run.id in found.index) if cost == "seconds" else None
         parts += [
-            figure,
+            _text(apart or ""),
+            f"<figure>{pareto_svg(found, cost)}</figure>",
             _table(pareto_table(found, cost).rename(columns={"no.": ""}), text=("run",), caption=title.capitalize()),
         ]
     return parts

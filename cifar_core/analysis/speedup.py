@@ -75,6 +75,8 @@ def speedup(run: Run, history: PhaseHistory, costs: StepCosts) -> Speedup | None
         hint += f", measured on the same computer, {costs.hardware}."
     else:
         hint += f", measured on {costs.hardware}: another computer than the run's, so the seconds hardly compare."
+    if history.features_of_others:
+        hint += " Another run had stored the features: computing them is not in the seconds measured."
     epochs, images = count(len(history.epochs), "epoch"), number(history.epochs[0].images)
     return Speedup(
         what=f"{epochs} of {images} images in batches of {batch}",

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from cifar_core.analysis import colours, wording
 from cifar_core.analysis.figures import figure_of
 from cifar_core.analysis.groups import mean_and_spread, spread
+from cifar_core.analysis.labels import of_all
 from cifar_core.analysis.plan import Plan
 from cifar_core.experiment.measured import Run
 from cifar_core.experiment.transfer_map import CURVES, Curve, TransferMap
@@ -33,16 +34,18 @@ def plan(map: TransferMap, seeds: int) -> Plan:
 
 
 def table(map: TransferMap, found: Mapping[str, Mapping[int, Run]]) -> pd.DataFrame:
-    """Return a row per point of the map: point, curve, depth, block, mean, spread, noise, n, waiting, runs.
+    """Return a row per point of the map: point, curve, depth, block, mean, spread, noise, n, waiting, runs, flags.
 
     `found` are the map's runs as `Plan.runs` gives them. mean and spread are of the test accuracy over the n seeds that
     are done, NaN where there are none; `noise`, the larger of the spread and half the 95 % interval of the test images,
-    is what a difference has to exceed; `waiting` counts runs that wait or train; `runs` are the ids of all of them.
+    is what a difference has to exceed; `waiting` counts runs that wait or train; `runs` are the ids of all of them, and
+    `flags` what must be said of those that are measured.
     """
     rows = []
     for point in map.experiments:
         runs = found.get(point.title, {})  # with the same classes on both sides, A's are B's
-        tests = [run.metrics["test"] for run in runs.values() if run.metrics.get("test")]
+        tested = [run for run in runs.values() if run.metrics.get("test")]
+        tests = [run.metrics["test"] for run in tested]
         accuracies = [float(test["accuracy"]) for test in tests]
         halves = [(test["accuracy_high"] - test["accuracy_low"]) / 2 for test in tests]
         rows.append(
@@ -57,6 +60,7 @@ def table(map: TransferMap, found: Mapping[str, Mapping[int, Run]]) -> pd.DataFr
                 "n": len(accuracies),
                 "waiting": sum(not run.state.is_finished for run in runs.values()),
                 "runs": [runs[seed].id for seed in sorted(runs)],
+                "flags": of_all(tested),
             }
         )
     return pd.DataFrame(rows).astype(dict.fromkeys(("mean", "spread", "noise"), float))

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -72,10 +73,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Kept:
-    """Complete features of some images: a hash of what decides the values of each tensor, and how it is kept."""
+    """Complete features of some images: a hash of what decides the values of each tensor, and how it is kept.
+
+    `by` is who computed them alone: see `FeatureStore`.
+    """
 
     key: str
     label: str
+    by: str
     contents: tuple[str, ...]
     specs: tuple[Spec, ...]
 
@@ -83,11 +88,11 @@ class Kept:
 class Features:
     """Complete features, memory-mapped: `arrays` (n, *shape), one for each tensor. Not removed until closed.
 
-    `error` is what half-size storage cost: see `Writer`.
+    `error` is what half-size storage cost: see `Writer`. `by` is who computed all of them, "" where several did.
     """
 
-    def __init__(self, arrays: tuple[NDArray[Any], ...], error: float, held: ExitStack):
-        self.arrays, self.error, self._held = arrays, error, held
+    def __init__(self, arrays: tuple[NDArray[Any], ...], error: float, by: str, held: ExitStack):
+        self.arrays, self.error, self.by, self._held = arrays, error, by, held
 
     def close(self) -> None:
         """Let the features be removed when room is needed. The arrays must not be used any more."""
@@ -104,16 +109,18 @@ class Writer:
     """Writes the features of one key, image after image. `done` images are there already: go on behind them.
 
     `error` is the largest relative difference so far between a value and what is kept of it, smaller values than a
-    half-size number holds in full counted as if they were that large: 0 where nothing is made smaller.
+    half-size number holds in full counted as if they were that large: 0 where nothing is made smaller. `by` is who
+    computes them, or "" where somebody else began.
     """
 
-    def __init__(self, folder: Path, specs: Sequence[Spec], images: int):
+    def __init__(self, folder: Path, specs: Sequence[Spec], images: int, by: str):
         self._folder, self._specs, self._images = folder, specs, images
         self._files: list[BinaryIO] = []
         self._headers: list[int] = []
         self._marked_at = time.monotonic()
         mark = _json(folder / _MARK) or {}
         self.done, self.error = int(mark.get("done", 0)), float(mark.get("error", 0.0))
+        self.by = by if not self.done or mark.get("by") == by else ""
 
     def __enter__(self) -> Self:
         for number, spec in enumerate(self._specs):
@@ -158,18 +165,20 @@ class Writer:
         for file in self._files:
             file.flush()
             os.fsync(file.fileno())
-        write_json(self._folder / _MARK, {"done": self.done, "error": self.error})
+        write_json(self._folder / _MARK, {"done": self.done, "error": self.error, "by": self.by})
         self._marked_at = time.monotonic()
 
 
 class FeatureStore:
     """The features under one folder, at most `budget` bytes of them: the least recently used give way.
 
-    `half` says how new ones are wanted: float32 values in half the size.
+    `half` says how new ones are wanted: float32 values in half the size. `by` is who computes, such as a run by its id,
+    so that it knows its own features again; without it, they are known as its own to this store alone.
     """
 
-    def __init__(self, folder: Path, budget: int, half: bool = False):
+    def __init__(self, folder: Path, budget: int, half: bool = False, by: str = ""):
         self._folder, self.budget, self.half = folder, budget, half
+        self.by = by or secrets.token_hex(8)
 
     def holds(self, key: str) -> bool:
         """Whether there are complete features of a key; they may be damaged, or gone in a moment."""
@@ -188,9 +197,9 @@ class FeatureStore:
             folder = self._folder / key
             if not folder.exists():  # removed while we waited
                 return None
-            arrays, error = _read(folder, specs, images)
+            arrays, error, by = _read(folder, specs, images)
             os.utime(folder)
-            return Features(arrays, error, held.pop_all())
+            return Features(arrays, error, by, held.pop_all())
 
     @contextmanager
     def writing(
@@ -234,7 +243,7 @@ class FeatureStore:
                     self._make_room(key, images * sum(spec.bytes for spec in specs))
                     folder.mkdir(exist_ok=True)
                     write_json(folder / _ABOUT, expected)
-                with Writer(folder, specs, images) as writer:
+                with Writer(folder, specs, images, self.by) as writer:
                     try:
                         yield writer
                     finally:
@@ -242,7 +251,8 @@ class FeatureStore:
                 if writer.done == images:
                     (folder / _MARK).unlink()
                     prints = [_fingerprint(folder / f"{number}.npy") for number in range(len(specs))]
-                    write_json(folder / _ABOUT, {**expected, "error": writer.error, "fingerprints": prints})
+                    done = {"error": writer.error, "by": writer.by, "fingerprints": prints}
+                    write_json(folder / _ABOUT, expected | done)
                     folder.rename(final)
             except OSError as error:
                 shutil.rmtree(folder, ignore_errors=True)  # what was to be trained on them needs the room more
@@ -255,7 +265,8 @@ class FeatureStore:
             about = _json(folder / _ABOUT) if _KEY.fullmatch(folder.name) else None
             if about is not None and about.get("source") == source and about.get("contents"):
                 specs = tuple(Spec(tuple(each["shape"]), each["dtype"]) for each in about["tensors"])
-                found.append(Kept(folder.name, about["label"], tuple(about["contents"]), specs))
+                by, contents = str(about.get("by", "")), tuple(about["contents"])
+                found.append(Kept(folder.name, about["label"], by, contents, specs))
         return found
 
     def entries(self) -> list[Entry]:
@@ -341,8 +352,10 @@ def allowed_size(wanted: FeatureSize = "full") -> FeatureSize:
     return max(wanted, most, key=sizes.index)
 
 
-def feature_store(home: Path, wanted: FeatureSize = "full") -> FeatureStore | None:
+def feature_store(home: Path, wanted: FeatureSize = "full", by: str = "") -> FeatureStore | None:
     """Return the features under `home`, in the size that is wanted and allowed; None where they are switched off.
+
+    `by` is who computes: see `FeatureStore`.
 
     `TRANSFER_LAB_FEATURES_GB` is how much room they may take: by default 10 GB, or a fifth of what is free where that
     is less.
@@ -353,7 +366,7 @@ def feature_store(home: Path, wanted: FeatureSize = "full") -> FeatureStore | No
     kept = allowed_size(wanted)
     if kept == "off":
         return None
-    store = FeatureStore(home / "features", 0, half=kept == "half")
+    store = FeatureStore(home / "features", 0, half=kept == "half", by=by)
     if (allowed := os.environ.get(GIGABYTES)) is not None:
         try:
             store.budget = int(float(allowed) * 1e9)
@@ -383,7 +396,7 @@ def _is_whole(folder: Path, specs: Sequence[Spec], images: int) -> bool:
         return False
 
 
-def _read(folder: Path, specs: Sequence[Spec], images: int) -> tuple[tuple[NDArray[Any], ...], float]:
+def _read(folder: Path, specs: Sequence[Spec], images: int) -> tuple[tuple[NDArray[Any], ...], float, str]:
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         if about["format"] != FORMAT:
@@ -392,7 +405,7 @@ def _read(folder: Path, specs: Sequence[Spec], images: int) -> tuple[tuple[NDArr
         prints = [_fingerprint(folder / f"{number}.npy") for number in range(len(specs))]
         if prints != about["fingerprints"]:
             raise ValueError("the files do not hold what was written")
-        return arrays, float(about["error"])
+        return arrays, float(about["error"]), str(about.get("by", ""))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataDamagedError(
             f"Stored features in {folder} are damaged ({error}). They are computed again."

@@ -127,7 +127,8 @@ class PhaseHistory:
 
     `kept_epoch` (from 1) is the epoch whose weights a phase with early stopping ended with. It is None until then,
     when the phase was stopped, and without early stopping: the weights are those of the last step. `features` says in
-    a sentence whether the phase was trained on stored features, and why; having them took `features_seconds`.
+    a sentence whether the phase was trained on stored features, and why; having them took `features_seconds`. Of those
+    the computing is no part where another run had stored them, or some of them: `features_of_others`.
     `reused_from` is the run that trained the phase, where it was not trained again.
     """
 
@@ -141,6 +142,7 @@ class PhaseHistory:
     reused_from: str | None = None
     features: str = ""
     features_seconds: float = 0.0
+    features_of_others: bool = False
 
     @property
     def on_stored_features(self) -> bool:

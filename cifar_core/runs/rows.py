@@ -116,6 +116,7 @@ def _read_epochs(connection: Connection, ids: list[str]) -> dict[str, tuple[Phas
                 reused_from=row.reused_from,
                 features=row.features,
                 features_seconds=row.features_seconds,
+                features_of_others=row.features_of_others,
             )
         )
     return {run: tuple(histories) for run, histories in found.items()}

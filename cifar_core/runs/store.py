@@ -248,11 +248,17 @@ class Store:
                 if rows:
                     connection.execute(self._database.insert(table).on_conflict_do_nothing(), rows)
 
-    def record_features(self, run: str, owner: str, phase: int, sentence: str, seconds: float) -> None:
-        """Set whether the phase trains on stored features, and why, and the seconds it took to have them."""
+    def record_features(
+        self, run: str, owner: str, phase: int, sentence: str, seconds: float, *, of_others: bool = False
+    ) -> None:
+        """Set whether the phase trains on stored features, and why, and the seconds it took to have them.
+
+        What they took before the run was resumed counts as well. `of_others`: others had stored them, or some.
+        """
+        took = phases.c.features_seconds + seconds if seconds else 0.0
         with self._claimed(run, owner) as connection:
             mine = update(phases).where(phases.c.run == run, phases.c.phase == phase)
-            connection.execute(mine.values(features=sentence, features_seconds=seconds))
+            connection.execute(mine.values(features=sentence, features_seconds=took, features_of_others=of_others))
 
     def record_before(self, run: str, owner: str, phase: int, before: Before) -> None:
         """Set the phase's validation before any step."""
@@ -692,8 +698,8 @@ def _in_turn(query: Select[Any]) -> Select[Any]:
 
 
 def _refuse_too_many(connection: Connection, person: str, most: int | None) -> None:
-    """Undo the transaction where it has given a person more unfinished runs than `most`."""
-    if most is None:
+    """Undo the transaction where it has given a person more unfinished runs than `most`. Nobody's are not counted."""
+    if most is None or not person:
         return
     own = (runs.c.person == person) & runs.c.state.in_([state for state in State if not state.is_finished])
     unfinished = connection.execute(select(func.count()).select_from(runs).where(own)).scalar_one()

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 from sqlalchemy.types import UserDefinedType
 
@@ -43,6 +44,11 @@ UPGRADES = {
     3: (
         "ALTER TABLE runs ADD COLUMN queued DOUBLE PRECISION DEFAULT 0 NOT NULL",
         "UPDATE runs SET queued = created",
+        "ALTER TABLE phases ADD COLUMN features_of_others BOOLEAN DEFAULT FALSE NOT NULL",
+        # What their sentence says. A run that was resumed, or an earlier phase of the same run, may have stored them.
+        "UPDATE phases SET features_of_others = TRUE WHERE features LIKE '%%They were there already.%%' "
+        "AND run IN (SELECT id FROM runs WHERE resumed = 0) AND NOT EXISTS (SELECT 1 FROM phases AS earlier WHERE "
+        "earlier.run = phases.run AND earlier.phase < phases.phase AND earlier.features LIKE 'Stored features%%')",
     ),
 }
 """For each earlier version, the statements that make it the next one. Runs of before keep everything they have."""
@@ -159,6 +165,8 @@ phases = Table(
     # Whether it was trained on stored features, and why: a sentence.
     Column("features", Text, nullable=False, default="", server_default=""),
     Column("features_seconds", Number, nullable=False, default=0.0, server_default="0"),
+    # Whether others had stored those features, so that these seconds are not all that they cost.
+    Column("features_of_others", Boolean, nullable=False, default=False, server_default=false()),
 )
 
 # Ends of phases that later runs may begin with, by everything that decides them.

@@ -25,8 +25,11 @@ class Reporter(Protocol):
     def phase(self, index: int, name: str) -> None:
         """A phase begins."""
 
-    def features(self, phase: int, sentence: str, seconds: float) -> None:
-        """Whether a phase trains on stored features, and why; the seconds it took to have them."""
+    def features(self, phase: int, sentence: str, seconds: float, *, of_others: bool) -> None:
+        """Whether a phase trains on stored features, and why; the seconds it took to have them.
+
+        `of_others`: others had stored them, or some of them.
+        """
 
     def before(self, phase: int, before: Before) -> None:
         """Validation before any step of a phase."""

@@ -159,7 +159,7 @@ def features(
         )
         with written as writer, ExitStack() as held:
             if writer is not None:
-                model, given = _origin(store, wanted, held, say)
+                model, given, writer.by = _origin(store, wanted, held, say, writer.by)
                 before, began, first = _compiled(model), time.perf_counter(), writer.done
                 size = max(1, min(BATCH, BATCH_BYTES // (4 * largest_values(model))))
                 while writer.done < count and not should_stop():
@@ -174,9 +174,12 @@ Given = Callable[[slice], Sequence[NDArray[Any]]]
 
 
 def _origin(
-    store: FeatureStore, wanted: Wanted, held: ExitStack, say: Callable[[str], None]
-) -> tuple[keras.Model, Given]:
-    """Return what remains to be computed, and what from: the images, or stored features of fewer layers."""
+    store: FeatureStore, wanted: Wanted, held: ExitStack, say: Callable[[str], None], by: str
+) -> tuple[keras.Model, Given, str]:
+    """Return what remains to be computed, and what from: the images, or stored features of fewer layers.
+
+    And who has then computed all of it: who computes now (`by`), or "" where those are another's.
+    """
     model, seconds, nearest = wanted.cut.prefix, seconds_for_image(wanted.cut.prefix), None
     for kept in store.kept_of(wanted.source):
         behind = wanted.cut.behind(kept.contents)
@@ -190,8 +193,8 @@ def _origin(
             if (found := store.open(nearest.key, nearest.specs, len(wanted.places))) is not None:
                 held.enter_context(found)
                 say(f"They were computed from stored features of fewer layers ({nearest.label}).")
-                return model, lambda part: [array[part] for array in found.arrays]
-    return wanted.cut.prefix, lambda part: [wanted.images[wanted.places[part]]]
+                return model, lambda part: [array[part] for array in found.arrays], by if found.by == by else ""
+    return wanted.cut.prefix, lambda part: [wanted.images[wanted.places[part]]], by
 
 
 def _compiled(model: keras.Model) -> Any:

@@ -28,13 +28,14 @@ class Shortcut:
     """The part of a model behind its frozen layers (`rest`), and the features that it is given instead of images.
 
     Training and validation images are kept together, so that other seeds, which divide them otherwise, find them.
-    `told` are sentences about what came of it.
+    `told` are sentences about what came of it; `of_others` says whether others had stored features, or some of them, so
+    that this run did not take the time to compute all that it was given.
     """
 
     def __init__(
         self, cut: Cut, store: FeatureStore, experiment: Experiment, images: Images, feed: Feed, reporter: Reporter
     ):
-        self.rest, self.told, self._chosen = cut.rest, list[str](), experiment.features
+        self.rest, self.told, self.of_others, self._chosen = cut.rest, list[str](), False, experiment.features
         self._cut, self._store, self._reporter = cut, store, reporter
         self._images, self._feed, self._network = images, feed, experiment.backbone_row.title
 
@@ -99,6 +100,7 @@ class Shortcut:
                 if stored is None:
                     raise StopRequested
                 held.enter_context(stored)
+                self.of_others |= stored.by != self._store.by
                 found[id(wanted)] = wanted.places, in_tensorflow(stored.arrays)
                 errors.append(stored.error)
             if self._store.half:

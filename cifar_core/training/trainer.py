@@ -108,7 +108,8 @@ def train(
                     except DataNotStoredError as error:
                         shortcut, why = None, f"No stored features: {error}"
                 reporter.phase(index, phase.name)
-                reporter.features(index, why, time.perf_counter() - asked if shortcut is not None else 0.0)
+                took = time.perf_counter() - asked if shortcut is not None else 0.0
+                reporter.features(index, why, took, of_others=shortcut is not None and shortcut.of_others)
                 _train_phase(experiment, index, model, *way, seed, reporter, ledger, clock, folder, begun)
             if folder is not None and index < len(experiment.phases) - 1:
                 ledger.switch("saving")

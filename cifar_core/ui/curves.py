@@ -11,6 +11,7 @@ import streamlit as st
 
 from cifar_core.analysis.comparison import other_machines
 from cifar_core.analysis.curves import ZOOM, ZOOM_HINT, Measure, X, live_chart
+from cifar_core.analysis.labels import others_features, titles
 from cifar_core.experiment.measured import Measured, PhaseHistory
 from cifar_core.ui import reads
 from cifar_core.ui.export import save_chart
@@ -93,6 +94,9 @@ def curves(
     )
     if x == "seconds" and (warning := other_machines(run for run, _ in runs)):
         st.warning(plain(warning), icon=":material/flag:")
+    names = titles([run for run, _ in runs])
+    if x == "seconds" and (said := others_features({names[run.id]: [(run, phases)] for run, phases in runs})):
+        st.caption(plain(said))
     drawn, columns = _Drawn(runs), st.columns(2)
     measures: tuple[Measure, ...] = ("accuracy", "loss")
     for column, measure in zip(columns, measures, strict=True):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from cifar_core.analysis import moments
 from cifar_core.analysis.comparison import every_epoch, every_run
 from cifar_core.analysis.exports import images_file, tables, to_csv, to_parquet, write_archive
 from cifar_core.analysis.groups import Group
@@ -108,19 +110,22 @@ def downloads(run: Run) -> None:
     def measured() -> Measured:
         return run, store.history(run.id)  # with every point, which pages thin out
 
-    def archive(*, model: bool) -> bytes:
+    def archive() -> bytes:
+        with suppress(ArtifactsUnusable):  # all else is still of use
+            store.artifact(run.id, moments.FILE)
         made = BytesIO()
-        write_archive(made, measured(), kept, folder, model=model)
+        write_archive(made, measured(), kept, folder)
         return made.getvalue()
 
     st.download_button(
         "Everything of this run (.zip)",
-        lambda: archive(model=False),
+        archive,
         f"{run.id}.zip",
         "application/zip",
         type="primary",
         icon=":material/folder_zip:",
-        help="Report, experiment, script, notebook and all tables as CSV; without the model.",
+        help="Report, the run as JSON, experiment, script, notebook, all tables as CSV, and what the network made of "
+        "some validation images after every epoch; without the model.",
     )
     with st.container(horizontal=True):
         test = {run.id: kept["test"]} if "test" in kept else {}

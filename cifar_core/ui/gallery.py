@@ -58,7 +58,7 @@ def paged(
     pages = max(1, -(-len(numbers) // PAGE))
     if st.session_state.get(key, 1) > pages:
         st.session_state[key] = 1
-    page = st.pagination(pages, key=key) if pages > 1 else 1
+    page = st.pagination(pages, key=key, bind="query-params") if pages > 1 else 1
     places = range((page - 1) * PAGE, min(page * PAGE, len(numbers)))
     chosen = [int(numbers[place]) for place in places]
     gallery(

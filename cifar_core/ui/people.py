@@ -7,6 +7,7 @@ each other's runs by mistake; who must keep out malice configures login.
 
 import hmac
 import os
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -15,6 +16,7 @@ import streamlit as st
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.links import VIEW_ONLY
 from cifar_core.experiment.measured import Run
+from cifar_core.limits import RUNS_PER_PERSON, setting
 from cifar_core.runs.errors import StoreError, TooManyRuns
 from cifar_core.runs.store import Store
 from cifar_core.ui import reads
@@ -23,9 +25,7 @@ from cifar_core.ui.text import plain
 PRESENTER = "TRANSFER_LAB_PRESENTER"
 """Set in the environment to a key: who opens `?presenter=KEY`, or types it, may change everybody's runs."""
 READ_ONLY = "TRANSFER_LAB_READ_ONLY"
-"""Set in the environment to "on": only a presenter starts or changes anything."""
-RUNS_PER_PERSON = "TRANSFER_LAB_RUNS_PER_PERSON"
-"""Set in the environment to how many runs of one person may wait and work at a time; no limit without."""
+"""Set in the environment to "on", or anything but "off": only a presenter starts or changes anything."""
 
 _COOKIE = "transfer_lab_name"
 _YEAR_SECONDS = 365 * 24 * 3600
@@ -60,8 +60,19 @@ def me() -> str:
         if not _login():
             st.session_state[_NAME] = unquote(st.context.cookies.get(_COOKIE, ""))
         else:
-            st.session_state[_NAME] = (st.user.get("email") or st.user.get("name")) if st.user.is_logged_in else ""
-    return str(st.session_state[_NAME] or "")
+            st.session_state[_NAME] = identity(st.user.to_dict()) if st.user.is_logged_in else ""
+    return str(st.session_state[_NAME])
+
+
+def identity(claims: Mapping[str, Any]) -> str:
+    """Return who has logged in, by the address that the provider gives, or else by what it calls nobody but them.
+
+    Two people may have one name, and choose it themselves (OpenID Connect Core 1.0, 5.7): it only stands beside that.
+    """
+    if address := claims.get("email"):
+        return str(address)
+    name, subject = claims.get("preferred_username") or claims.get("name"), claims.get("sub", "")
+    return f"{name} ({subject})" if name and subject else str(subject)
 
 
 def is_presenter() -> bool:
@@ -76,23 +87,25 @@ def why_not(run: Run | None = None) -> str | None:
         return "This link is for watching only."
     if is_presenter():
         return None
-    if os.environ.get(READ_ONLY) == "on":
+    if os.environ.get(READ_ONLY, "").strip().lower() not in ("", "off"):
         return "This server is for watching: only the presenter starts and changes runs."
     if _login() and not me():
         return "Log in first, at the top of the page."
-    if run is not None and run.person not in ("", me()):
+    if run is None or run.person == me():
+        return None
+    if run.person:
         return f"{plain(run.person)} started this run: only {_masters(run)} may do this."
-    return None
+    return "Nobody started this run on these pages: only the presenter may do this." if _login() else None
 
 
 def why_not_start(count: int = 1) -> str | None:
     """Return why whoever looks may not start so many runs now, in words; None: they may."""
-    return why_not() or _too_many(me(), count)
+    return why_not() or _nameless() or _too_many(me(), count)
 
 
 def why_not_go_on(run: Run) -> str | None:
     """Return why whoever looks may not let a run go on now, in words; None: they may."""
-    return why_not(run) or _too_many(run.person, 1)
+    return why_not(run) or _nameless() or _too_many(run.person, 1)
 
 
 def submit(experiment: Experiment, seed: int, name: str, token: str | None = None) -> str:
@@ -101,7 +114,7 @@ def submit(experiment: Experiment, seed: int, name: str, token: str | None = Non
     Raises:
         StoreError: saying why, when they may not.
     """
-    if reason := why_not():
+    if reason := why_not() or _nameless():
         raise NotAllowed(reason)
     return reads.store().submit(experiment, seed, name, token=token, person=me(), most=_most())
 
@@ -123,7 +136,10 @@ def go_on(run: str) -> None:
     Raises:
         StoreError: saying why, when they may not.
     """
-    changing(run).resume(run, most=_most())
+    store = changing(run)
+    if reason := _nameless():
+        raise NotAllowed(reason)
+    store.resume(run, most=_most())
 
 
 def whose(run: Run) -> str:
@@ -178,13 +194,19 @@ def _masters(run: Run) -> str:
 
 
 def _most() -> int | None:
-    most = os.environ.get(RUNS_PER_PERSON, "")
-    return int(most) if most.isdecimal() and not is_presenter() else None
+    return None if is_presenter() else setting(RUNS_PER_PERSON)
+
+
+def _nameless() -> str | None:
+    """Why nobody in particular starts runs, or lets them go on, where those of each person are counted, in words."""
+    if me() or _most() is None:
+        return None
+    return "Type your name at the top of the page first: this server counts the runs of each person."
 
 
 def _too_many(person: str, count: int) -> str | None:
     """Why a person cannot have so many more runs waiting and working, in words."""
-    if (most := _most()) is None:
+    if (most := _most()) is None or not person:
         return None
     unfinished = sum(run.person == person and not run.state.is_finished for run in reads.runs(archived=True))
     return str(TooManyRuns(unfinished, count, most)) if unfinished + count > most else None

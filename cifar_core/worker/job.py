@@ -169,7 +169,7 @@ class Job:
                 self,
                 self.ledger,
                 weights=weights,
-                features=feature_store(self.home, self.run.experiment.features),
+                features=feature_store(self.home, self.run.experiment.features, by=self.id),
                 folder=self.folder,
                 seconds_before=self._seconds_before(),
             )
@@ -273,8 +273,13 @@ class Job:
         return True
 
     def _seconds_before(self) -> float:
-        """How long this run, or the one that it begins with, had trained already."""
-        return max((epoch.at for phase in self._history() for epoch in phase.epochs), default=0.0)
+        """How long this run, or the one that it begins with, had trained already.
+
+        Before a phase's first epoch, that is what the phase's stored features took.
+        """
+        begun = self._history()
+        trained = max((epoch.at for phase in begun for epoch in phase.epochs), default=0.0)
+        return trained + sum(phase.features_seconds for phase in begun if not phase.epochs)
 
     def _evaluate(self, trained: Trained) -> dict[str, dict[str, float]]:
         feed, metrics = trained.feed, {}
@@ -348,10 +353,10 @@ class Job:
         events.note(self.folder, "phase", phase=index, name=name)
         self._say(State.TRAINING, "compiling the first step")
 
-    def features(self, phase: int, sentence: str, seconds: float) -> None:
+    def features(self, phase: int, sentence: str, seconds: float, *, of_others: bool) -> None:
         """Whether a phase trains on stored features, and why; the seconds it took to have them."""
-        self._write(self.store.record_features, phase, sentence, seconds)
-        events.note(self.folder, "features", phase=phase, said=sentence, seconds=seconds)
+        self._write(self.store.record_features, phase, sentence, seconds, of_others=of_others)
+        events.note(self.folder, "features", phase=phase, said=sentence, seconds=seconds, of_others=of_others)
 
     def before(self, phase: int, before: Before) -> None:
         """Validation before any step of a phase, which begins, or begins anew: then it measures everything again."""

@@ -152,6 +152,16 @@ def test_stored_features_are_named_as_the_cause_where_there_were_any() -> None:
     assert "needs no gradients at all" not in text
 
 
+def test_features_that_another_run_had_stored_are_not_taken_for_fast() -> None:
+    run, histories = DEEPER
+    run = replace(run, seconds={"extract": 0.04})
+    stored = (*histories[:-1], replace(histories[-1], features_seconds=0.04, features_of_others=True))
+    text = texts((run, stored))[2]
+    assert "(stored features, which another run had stored: having them took < 0.1 s of these seconds)" in text
+    assert "part of these seconds, but not where another run had stored them: “" in text and "”, dense layers;" in text
+    assert "but not where" not in texts((run, histories))[2]
+
+
 def test_frozen_layers_after_a_trained_one_still_pass_gradients_on() -> None:
     surgical = SCRATCH.model_copy(
         update={"name": "first block", "train_on": "target", "freeze": Freeze(rule="all_but_block", block="conv_1")}

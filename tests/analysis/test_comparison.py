@@ -62,6 +62,13 @@ def test_runs_of_one_experiment_that_went_different_paths_are_said_not_to_be_equ
         assert other_paths(alike) is None
 
 
+def test_a_run_on_features_that_another_had_stored_is_flagged() -> None:
+    run, (first, last) = make_run("a")
+    given = run, (replace(first, features_of_others=True), last)
+    assert "features stored by another run" in shown(table([given, make_run("b")], "b"))["note"]["a"]
+    assert not table([make_run("a"), make_run("b")], "b")["flags"]["a"]
+
+
 def test_a_phase_that_a_run_lacks_is_a_dash() -> None:
     found = settings_that_differ([make_run("a")[0], make_run("b", (SCRATCH, HEAD_ONLY, DENSE))[0]])
     assert list(found.loc["phase 3: name"]) == ["–", "dense layers"]

@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cifar_core.analysis import moments
+from cifar_core.analysis.documents import as_json, run_document
 from cifar_core.analysis.exports import exported, images_file, predictions_table, to_csv, to_parquet, write_archive
 from cifar_core.analysis.predictions import Predictions
 from cifar_core.data.arrays import Images
 from cifar_core.experiment.datasets import DATASETS
 from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.measured import Moment
 from tests.analysis.made_up import make_run
 
+MOMENT = Moment(0, 1, np.arange(2), np.array([0, 1]), np.full((2, 2), 0.5))
 NAMES = {
     "run.json",
     "experiment.json",
@@ -53,7 +57,13 @@ def test_everything_of_a_run_is_in_one_file_without_its_model(tmp_path: Path, pr
     with zipfile.ZipFile(made) as archive:
         assert set(archive.namelist()) == NAMES
         assert Experiment.parse_json(archive.read("experiment.json")) == measured[0].experiment
-        assert json.loads(archive.read("run.json"))["seed"] == measured[0].seed
+        run, histories = measured
+        assert json.loads(archive.read("run.json")) == json.loads(as_json(run_document(run, histories)))
+    moments.append(tmp_path / moments.FILE, MOMENT)
+    write_archive(made := BytesIO(), measured, {"test": predictions}, tmp_path)
+    with zipfile.ZipFile(made) as archive:
+        assert set(archive.namelist()) == {*NAMES, moments.FILE}
+        assert archive.read(moments.FILE) == (tmp_path / moments.FILE).read_bytes()
     write_archive(made := BytesIO(), measured, {"test": predictions}, tmp_path, model=True)
     assert zipfile.ZipFile(made).read("model.keras") == b"model"
 

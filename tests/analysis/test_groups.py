@@ -26,7 +26,7 @@ from cifar_core.analysis.groups import (
     table,
 )
 from cifar_core.analysis.predictions import Predictions
-from cifar_core.experiment.measured import State
+from cifar_core.experiment.measured import PhaseHistory, State
 from tests.analysis.made_up import DENSE, HEAD_ONLY, SCRATCH, make_run
 
 
@@ -218,6 +218,13 @@ def test_readers_see_the_best_first_with_units() -> None:
     assert rows["against the baseline"].tolist() == ["+11.0 ± 2.6 points", "–"]
     assert rows["training"].tolist() == ["4.0 s", "–"]
     assert mean_and_spread(0.5, None, 1) == "50.0 % (n = 1)"
+
+
+def test_what_must_be_said_of_any_run_of_a_group_stands_in_its_row() -> None:
+    one, other = HEAD.runs[0], replace(HEAD.runs[1], resumed=1)
+    stored = {one.id: (PhaseHistory(0, "tuned", features_of_others=True),)}
+    rows = table([Group("head", (one, other)), DEEP], histories=stored)
+    assert rows["flags"].tolist() == ["features stored by another run; resumed after an interruption", ""]
 
 
 def test_without_groups_there_is_an_empty_table() -> None:

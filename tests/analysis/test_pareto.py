@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 
 from cifar_core.analysis import colours
@@ -36,6 +38,14 @@ def test_the_table_begins_with_the_cheapest_and_says_who_is_on_the_front() -> No
     assert table["trainable parameters of the last phase"].tolist() == ["645", "938,885", "938,885"]
     assert table["no."].tolist() == [1, 2, 3]
     assert table["on the front"].tolist() == ["yes", "yes", "no"]
+
+
+def test_seconds_that_leave_out_stored_features_are_flagged_and_other_costs_are_not() -> None:
+    run, (first, last) = RUNS[1]
+    found = pareto([RUNS[0], (run, (first, replace(last, features_of_others=True)))])
+    assert pareto_table(found, "seconds")["note"].tolist() == ["", "features stored by another run"]
+    assert "note" not in pareto_table(found, "parameters")
+    assert "note" not in pareto_table(pareto(RUNS), "seconds")
 
 
 def test_the_figure_marks_the_front() -> None:

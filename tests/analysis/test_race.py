@@ -44,6 +44,17 @@ def test_what_was_trained_before_the_clock_starts_is_said_where_there_was_someth
     assert about({"head": [racer(0, 0.8)], "scratch": [scratch]}).endswith("share, took 12.0 s.")
 
 
+def test_whose_features_another_run_had_stored_is_said() -> None:
+    def on_stored(seed: int, index: int) -> Measured:
+        run, histories = racer(seed, 0.8)
+        return run, tuple(replace(each, features_of_others=each.index == index) for each in histories)
+
+    racers = {"head": [on_stored(0, 1), racer(1, 0.8)], "deep": [on_stored(2, 0)]}  # that one before the clock starts
+    said = "Features stored by another run: what computing them took is not in the seconds of “head” (1 of 2 runs)."
+    assert about(racers).endswith(said)
+    assert "Features" not in about({"head": [racer(1, 0.8)]})
+
+
 def test_a_strategys_line_is_the_mean_of_the_seeds_that_have_come_farthest() -> None:
     rows = lines({"head": [racer(0, 0.8), racer(1, 0.6), racer(2, 0.1, epochs=1)]})
     mean = means(rows)

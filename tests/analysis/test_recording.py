@@ -12,6 +12,7 @@ from cifar_core.analysis.recording import (
     map_length,
     map_so_far,
     race_so_far,
+    recorded,
     so_far,
     speed,
     speed_in_words,
@@ -75,7 +76,8 @@ def test_a_recording_names_its_days_and_its_speed() -> None:
     waiting = replace(RUN, state=State.QUEUED)
     assert told({"a": {0: runs[3], 1: waiting}}, 20.0) == "Recorded on 3 November 2026, shown 20 times as fast"
     assert told({"a": runs}, 1.0) == "Recorded between 3 November 2026 and 21 November 2026, shown as fast as it was"
-    assert told({"a": {1: waiting}}, 1.0) == "Not recorded yet"
+    assert told({"a": {1: waiting}}, 1.0) == recorded({"a": {1: waiting}}) == "Not recorded yet"
+    assert recorded({"a": {0: runs[3]}}) == "Recorded on 3 November 2026"
 
 
 MAP = TransferMap.of(RUN.experiment)

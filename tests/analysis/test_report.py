@@ -1,11 +1,13 @@
 import re
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
 
 from cifar_core.analysis import colours
+from cifar_core.analysis.answers import three_answers
 from cifar_core.analysis.groups import of_all_seeds
 from cifar_core.analysis.metrics import confusion, measure
 from cifar_core.analysis.predictions import Predictions
@@ -110,7 +112,17 @@ def test_a_comparison_says_what_accuracy_costs_and_where_the_seconds_went_on_whi
     costs = [svg for svg in drawn if "accuracy against" in svg.get("aria-label", "")]
     assert [len(svg.findall("path")) for svg in costs] == [3, 3, 3]  # the front, and both runs
     other = make_run("cccccccc", (SCRATCH, DENSE), 0.8, environment={"hardware": "a GPU", "fingerprint": "f00d"})
-    assert "computed on different machines (2 cores; a GPU)" in report([TWO[0], other])
+    warned = report([TWO[0], other])
+    for heading in ("Accuracy against what it costs", "Where the seconds went"):
+        beside = warned[warned.index(f"<h2>{heading}</h2>") :].partition("</figure>")[0]
+        assert "computed on different machines (2 cores; a GPU)" in beside
+
+
+def test_a_comparison_answers_the_three_questions() -> None:
+    made, only = report(TWO), [run for run, _ in TWO]
+    for answer in three_answers(TWO, of_all_seeds(only, only), lambda _: {}):
+        assert f"<h3>{escape(answer.question)}</h3>" in made
+        assert all(f"<li>{escape(sentence)}</li>" in made for sentence in answer.sentences)
 
 
 def test_the_matrix_of_a_thousand_classes_is_of_those_confused_most_and_the_file_stays_small() -> None:

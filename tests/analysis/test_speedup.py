@@ -46,6 +46,13 @@ def test_without_stored_features_nothing_is_said_to_be_computed_once() -> None:
     assert "hardly compare" in found.text
 
 
+def test_what_another_run_had_stored_is_said_to_be_missing() -> None:
+    run, histories = make_run()
+    given = replace(histories[-1], features="Stored features.", features_seconds=0.1, features_of_others=True)
+    said = [found.text for history in (given, histories[-1]) if (found := speedup(run, history, COSTS))]
+    assert ["Another run had stored the features" in text for text in said] == [True, False]
+
+
 def test_noise_does_not_make_a_saving_negative() -> None:
     run, histories = make_run()
     found = speedup(run, histories[-1], replace(COSTS, step_of_all=0.019, update_of_all=0.0))

@@ -9,6 +9,7 @@ import pytest
 from cifar_core.analysis import transfer_map
 from cifar_core.analysis.exports import to_csv, to_parquet
 from cifar_core.analysis.plan import Plan
+from cifar_core.experiment.experiment import Data
 from cifar_core.experiment.measured import Run, State
 from cifar_core.experiment.recipes import recipe
 from cifar_core.experiment.transfer_map import TransferMap
@@ -98,6 +99,13 @@ def test_the_table_leaves_as_csv_and_parquet_with_the_runs_of_each_point() -> No
     csv, parquet = pd.read_csv(StringIO(to_csv(leaves))), pd.read_parquet(BytesIO(to_parquet(leaves)))
     for found in (csv.set_index("point"), parquet.set_index("point")):
         assert found.loc["A2B", "mean"] == pytest.approx(0.62) and found.loc["A2B", "runs"] == "A2B0 A2B1"
+
+
+def test_what_must_be_said_of_a_points_runs_stands_in_its_row() -> None:
+    run, _ = make_run("a", data=Data(name="sample"))
+    waiting = replace(run, id="b", resumed=1, metrics={})
+    flags = transfer_map.table(MAP, {"A2B": {0: run, 1: waiting}}).set_index("point")["flags"]
+    assert (flags["A2B"], flags["baseB"]) == ("synthetic images", "")
 
 
 @pytest.mark.parametrize("dark", [False, True])

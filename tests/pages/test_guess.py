@@ -56,6 +56,7 @@ def test_guesses_are_made_once_and_set_against_what_came_of_them(
         assert table["LogME"].tolist() == ["1.000", "0.900", "0.800"]
         assert all(" (1 run)" in each for each in table["test accuracy, mean"])
         assert "Networks" in [each.proto.label for each in app.test.get("download_button")]
+        assert "Mind: synthetic images." in said
     assert asked == ["guess"]
     assert not app.has_button("Nothing to compute")
     again = App().open("Plan", view="guess")

@@ -129,7 +129,7 @@ def test_the_reveal_says_who_won_by_how_much_and_how_many_knew(recorded: dict[st
         assert [header.value for header in each.test.header] == ["everything"]
         assert "against the next, “head only”" in said
         assert "1 of 1 viewer guessed it (100 %)." in said
-        assert "Synthetic images" in said
+        assert "Synthetic images" in said and "Recorded on " in said
     assert host.click("Back").has_button("Start")
 
 
@@ -301,6 +301,15 @@ def test_the_reveal_of_a_map_says_from_which_depth_on_and_how_many_knew(mapped: 
         assert "One seed each" in said and "Synthetic images" in said
         assert len(each.tables()[0]) == 18
     assert saved(host) == ["Guesses as SVG"] and host.widget("figures.form").value == "SVG"
+
+
+def test_the_reveal_of_a_map_that_does_not_answer_yet_flags_what_it_shows(store: Store) -> None:
+    points = {point.title: experiment for point, experiment in TransferMap.of(FIRST).experiments.items()}
+    for title in ("baseB", "A1B"):
+        finished(store, points[title], right=0.8)
+    said = on(App().open("Lecture", **MAP, role="presenter", key=KEY), "Reveal").text()
+    assert "The map does not answer this yet." in said
+    assert "Recorded on " in said and "Mind: synthetic images." in said
 
 
 def test_a_map_that_is_not_recorded_has_no_verdict(home: object) -> None:

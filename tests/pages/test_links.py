@@ -133,6 +133,17 @@ def test_weights_that_are_no_file_are_named_and_start_nothing(app: App, path: st
     assert not app.has_button("Start")
 
 
+def test_a_link_opens_the_page_of_a_gallery(app: App, runs: dict[str, str]) -> None:
+    first = app.open("Results", run=runs["done"]).widget("true.test").options[0]
+    cell = {"true.test": first, "predicted.test": first}
+    assert (
+        App().open("Results", run=runs["done"], **cell, **{"page.cell.test": "2"}).widget("page.cell.test").value == 2
+    )
+    for wrong in ("99", "x"):
+        again = App().open("Results", run=runs["done"], **cell, **{"page.cell.test": wrong})
+        assert again.widget("page.cell.test").value == 1 and "page.cell.test" not in again.query
+
+
 def test_compare_takes_at_most_eight_runs_of_a_link(app: App, store: Store) -> None:
     many = [finished(store, seed=seed) for seed in range(9)]
     app.open("Compare", runs=",".join(many))

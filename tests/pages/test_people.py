@@ -4,6 +4,7 @@ import pytest
 
 from cifar_core.experiment.links import FIRST
 from cifar_core.experiment.measured import State
+from cifar_core.limits import RUNS_PER_PERSON
 from cifar_core.runs.store import Store
 from cifar_core.ui import people
 from tests.filled_store import claim
@@ -77,6 +78,45 @@ def test_a_presenter_may_type_the_key(app: App, adas: str, monkeypatch: pytest.M
     assert app.run().open("Home").open("Live", run=adas).has_button("Cancel")
 
 
+def logged_in(app: App, name: str) -> App:
+    app.state["people.login"], app.state["people.name"] = True, name
+    return app
+
+
+def test_with_a_login_runs_of_nobody_are_the_presenters(
+    app: App, runs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(people.PRESENTER, KEY)
+    stop = logged_in(app, "ada@example.org").open("Live", run=runs["training"]).button("Stop")
+    assert stop.disabled and stop.help.endswith("only the presenter may do this.")
+    assert app.open("Live", run=runs["training"], presenter=KEY).has_button("Stop")
+
+
+@pytest.mark.parametrize(
+    ("claims", "person"),
+    [
+        ({"sub": "1", "email": "ada@example.org", "name": "Ada", "preferred_username": "ada"}, "ada@example.org"),
+        ({"sub": "1", "name": "Ada"}, "Ada (1)"),
+        ({"sub": "2", "name": "Ada", "preferred_username": "ada"}, "ada (2)"),
+        ({"sub": "3"}, "3"),
+        ({"name": "Ada"}, ""),
+    ],
+)
+def test_a_name_alone_is_no_identity(claims: dict[str, str], person: str) -> None:
+    assert people.identity(claims) == person
+
+
+@pytest.mark.parametrize("set_to", ["on", "On", "1", "true", " yes "])
+def test_whatever_a_server_for_watching_is_set_to_but_off_counts_as_on(
+    app: App, monkeypatch: pytest.MonkeyPatch, set_to: str
+) -> None:
+    monkeypatch.setenv(people.READ_ONLY, set_to)
+    assert not app.open("Home").has_button("Start the sample experiment")
+    for free in ("", "off", " Off "):
+        monkeypatch.setenv(people.READ_ONLY, free)
+        assert app.run().has_button("Start the sample experiment")
+
+
 @pytest.mark.parametrize("page", ["Home", "Experiment", "Plan"])
 def test_a_server_for_watching_starts_nothing_but_for_the_presenter(
     app: App, monkeypatch: pytest.MonkeyPatch, page: str
@@ -102,18 +142,33 @@ def test_a_link_for_watching_shows_every_page_and_changes_nothing(app: App, runs
 
 
 def test_a_run_that_would_be_too_many_is_said_at_start(app: App, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(people.RUNS_PER_PERSON, "2")
+    monkeypatch.setenv(RUNS_PER_PERSON, "2")
+    ended = store.submit(FIRST, 0, "a run of Ada's that was cancelled", person="Ada")
+    store.request_stop(ended)
+    start = named(app, "Ada").open("Plan").widget("plan.start")
+    assert start.disabled and start.help.startswith("This server takes 2 waiting and working runs")
+    store.submit(FIRST, 1, "the first", person="Ada")
+    assert app.open("Home").has_button("Start the sample experiment")
+    store.submit(FIRST, 2, "the second", person="Ada")
+    assert app.run().button("Start the sample experiment").help.startswith("This server takes 2 waiting")
+    go_on = app.open("Results", run=ended).button("Go on from the last finished epoch")
+    assert go_on.disabled and go_on.help.startswith("This server takes 2 waiting")
+    assert named(app, "Bo").has_button("Start the sample experiment")
+
+
+def test_where_runs_are_counted_by_person_who_starts_one_says_their_name(
+    app: App, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RUNS_PER_PERSON, "1")
     ended = claim(store)
     ended.ends(State.STOPPED)
-    start = app.open("Plan").widget("plan.start")
-    assert start.disabled and start.help.startswith("This server takes 2 waiting and working runs")
-    claim(store)
+    store.submit(FIRST, 1, "a run of the terminal's")
+    nameless = "Type your name at the top of the page first: this server counts the runs of each person."
+    assert app.open("Home").button("Start the sample experiment").help == nameless
+    assert app.open("Results", run=ended.run).button("Go on from the last finished epoch").help == nameless
+    named(app, "Ada").open("Results", run=ended.run).click("Go on from the last finished epoch")
+    assert store.run(ended.run).state is State.QUEUED
     assert app.open("Home").has_button("Start the sample experiment")
-    store.submit(FIRST, 1, "the second")
-    assert app.run().button("Start the sample experiment").help.startswith("This server takes 2 waiting")
-    go_on = app.open("Results", run=ended.run).button("Go on from the last finished epoch")
-    assert go_on.disabled and go_on.help.startswith("This server takes 2 waiting")
-    assert named(app, "Ada").has_button("Start the sample experiment")
 
 
 def test_a_name_with_markup_is_shown_as_typed(app: App, store: Store) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from cifar_core.data.weights import imagenet_folder
 from cifar_core.experiment.experiment import Experiment
@@ -15,6 +16,7 @@ from cifar_core.experiment.settings import smoke
 from cifar_core.runs import inspect
 from cifar_core.runs.room import NO_ROOM, SPARE_BYTES
 from cifar_core.runs.store import Store
+from cifar_core.runs.tables import phases
 from tests.data.makers import archive, python_files
 from tests.filled_store import finished
 from tests.pages.app import App
@@ -45,8 +47,21 @@ def test_an_empty_store_shows_every_claim_and_what_it_lacks(app: App) -> None:
     assert verdicts["D, strategy 1"] == ["needs ImageNet weights"]
 
 
+def test_seconds_without_the_computing_of_their_features_are_flagged(app: App, store: Store) -> None:
+    done(store, A)
+    with store._database.writing() as connection:
+        connection.execute(update(phases).values(features_of_others=True))
+    assert "features stored by another run" in app.open("Published").text()
+
+
 def test_folded_recipes_compute_nothing(app: App) -> None:
     assert not app.open("Published").test.button
+
+
+def test_the_recipe_that_is_open_stands_in_the_address(app: App) -> None:
+    said = app.open("Published", **{"published.c1": "true"}).text()
+    assert RECIPES["c1"].source in said and RECIPES["e"].source not in said
+    assert app.query == {"published.c1": "true"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

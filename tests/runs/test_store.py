@@ -174,6 +174,7 @@ def test_a_store_of_the_first_version_is_opened_with_all_it_has(store: Store) ->
         ("phases", "reused_from"),
         ("phases", "features"),
         ("phases", "features_seconds"),
+        ("phases", "features_of_others"),
         ("runs", "resumed"),
         ("runs", "person"),
         ("runs", "tags"),
@@ -195,6 +196,34 @@ def test_a_store_of_the_first_version_is_opened_with_all_it_has(store: Store) ->
         again.close()
     again.record_kept(run, "owner", 0, 1)
     assert again.history(run)[0].kept_epoch == 1
+    again.close()
+
+
+def test_runs_of_before_say_whose_features_they_trained_on_where_their_sentence_does(store: Store) -> None:
+    there = "Stored features after conv_2: 1.0 MB for 36 images. They were there already."
+    computed = there.replace("They were there already", "Computed for this run")
+    runs = {}
+    for name, said in {
+        "others": ("No stored features: off.", there),
+        "own": (computed, there),
+        "none": ("", computed),
+        "resumed": ("", there),
+    }.items():
+        runs[name] = run = submit(store, name)
+        store.claim("owner", run=run)
+        for phase, sentence in enumerate(said):
+            store.begin_phase(run, "owner", phase, "any")
+            store.record_features(run, "owner", phase, sentence, 0.1)
+    execute(
+        store,
+        f"UPDATE runs SET resumed = 1 WHERE id = '{runs['resumed']}'",
+        "ALTER TABLE phases DROP COLUMN features_of_others",
+        "UPDATE schema SET version = 3",
+    )
+    store.close()
+    again = Store(store.home)
+    found = {name: [phase.features_of_others for phase in again.history(run)] for name, run in runs.items()}
+    assert found == {"others": [False, True], "own": [False] * 2, "none": [False] * 2, "resumed": [False] * 2}
     again.close()
 
 

@@ -85,6 +85,7 @@ class Notes:
         self.moved: dict[int, dict[str, LayerChange]] = {}
         self.kepts: dict[int, int] = {}
         self.whys: dict[int, str] = {}
+        self.of_others: dict[int, bool] = {}
         self.answers: dict[tuple[int, int], tuple[NDArray[Any], ...]] = {}
         self.progresses: list[Progress] = []
 
@@ -94,8 +95,9 @@ class Notes:
     def phase(self, index: int, name: str) -> None:
         self.events.append((name, index))
 
-    def features(self, phase: int, sentence: str, seconds: float) -> None:
+    def features(self, phase: int, sentence: str, seconds: float, *, of_others: bool) -> None:
         self.whys[phase] = sentence
+        self.of_others[phase] = of_others
 
     def before(self, phase: int, before: Before) -> None:
         self.events.append(("before", phase))

@@ -221,6 +221,7 @@ def test_features_of_more_layers_are_computed_from_those_of_fewer(shallow: int, 
     assert direct is not None and fewer is not None and found is not None
     assert said == ["They were computed from stored features of fewer layers (conv of made images)."]
     np.testing.assert_allclose(found.arrays[0], direct.arrays[0], rtol=1e-5, atol=1e-6)
+    assert direct.by and fewer.by and not found.by  # two have computed these
     for each in (direct, fewer, found):
         each.close()
 

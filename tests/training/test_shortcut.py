@@ -208,6 +208,25 @@ def test_another_way_to_fine_tune_the_same_frozen_part_computes_nothing(
     assert notes.whys[1].endswith("They were there already.")
 
 
+def test_a_run_knows_its_own_features_again_and_says_whose_it_did_not_compute(tmp_path: Path) -> None:
+    again = tuning().model_copy(update={"name": "again", "head": None, "learning_rate": 0.1})
+    own, notes = FeatureStore(tmp_path, 10**9, by="one"), Notes()
+    run(experiment(phase(), tuning(), again), own, notes=notes)
+    assert notes.of_others == {0: False, 1: False, 2: False}  # the last phase: those of the one before
+    for by, of_others in (("one", False), ("other", True)):
+        _, notes = run(experiment(), FeatureStore(tmp_path, 10**9, by=by))
+        assert notes.of_others == {0: False, 1: of_others}
+
+
+def test_features_that_another_run_began_are_not_the_runs_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "BATCH", 10)
+    monkeypatch.setattr(shortcut, "SECONDS_BETWEEN_STEPS", 0)
+    began = Notes(stop=lambda notes: any(step.startswith("storing features, 20") for step, _ in notes.events))
+    run(experiment(*FROM_THE_START), FeatureStore(tmp_path, 10**9, by="one"), notes=began)
+    _, notes = run(experiment(*FROM_THE_START), FeatureStore(tmp_path, 10**9, by="other"))
+    assert notes.of_others == {0: True}
+
+
 def test_another_seed_finds_the_features_of_the_same_weights(
     tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from cifar_core.data.feature_store import KEPT
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.layers import Dense, Flatten
-from cifar_core.experiment.measured import MODEL, Epoch, Run, State
+from cifar_core.experiment.measured import MODEL, Epoch, PhaseHistory, Run, State
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
 from cifar_core.runs import patience
@@ -548,6 +548,18 @@ def test_a_run_keeps_features_as_its_experiment_says(store: Store, monkeypatch: 
         said[size] = store.history(run.id)[1].features
     assert "Kept in half the size: values differ by up to" in said["half"]
     assert said["off"] == "No stored features: they are switched off in the experiment."
+
+
+def test_the_clock_of_a_run_that_was_cut_off_before_an_epoch_has_what_features_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = Job.__new__(Job)
+    epoch = Epoch(1, 1.0, 0.5, 1.0, 0.5, learning_rate=0.1, seconds=4.0, images_per_second=1.0, images=4, at=4.0)
+    done = PhaseHistory(0, "base", epochs=(epoch,))
+    begun = PhaseHistory(1, "tuned", features="Stored features.", features_seconds=60.0)
+    for history, seconds in (((), 0.0), ((done,), 4.0), ((done, begun), 64.0)):
+        monkeypatch.setattr(job, "_history", lambda history=history: history)
+        assert job._seconds_before() == seconds
 
 
 @pytest.mark.usefixtures("open_input")
