@@ -218,6 +218,7 @@ def test_runs_of_before_say_whose_features_they_trained_on_where_their_sentence_
         store,
         f"UPDATE runs SET resumed = 1 WHERE id = '{runs['resumed']}'",
         "ALTER TABLE phases DROP COLUMN features_of_others",
+        "ALTER TABLE runs DROP COLUMN queued",
         "UPDATE schema SET version = 3",
     )
     store.close()
