@@ -31,7 +31,7 @@ LIMITS = (THREADS, MEMORY, MINUTES, DISK)
 FAR = 1.5
 """So many times the memory it may use, and a run is not waited for any more."""
 RESUMES = "TRANSFER_LAB_RESUMES"
-"""How often an interrupted run goes on without being asked; 0 without."""
+"""An interrupted run goes on without being asked until it has gone on so often, asked or not; 0 without."""
 RUNS_AT_ONCE = "TRANSFER_LAB_RUNS_AT_ONCE"
 """How many runs this computer works on at a time; 1 without."""
 RUNS_PER_PERSON = "TRANSFER_LAB_RUNS_PER_PERSON"

@@ -5,7 +5,7 @@ that means no runs is refused.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from cifar_core.analysis.plan_link import USUAL
 from cifar_core.data.catalogue import find_images, images_now, open_images
 from cifar_core.data.download import download_cifar10
 from cifar_core.experiment import links
-from cifar_core.experiment.experiment import Experiment
+from cifar_core.experiment.experiment import Data, Experiment
+from cifar_core.experiment.images_now import ImagesNow
 from cifar_core.experiment.links import Query
 from cifar_core.experiment.measured import Comparison, Run, State
 from cifar_core.experiment.record import ExperimentError, nearest, shown
@@ -151,24 +152,32 @@ def to_run(preparation: Preparation, store: Store) -> list[Experiment]:
         UnknownRun: where a run that the link names is not there.
     """
     given = [run.experiment for run in map(store.run, preparation.given) if not run.state.is_finished]
-    found = [(wanted.experiment, _found(wanted, store)) for wanted in preparation.wanted]
+    now = _images_now(preparation, store)
+    found = [(wanted.experiment, _found(wanted, store, now)) for wanted in preparation.wanted]
     return given + [experiment for experiment, run in found if run is None or not run.state.is_finished]
 
 
 def _runs(preparation: Preparation, store: Store, person: str) -> Iterator[Run]:
     """The runs one after the other: each is there, or is queued when it is asked for."""
     yield from map(store.run, preparation.given)
+    now = _images_now(preparation, store)
     for wanted in preparation.wanted:
         name = run_name(wanted.experiment, wanted.seed) if len(preparation.wanted) == 1 else wanted.name
-        yield _found(wanted, store) or store.run(
+        yield _found(wanted, store, now) or store.run(
             store.submit(wanted.experiment, wanted.seed, name, person=person, reserved=LEASE_SECONDS)
         )
 
 
-def _found(wanted: Wanted, store: Store) -> Run | None:
+def _images_now(preparation: Preparation, store: Store) -> dict[Data, ImagesNow | None]:
+    """What is known of the images that runs are wanted on: a folder is looked through once."""
+    every = dict.fromkeys(wanted.experiment.data for wanted in preparation.wanted)
+    return {data: images_now(data, home=store.home) for data in every}
+
+
+def _found(wanted: Wanted, store: Store, now: Mapping[Data, ImagesNow | None]) -> Run | None:
     """The run that is there already: done, under way or waiting."""
     plan = Plan({wanted.title: wanted.experiment}, 1)
-    return plan.runs(store.runs(), images_now(plan.data, home=store.home))[wanted.title].get(wanted.seed)
+    return plan.runs(store.runs(), now[wanted.experiment.data])[wanted.title].get(wanted.seed)
 
 
 def check(experiments: Sequence[Experiment], store: Store, follow: Follow) -> list[Run]:

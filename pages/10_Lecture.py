@@ -347,7 +347,7 @@ def reveal(scene: Scene) -> bool:
         rows = transfer_map.table(map, found)
         outcome = guesses.depth_outcome(map, rows, found)
     if outcome is None:
-        why = "The map leaves this open so far." if compared else "No run is done yet: the verdict follows."
+        why = "The map leaves this open." if compared else "No run is done yet: the verdict follows."
         st.info(why, icon=":material/hourglass_top:")
     else:
         st.header(plain(outcome.in_words), anchor=False)

@@ -273,8 +273,8 @@ def show_race(found: Found, baseline: str) -> None:
     if warning := other_machines(raced):
         st.warning(plain(warning), icon=":material/flag:")
     tables: dict[str, Callable[[], pd.DataFrame]] = {
-        "means": lambda: race.exported(race.means(race.lines(begun))),
-        "seeds": lambda: race.exported(race.lines(begun)),
+        "means": lambda: race.exported(race.means(race.lines(begun)), begun),
+        "seeds": lambda: race.exported(race.lines(begun), begun),
     }
     if compared := groups(found):
         seconds = {run.id: race.tuning_seconds(run, history) for run, history in measured}

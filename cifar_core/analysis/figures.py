@@ -260,12 +260,13 @@ def _on_scale(scale: Sequence[str], value: float, reach: tuple[float, float]) ->
 def confusion_figures(
     matrices: Mapping[str, pd.DataFrame], split: str, *, values: str = "counts", dark: bool = False
 ) -> list[go.Figure]:
-    """Draw a confusion matrix per run title, of the same classes on one colour scale, to stand side by side.
+    """Draw a confusion matrix per run title on one colour scale, of the same classes where all have them.
 
     They are separate figures, so that a page can let them wrap on a narrow screen.
     """
     top = max((float(counts.to_numpy().max()) for counts in matrices.values()), default=0)
-    classes = most_confused(matrices.values(), MOST_CLASSES)
+    are_alike = len({tuple(counts.index) for counts in matrices.values()}) == 1
+    classes = most_confused(matrices.values(), MOST_CLASSES) if are_alike else ()
     return [
         confusion_figure(counts, split, values=values, title=title, dark=dark, top=top, classes=classes)
         for title, counts in matrices.items()

@@ -88,7 +88,7 @@ class Against:
     `difference` is the mean over the `seeds` that both have, `spread` its standard deviation from seed to seed. Where
     they share fewer than two, and each has several, it is that of the means over all seeds of each, and `spread` of two
     seeds drawn from them. An image is won when more of the shared seeds tell it right than of the baseline's; single
-    runs are set against each other whatever their seeds. `is_partial` says that some seeds have no partner.
+    runs (`are_single`) are set against each other whatever their seeds. `is_partial`: some seeds have no partner.
     """
 
     baseline: str
@@ -101,6 +101,7 @@ class Against:
     images_won: int
     images_lost: int
     is_partial: bool = False
+    are_single: bool = False
 
     @property
     def within_spread(self) -> bool:
@@ -111,8 +112,8 @@ class Against:
     def is_more_than_luck(self) -> bool:
         """Whether the shared seeds and the test images, as far as there are some, both say which is better."""
         by_seeds = self.spread is not None
-        if not by_seeds and not self.images:
-            return False
+        if not by_seeds and not (self.images and self.are_single):
+            return False  # of several seeds, one that both have tells nothing about the others
         return not (by_seeds and self.within_spread) and (not self.images or self._images_tell)
 
     @property
@@ -220,7 +221,7 @@ def against(group: Group, base: Group, predictions: Mapping[str, Predictions]) -
     mine, theirs = ({run.seed: run for run in each.runs} for each in (group, base))
     shared = sorted(mine.keys() & theirs.keys())
     pairs = [(mine[seed], theirs[seed]) for seed in shared]
-    if len(mine) == len(theirs) == 1:
+    if are_single := len(mine) == len(theirs) == 1:
         pairs = [(group.runs[0], base.runs[0])]
     kept = [
         (predictions[run.id], predictions[other.id])
@@ -229,7 +230,7 @@ def against(group: Group, base: Group, predictions: Mapping[str, Predictions]) -
     ]
     images, won, lost = _images(kept)
     found = over_seeds(base.title, group.accuracies, base.accuracies)
-    return replace(found, images=images, images_won=won, images_lost=lost)
+    return replace(found, images=images, images_won=won, images_lost=lost, are_single=are_single)
 
 
 def over_seeds(baseline: str, mine: Mapping[int, float], theirs: Mapping[int, float]) -> Against:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cifar_core.analysis.wording import count, listing
 from cifar_core.experiment.experiment import Freeze
-from cifar_core.experiment.measured import Measured, PhaseHistory, Run, State
+from cifar_core.experiment.measured import HALF_SIZE, Measured, PhaseHistory, Run, State
 
 SEPARATOR = " · "
 
@@ -36,8 +36,9 @@ def _files(run: Run) -> str:
 
 
 def _rounded(run: Run) -> str:
-    freezes = any(phase.freeze != Freeze() for phase in run.experiment.phases)
-    return "half-size features" if freezes and run.experiment.features == "half" else ""
+    # Of runs of before, it is known only what they were to use.
+    asked = run.experiment.features == "half" and any(phase.freeze != Freeze() for phase in run.experiment.phases)
+    return "half-size features" if run.environment.get(HALF_SIZE, asked) else ""
 
 
 # the most important first

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cifar_core.analysis import colours
-from cifar_core.analysis.labels import others_features
+from cifar_core.analysis.labels import of_all, others_features
 from cifar_core.analysis.wording import duration, percent
 from cifar_core.experiment.beginning import source_phases
 from cifar_core.experiment.measured import PhaseHistory, Run
@@ -33,27 +33,29 @@ Racers = Mapping[str, Sequence[tuple[Run, Sequence[PhaseHistory]]]]
 
 def lines(racers: Racers) -> pd.DataFrame:
     """Return the validation accuracies of every run on target classes: strategy, seed, phase_name, epoch, x, y; phase
-    and step, which say at which point of which phase; ended, whether the run came to the end of its phases.
+    and step, which say at which point of which phase; kept; ended, whether the run came to the end of its phases.
 
     x are seconds since training on the target began, storing features included; epoch counts from there, too. A phase
-    that stopped early has a last row, at its last second, of the epoch whose weights it kept.
+    that stopped early has a last row, at its last second, of the epoch whose weights it `kept`.
     """
-    rows: list[tuple[str, int, str, int, float, float, int, int, bool]] = []
+    rows: list[tuple[str, int, str, int, float, float, int, int, bool, bool]] = []
     for title, runs in racers.items():
         for run, histories in runs:
             start, ended, before = tuning_starts(run, histories), _has_ended(run, histories), 0
             for history in (each for each in histories if _on_target(run, each)):
-                points = [(done.epoch, done.epoch, done.at, done.val_accuracy) for done in history.epochs]
+                points = [(done.epoch, False, done.epoch, done.at, done.val_accuracy) for done in history.epochs]
                 if history.before and not before:
-                    points.insert(0, (0, 0, history.before.at, history.before.val_accuracy))
-                if (kept := history.result) and kept is not history.epochs[-1]:
-                    points.append((len(history.epochs) + 1, kept.epoch, history.epochs[-1].at, kept.val_accuracy))
+                    points.insert(0, (0, False, 0, history.before.at, history.before.val_accuracy))
+                if (best := history.result) and best is not history.epochs[-1]:
+                    last = history.epochs[-1].at
+                    points.append((len(history.epochs) + 1, True, best.epoch, last, best.val_accuracy))
+                of_phase = title, run.seed, history.name
                 rows += [
-                    (title, run.seed, history.name, before + epoch, at - start, accuracy, history.index, step, ended)
-                    for step, epoch, at, accuracy in points
+                    (*of_phase, before + epoch, at - start, accuracy, history.index, step, kept, ended)
+                    for step, kept, epoch, at, accuracy in points
                 ]
                 before += len(history.epochs)
-    found = pd.DataFrame(rows, columns=[*_DRAWN, "phase", "step", "ended"])
+    found = pd.DataFrame(rows, columns=[*_DRAWN, "phase", "step", "kept", "ended"])
     return found[found["y"].notna()]
 
 
@@ -117,7 +119,7 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
 
     A seed whose phase stopped early stands still, with what it kept, until the others' have ended: so a line ends at
     the means of its seeds' results and seconds. Seeds still under way count once they have come as far as any.
-    Columns: strategy, phase_name, epoch (of those that went farthest), x, y, n.
+    Columns: strategy, phase_name, epoch (of those that went farthest), kept, x, y, n.
     """
     strategies: dict[str, dict[int, dict[tuple[int, int], Any]]] = {}
     every: Iterable[Any] = rows.itertuples(index=False)
@@ -134,14 +136,23 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
             stand |= come
             last = max(come.values(), key=lambda row: row.epoch)
             x, y = (fmean(getattr(row, each) for row in stand.values()) for each in ("x", "y"))
-            found.append((strategy, last.phase_name, last.epoch, x, y, len(stand)))
-    return pd.DataFrame(found, columns=["strategy", "phase_name", "epoch", "x", "y", "n"])
+            found.append((strategy, last.phase_name, last.epoch, last.kept, x, y, len(stand)))
+    return pd.DataFrame(found, columns=["strategy", "phase_name", "epoch", "kept", "x", "y", "n"])
 
 
-def exported(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `lines` or of `means` as other programs read them, columns by what they are."""
+def exported(rows: pd.DataFrame, racers: Racers) -> pd.DataFrame:
+    """Return the rows of `lines` or of `means` as other programs read them, columns by what they are, with flags."""
     found = rows.drop(columns=["phase", "step", "ended"], errors="ignore")
-    return found.rename(columns={"phase_name": "phase", "x": "seconds", "y": "accuracy", "n": "seeds"})
+    found = found.rename(columns={"phase_name": "phase", "x": "seconds", "y": "accuracy", "n": "seeds"})
+    by = ["strategy", "seed"] if "seed" in rows else ["strategy"]
+    flags = [_flags(racers, *key) for key in rows[by].itertuples(index=False)]
+    return found.assign(flags=flags)
+
+
+def _flags(racers: Racers, title: str, seed: int | None = None) -> str:
+    """What must be said of the runs of a strategy, or of one of its seeds."""
+    runs = [each for each in racers[title] if seed in (None, each[0].seed)]
+    return of_all([run for run, _ in runs], {run.id: histories for run, histories in runs})
 
 
 def shown(rows: pd.DataFrame) -> pd.DataFrame:
@@ -149,7 +160,7 @@ def shown(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "strategy": rows["strategy"],
-            "phase": rows["phase_name"],
+            "phase": rows["phase_name"] + rows["kept"].map({True: ", kept", False: ""}),
             "epoch": rows["epoch"],
             "training": rows["x"].map(duration),
             "validation accuracy, mean": rows["y"].map(percent),

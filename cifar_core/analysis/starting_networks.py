@@ -20,7 +20,7 @@ from cifar_core.analysis import colours, wording
 from cifar_core.analysis.comparison import same_test_images
 from cifar_core.analysis.figures import figure_of, name_above_bars
 from cifar_core.analysis.groups import in_tries
-from cifar_core.analysis.labels import SEPARATOR
+from cifar_core.analysis.labels import SEPARATOR, of_all
 from cifar_core.experiment.backbones import BACKBONES
 from cifar_core.experiment.beginning import fingerprint, source_phases
 from cifar_core.experiment.experiment import Data, Experiment
@@ -181,15 +181,16 @@ def table(
     titles: Mapping[str, str], guesses: Mapping[str, Mapping[str, Any]], outcomes: Mapping[str, Sequence[Run]]
 ) -> pd.DataFrame:
     """Return a row per starting network that has a guess, the best first: index its key; title, logme, leep, images,
-    features, seconds, accuracy (the mean of its outcomes, NaN without), runs.
+    features, seconds, accuracy (the mean of its outcomes, NaN without), runs (how many), flags (what to say of them).
     """
     rows = []
     for key, guess in guesses.items():
         accuracies = [float(run.metrics["test"]["accuracy"]) for run in outcomes.get(key, ())]
         mean = float(np.mean(accuracies)) if accuracies else math.nan
         own = {name: guess[name] for name in ("logme", "leep", "images", "features", "seconds")}
-        rows.append({"key": key, "title": titles[key], **own, "accuracy": mean, "runs": len(accuracies)})
-    columns = ["key", "title", "logme", "leep", "images", "features", "seconds", "accuracy", "runs"]
+        came = {"accuracy": mean, "runs": len(accuracies), "flags": of_all(outcomes.get(key, ()))}
+        rows.append({"key": key, "title": titles[key], **own, **came})
+    columns = ["key", "title", "logme", "leep", "images", "features", "seconds", "accuracy", "runs", "flags"]
     return pd.DataFrame(rows, columns=columns).set_index("key").sort_values("logme", ascending=False)
 
 

@@ -73,14 +73,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Kept:
-    """Complete features of some images: a hash of what decides the values of each tensor, and how it is kept.
-
-    `by` is who computed them alone: see `FeatureStore`.
-    """
+    """Complete features of some images: a hash of what decides the values of each tensor, and how it is kept."""
 
     key: str
     label: str
-    by: str
     contents: tuple[str, ...]
     specs: tuple[Spec, ...]
 
@@ -265,8 +261,7 @@ class FeatureStore:
             about = _json(folder / _ABOUT) if _KEY.fullmatch(folder.name) else None
             if about is not None and about.get("source") == source and about.get("contents"):
                 specs = tuple(Spec(tuple(each["shape"]), each["dtype"]) for each in about["tensors"])
-                by, contents = str(about.get("by", "")), tuple(about["contents"])
-                found.append(Kept(folder.name, about["label"], by, contents, specs))
+                found.append(Kept(folder.name, about["label"], tuple(about["contents"]), specs))
         return found
 
     def entries(self) -> list[Entry]:

@@ -20,6 +20,9 @@ CHECKPOINT = "checkpoint.npz"
 LOG = "log.txt"
 """The file, among a run's artifacts, of what its process printed."""
 
+HALF_SIZE = "half_size_features"
+"""In a run's environment: whether any of its phases trained on stored features kept in half the size."""
+
 
 class State(StrEnum):
     """Where a run stands: what has been confirmed, never what was asked for."""

@@ -245,10 +245,22 @@ class Twin:
         """Remember what the folder is like now; with the folder held."""
         write_json(self.folder / _SEEN, {name: asdict(each) for name, each in kept.items()})
 
-    def is_outdated(self) -> bool:
+    def is_outdated(self, kept: Mapping[str, Kept]) -> bool:
         """Whether anything here was replaced by another machine: then nothing here is news any more."""
-        kept = self._kept()
         return any(kept.get(name) != each for name, each in self.seen().items())
+
+    def has_news(self) -> bool:
+        """Whether anything here, logs aside, is not as it was kept."""
+        return not {path.name for path in self._changed(self.seen())} <= ALONG
+
+    def clear_parts(self) -> None:
+        """Remove what was on its way when a process was killed."""
+        for left in self.folder.glob(f"{_PART}*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def _changed(self, seen: Mapping[str, Kept]) -> list[Path]:
+        """The files here that are not as they were kept."""
+        return [path for path in _files(self.folder) if path.name not in seen or not seen[path.name].is_like(path)]
 
     def put(self, *, logs: bool) -> dict[str, Kept] | None:
         """Make objects of what has changed here, and return all that is now to be kept; None when there is no news.
@@ -256,7 +268,7 @@ class Twin:
         `logs` says whether those alone are news.
         """
         seen, files = self.seen(), _files(self.folder)
-        changed = [path for path in files if path.name not in seen or not seen[path.name].is_like(path)]
+        changed = self._changed(seen)
         news = {path.name for path in changed} - (set() if logs else ALONG)
         if not news and seen.keys() <= {path.name for path in files}:
             return None
@@ -295,8 +307,7 @@ class Twin:
                         raise
 
     def _bring(self, kept: dict[str, Kept]) -> None:
-        for left in self.folder.glob(f"{_PART}*"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        self.clear_parts()
         stands = {name: each.hash for name, each in self.seen().items()} == {k: each.hash for k, each in kept.items()}
         for each in kept.values():
             path = self.folder / each.name

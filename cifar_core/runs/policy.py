@@ -31,7 +31,7 @@ class Policy:
     warm_up_in_a_queue: float = 2.0
     """The same while other runs wait: where they are short, most of their time would go into starting processes."""
     resumes: int = 0
-    """How often an interrupted run is continued without being asked."""
+    """An interrupted run is continued without being asked until it was continued so often, asked or not."""
 
 
 class Leaving(threading.Event):

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import chain
@@ -32,13 +32,22 @@ from cifar_core.experiment.measured import (
 from cifar_core.home import artifacts_address
 from cifar_core.runs.artifacts import Kept, Objects, Twin, copied
 from cifar_core.runs.database import Database
-from cifar_core.runs.errors import ClaimLost, NotFinished, NotResumable, StoreUnusable, TooManyRuns, UnknownRun
+from cifar_core.runs.errors import (
+    ArtifactsUnusable,
+    ClaimLost,
+    NotFinished,
+    NotResumable,
+    StoreUnusable,
+    TooManyRuns,
+    UnknownRun,
+)
 from cifar_core.runs.rows import in_parts, read_epochs, read_history, read_run, unreadable
 from cifar_core.runs.tables import artifacts, changes, checkpoints, comparisons, epochs, phases, points, runs
 
 LEASE_SECONDS = 6.0
 
 _INTERRUPTED = case((runs.c.stop_requested, State.STOPPED.value), else_=State.INTERRUPTED.value)
+_KEPT = select(artifacts.c.name, artifacts.c.hash, artifacts.c.size, artifacts.c.written)
 _RELEASED: dict[str, Any] = {"owner": None, "lease_until": None, "step": ""}
 _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like something else
 
@@ -253,12 +262,11 @@ class Store:
     ) -> None:
         """Set whether the phase trains on stored features, and why, and the seconds it took to have them.
 
-        What they took before the run was resumed counts as well. `of_others`: others had stored them, or some.
+        `of_others`: others had stored them, or some.
         """
-        took = phases.c.features_seconds + seconds if seconds else 0.0
         with self._claimed(run, owner) as connection:
             mine = update(phases).where(phases.c.run == run, phases.c.phase == phase)
-            connection.execute(mine.values(features=sentence, features_seconds=took, features_of_others=of_others))
+            connection.execute(mine.values(features=sentence, features_seconds=seconds, features_of_others=of_others))
 
     def record_before(self, run: str, owner: str, phase: int, before: Before) -> None:
         """Set the phase's validation before any step."""
@@ -578,8 +586,10 @@ class Store:
         if (twin := self._twin(run)) is None:
             return False
         with self._database.told():
-            if owner is None and twin.seen() != self._kept(run):
-                return False  # a newer one was made elsewhere
+            if owner is None:
+                twin.clear_parts()
+                if twin.seen() != self._kept(run):
+                    return False  # a newer one was made elsewhere
             if (now := twin.put(logs=last or owner is None)) is None:
                 return False
             with twin.held():
@@ -594,19 +604,25 @@ class Store:
         return True
 
     def clear_copies(self) -> None:
-        """Remove what this machine has of runs that were deleted, or have ended with other files, elsewhere."""
-        if self._objects is None:
-            return
-        copies = {twin.folder.name: twin for twin in map(self._twin, copied(self.home / "runs")) if twin is not None}
+        """Remove what this machine has of runs that were deleted, or have ended with other files, elsewhere.
+
+        What is not in the object store, or cannot be removed, stays.
+        """
+        twins = {run: twin for run in copied(self.home / "runs") if (twin := self._twin(run)) is not None}
         found: dict[str, State] = {}
+        kept: dict[str, dict[str, Kept]] = {run: {} for run in twins}
         with self._database.reading() as connection:
-            for part in in_parts(copies):
-                rows = connection.execute(select(runs.c.id, runs.c.state).where(runs.c.id.in_(part)))
-                found |= {row.id: State(row.state) for row in rows}
-        with self._database.told():
-            for run, twin in copies.items():
-                if run not in found or (found[run].is_finished and twin.is_outdated()):
-                    shutil.rmtree(twin.folder)
+            for part in in_parts(twins):
+                states = connection.execute(select(runs.c.id, runs.c.state).where(runs.c.id.in_(part)))
+                found |= {row.id: State(row.state) for row in states}
+                for row in connection.execute(_KEPT.add_columns(artifacts.c.run).where(artifacts.c.run.in_(part))):
+                    kept[row.run][row.name] = Kept(*row[:-1])
+        for run, twin in twins.items():
+            is_deleted = run not in found and not twin.has_news()
+            if is_deleted or (run in found and found[run].is_finished and twin.is_outdated(kept[run])):
+                with suppress(OSError, ArtifactsUnusable), twin.held():
+                    if run not in found or self.run(run).state.is_finished:  # still: it may go on here by now
+                        shutil.rmtree(twin.folder)
 
     @property
     def shares_files(self) -> bool:
@@ -709,8 +725,7 @@ def _refuse_too_many(connection: Connection, person: str, most: int | None) -> N
 
 def _kept(connection: Connection, run: str) -> dict[str, Kept]:
     """Which objects are the run's files, by name."""
-    columns = artifacts.c.name, artifacts.c.hash, artifacts.c.size, artifacts.c.written
-    found = connection.execute(select(*columns).where(artifacts.c.run == run))
+    found = connection.execute(_KEPT.where(artifacts.c.run == run))
     return {row.name: Kept(*row) for row in found}
 
 

@@ -27,6 +27,7 @@ from cifar_core.data.files import replacing
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.measured import (
     CHECKPOINT,
+    HALF_SIZE,
     MODEL,
     Before,
     Epoch,
@@ -79,6 +80,7 @@ class Job:
         self._over = ""
         self._ended, self._told = threading.Event(), threading.Event()
         self._keys: list[str] = []
+        self._environment: dict[str, Any] = {}
         threading.Thread(target=self._watch_supervisor, daemon=True).start()
         self._patiently = Patience()
         self.store = self._patiently(Store, home)
@@ -143,7 +145,8 @@ class Job:
         this = {"computer": socket.gethostname(), "process": os.getpid()}
         events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, **this)
         if self.store.shares_files:
-            self._patiently(self.store.clear_copies)
+            with contextlib.suppress(StoreError):
+                self.store.clear_copies()
             self._keeper.start()
         try:
             self.ledger.switch("data")
@@ -161,7 +164,8 @@ class Job:
             self._begin_or_go_on()
             if reused := [phase.reused_from for phase in self._history() if phase.reused_from]:
                 environment["reused"] = {"run": reused[-1], "phases": len(reused)}
-            self._write(self.store.set_environment, environment)
+            self._environment = environment
+            self._note_half_size(any(phase.on_stored_features for phase in self._history()))
             trained = train(
                 self.run.experiment,
                 images,
@@ -221,6 +225,12 @@ class Job:
         else:
             self._clear()
             self._reuse()
+
+    def _note_half_size(self, trains_on_features: bool) -> None:
+        """Write the environment, with whether any phase trained on features in half the size."""
+        is_half = trains_on_features and allowed_size(self.run.experiment.features) == "half"
+        self._environment[HALF_SIZE] = self._environment.get(HALF_SIZE, False) or is_half
+        self._write(self.store.set_environment, self._environment)
 
     def _history(self) -> tuple[PhaseHistory, ...]:
         return self._patiently(self.store.epochs, [self.id])[self.id]
@@ -355,6 +365,9 @@ class Job:
 
     def features(self, phase: int, sentence: str, seconds: float, *, of_others: bool) -> None:
         """Whether a phase trains on stored features, and why; the seconds it took to have them."""
+        if seconds:  # what they took before the run was resumed counts as well
+            seconds += sum(each.features_seconds for each in self._history() if each.index == phase)
+            self._note_half_size(True)
         self._write(self.store.record_features, phase, sentence, seconds, of_others=of_others)
         events.note(self.folder, "features", phase=phase, said=sentence, seconds=seconds, of_others=of_others)
 

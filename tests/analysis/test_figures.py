@@ -71,6 +71,12 @@ def test_many_classes_are_drawn_small_and_without_numbers() -> None:
     assert figure.layout.height < 1200
 
 
+def test_of_many_classes_each_run_shows_its_own_where_runs_have_others() -> None:
+    names = {kind: [f"{kind} {place}" for place in range(150)] for kind in "ab"}
+    matrices = {kind: pd.DataFrame(np.eye(150, dtype=int), own, own) for kind, own in names.items()}
+    assert [len(figure.data[0].x) for figure in confusion_figures(matrices, "test")] == [100, 100]
+
+
 @pytest.mark.parametrize("values", CELLS)
 def test_of_a_thousand_classes_those_are_drawn_that_are_confused_most_with_numbers_of_all(values: str) -> None:
     names = [f"class {place}" for place in range(1000)]

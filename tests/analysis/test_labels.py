@@ -1,8 +1,10 @@
 from dataclasses import replace
 
+import pytest
+
 from cifar_core.analysis.labels import data_labels, data_sentences, flags, labels, titles
 from cifar_core.experiment.experiment import Data, Validation
-from cifar_core.experiment.measured import State
+from cifar_core.experiment.measured import HALF_SIZE, State
 from cifar_core.experiment.settings import changed
 from tests.analysis.made_up import SCRATCH, make_run
 
@@ -31,6 +33,14 @@ def test_features_in_half_the_size_are_flagged_where_a_phase_freezes_layers() ->
     runs = [replace(run, experiment=changed(run.experiment, features="half")) for run in (freezing, training)]
     assert [labels(run) for run in runs] == [["half-size features"], []]
     assert flags(runs) == "Mind: half-size features." and "rounded" in data_sentences(runs)[0]
+
+
+@pytest.mark.parametrize("asked", ["full", "half"])
+def test_what_a_run_did_with_features_counts_more_than_what_it_was_to_do(asked: str) -> None:
+    run = make_run()[0]
+    for did, said in ((True, ["half-size features"]), (False, [])):
+        known = {**run.environment, HALF_SIZE: did}
+        assert labels(replace(run, experiment=changed(run.experiment, features=asked), environment=known)) == said
 
 
 def test_drawn_images_are_called_synthetic_not_unofficial() -> None:

@@ -121,8 +121,19 @@ def test_a_race_that_has_not_begun_is_drawn() -> None:
 
 
 def test_the_points_of_a_race_stand_in_tables_the_means_and_every_seed() -> None:
-    rows = lines({"head": [racer(0, 0.8), racer(1, 0.4)], "deep": [racer(0, 0.8)]})
+    racers = {"head": [racer(0, 0.8), racer(1, 0.4)], "deep": [racer(0, 0.8)]}
+    rows = lines(racers)
     assert shown(means(rows)).iloc[3].tolist() == ["head", "head only", 3, "4.0 s", "52.5 %", 2]
-    assert list(exported(means(rows))) == ["strategy", "phase", "epoch", "seconds", "accuracy", "seeds"]
-    seeds = exported(rows)
-    assert list(seeds) == ["strategy", "seed", "phase", "epoch", "seconds", "accuracy"] and len(seeds) == 12
+    measured = ["phase", "epoch", "kept", "seconds", "accuracy"]
+    assert set(exported(means(rows), racers)) == {"strategy", *measured, "seeds", "flags"}
+    seeds = exported(rows, racers)
+    assert set(seeds) == {"strategy", "seed", *measured, "flags"} and len(seeds) == 12
+
+
+def test_exported_points_carry_the_flags_of_their_runs() -> None:
+    one, other = racer(0, 0.8), racer(1, 0.4)
+    racers = {"head": [(replace(one[0], resumed=1), one[1]), other]}
+    rows = lines(racers)
+    said = "resumed after an interruption"
+    assert exported(rows, racers).groupby("seed")["flags"].unique().map(list).to_dict() == {0: [said], 1: [""]}
+    assert set(exported(means(rows), racers)["flags"]) == {said}

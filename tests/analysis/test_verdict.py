@@ -166,6 +166,14 @@ def test_a_single_seed_without_predictions_does_not_tell_which_is_better() -> No
     assert len(outcome([group("head", 0.6), group("deep", 0.9, phases=(SCRATCH, DENSE))], {}).winners) == 2
 
 
+def test_one_shared_seed_of_several_names_no_winner_whatever_its_images_say() -> None:
+    head, deep = group("head", 0.6), group("deep", 0.8, 0.81, 0.82, phases=(SCRATCH, DENSE))
+    told = {run.id: predicted(200, 5, 0.6 if run in head.runs else 1.0, seed=0) for run in (*head.runs, *deep.runs)}
+    found = outcome([head, deep], told)
+    assert found.winners == ("deep", "head") and "how much is luck is not known" in found.sentence
+    assert outcome([head, group("deep", 0.8, phases=(SCRATCH, DENSE))], told).winners == ("deep",)
+
+
 def test_one_alone_has_nothing_to_win_against() -> None:
     assert "nothing else to compare it with" in outcome([group("head", 0.6)], {}).sentence
     with pytest.raises(ValueError, match="at least one group"):

@@ -308,7 +308,7 @@ def test_the_reveal_of_a_map_that_does_not_answer_yet_flags_what_it_shows(store:
     for title in ("baseB", "A1B"):
         finished(store, points[title], right=0.8)
     said = on(App().open("Lecture", **MAP, role="presenter", key=KEY), "Reveal").text()
-    assert "The map does not answer this yet." in said
+    assert "The map leaves this open." in said
     assert "Recorded on " in said and "Mind: synthetic images." in said
 
 

@@ -203,6 +203,17 @@ def test_what_a_machine_has_of_runs_that_are_gone_or_have_gone_on_elsewhere_is_c
     assert {path.name for path in (there.home / "runs").iterdir()} == {gone_on, read}
 
 
+def test_what_of_a_deleted_run_is_in_no_object_store_stays(here: Store, there: Store) -> None:
+    run = claimed(here)
+    write(here, run, model_keras="first")
+    here.keep(run, "here")
+    write(here, run, model_keras="second", log_txt="its log")
+    here.finish(run, "here", State.DONE)
+    there.delete(run)
+    here.clear_copies()
+    assert files(here, run)[MODEL] == "second"
+
+
 def test_logs_alone_are_no_reason_to_keep_anything(here: Store, there: Store) -> None:
     run = claimed(here)
     events.note(here.artifacts(run), "started")

@@ -25,7 +25,7 @@ from cifar_core.data.feature_store import KEPT
 from cifar_core.experiment.beginning import beginning
 from cifar_core.experiment.experiment import Experiment
 from cifar_core.experiment.layers import Dense, Flatten
-from cifar_core.experiment.measured import MODEL, Epoch, PhaseHistory, Run, State
+from cifar_core.experiment.measured import HALF_SIZE, MODEL, Epoch, PhaseHistory, Run, State
 from cifar_core.experiment.recipes import RECIPES
 from cifar_core.experiment.settings import apply
 from cifar_core.runs import patience
@@ -370,6 +370,14 @@ def test_a_question_that_goes_over_a_limit_of_runs_is_given_up_with_the_reason(
 
 
 @pytest.mark.usefixtures("open_input")
+def test_a_run_on_a_computer_that_keeps_half_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "SECONDS_TO_SET_UP", -1e9)  # so few images would not be worth it
+    monkeypatch.setenv(KEPT, "half")
+    assert do(store, claimed(store, experiment())).environment[HALF_SIZE]
+    assert do(store, claimed(store, experiment())).environment[HALF_SIZE]  # its features were there already
+
+
+@pytest.mark.usefixtures("open_input")
 def test_who_only_answers_a_question_ends_with_the_server_and_who_has_a_run_ends_by_itself(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -546,6 +554,7 @@ def test_a_run_keeps_features_as_its_experiment_says(store: Store, monkeypatch: 
     for size in ("half", "off"):
         run = do(store, claimed(store, experiment(features=size)))
         said[size] = store.history(run.id)[1].features
+        assert run.environment[HALF_SIZE] == (size == "half")
     assert "Kept in half the size: values differ by up to" in said["half"]
     assert said["off"] == "No stored features: they are switched off in the experiment."
 
