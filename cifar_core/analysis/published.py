@@ -295,6 +295,7 @@ def document(claim: Claim) -> dict[str, Any]:
         "accuracies": claim.accuracies,
         "difference": claim.difference,
         "seconds": claim.seconds,
+        "features_of_others": [history.features_of_others for _, history in claim.runs],
         "runs": [run.id for run, _ in claim.runs],
         "hardware": claim.hardware,
         "params": {"total": network.total, "trainable": network.trainable},
