@@ -4,6 +4,7 @@ All have a transparent background, no text below 12 px, and take `dark` for the 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -77,8 +78,11 @@ def figure_of(dark: bool, *, height: int, **layout: Any) -> go.Figure:
     return figure
 
 
-def name_above_bars(figure: go.Figure, names: Sequence[str]) -> None:
-    """Write each bar's name above it: beside it, a run's name would leave no room for bars on a phone."""
+def name_above_bars(figure: go.Figure, names: Sequence[str], values: Sequence[str] = ()) -> None:
+    """Write each bar's name above it: beside it, a run's name would leave no room for bars on a phone.
+
+    Its value, if any, comes first: a long name is cut off there.
+    """
     figure.update_traces(width=0.42, selector={"type": "bar"})
     figure.update_yaxes(
         categoryorder="array", categoryarray=list(names), autorange="reversed", showticklabels=False, showgrid=False
@@ -91,7 +95,12 @@ def name_above_bars(figure: go.Figure, names: Sequence[str]) -> None:
         "showarrow": False,
         "font": {"size": 12},
     }
-    figure.update_layout(annotations=[{"text": name, "y": name, **above} for name in names])
+    figure.update_layout(
+        annotations=[
+            {"text": f"<b>{value}</b> {name}" if value else name, "y": name, **above}
+            for name, value in zip_longest(names, values)
+        ]
+    )
 
 
 def confusion_figure(
@@ -416,10 +425,6 @@ def accuracy_figure(
             "thickness": 2,
         },
         marker={"color": hues},
-        text=[f"<b>{wording.percent(value)}</b>" for value in table["accuracy"]],
-        textposition="inside",
-        insidetextanchor="start",
-        textfont={"size": 13, "color": [colours.readable_on(hue) for hue in hues]},
         customdata=[
             wording.interval(*row)
             for row in zip(*(table[key] for key in ("accuracy", "low", "high", "n")), strict=True)
@@ -431,5 +436,5 @@ def accuracy_figure(
         label = {"text": f"chance {wording.percent(chance)}", "font": {"size": 12}, "showarrow": False}
         figure.add_annotation(**label, x=100 * chance, yref="paper", y=1, xanchor="left", yanchor="bottom")
     figure.update_xaxes(title_text="accuracy on the test images, %", range=[0, 100], automargin=False)
-    name_above_bars(figure, table["run"].tolist())
+    name_above_bars(figure, table["run"].tolist(), [wording.percent(value) for value in table["accuracy"]])
     return figure
