@@ -168,7 +168,7 @@ def test_accuracies_have_their_intervals_and_the_whole_axis() -> None:
     assert np.array(bars.x) + np.array(bars.error_x.array) == pytest.approx(100 * table["high"].dropna().to_numpy())
     assert tuple(figure.layout.xaxis.range) == (0, 100)
     said = {each.text for each in figure.layout.annotations}
-    assert said == {"chance 20.0 %", "<b>60.0 %</b> head only", "<b>70.0 %</b> dense layers"}
+    assert said == {"chance 20.0 %", f"<b>60.0 %</b> {table.loc['a', 'run']}", "<b>70.0 %</b> dense layers"}
 
 
 def test_a_run_keeps_its_colour_where_one_before_it_has_no_result() -> None:
