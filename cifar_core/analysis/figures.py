@@ -403,9 +403,7 @@ def change_figure(changes: Sequence[LayerChange], phase: str, *, dark: bool = Fa
     return figure
 
 
-def accuracy_figure(
-    table: pd.DataFrame, *, baseline: str | None = None, chance: float | None = None, dark: bool = False
-) -> go.Figure:
+def accuracy_figure(table: pd.DataFrame, *, baseline: str | None = None, dark: bool = False) -> go.Figure:
     """Draw accuracies with their 95 % intervals, one bar per row of `comparison.table` (the index is the run id) that
     has one.
     """
@@ -431,10 +429,6 @@ def accuracy_figure(
         ],
         hovertemplate="%{y}: %{customdata}<extra></extra>",
     )
-    if chance is not None:
-        figure.add_vline(100 * chance, layer="below", line={"dash": "dot", "color": colours.TEXT[dark]})
-        label = {"text": f"chance {wording.percent(chance)}", "font": {"size": 12}, "showarrow": False}
-        figure.add_annotation(**label, x=100 * chance, yref="paper", y=1, xanchor="left", yanchor="bottom")
     figure.update_xaxes(title_text="accuracy on the test images, %", range=[0, 100], automargin=False)
     name_above_bars(figure, table["run"].tolist(), [wording.percent(value) for value in table["accuracy"]])
     return figure

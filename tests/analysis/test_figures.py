@@ -162,13 +162,13 @@ def test_weights_that_started_at_zero_have_no_relative_change() -> None:
 def test_accuracies_have_their_intervals_and_the_whole_axis() -> None:
     runs = [make_run("a"), make_run("b", (SCRATCH, DENSE), 0.7), make_run("c", accuracy=None)]
     table = comparison.table(runs, "a")
-    figure = accuracy_figure(table, baseline="a", chance=0.2)
+    figure = accuracy_figure(table, baseline="a")
     (bars,) = figure.data
     assert list(bars.x) == pytest.approx([60, 70])
     assert np.array(bars.x) + np.array(bars.error_x.array) == pytest.approx(100 * table["high"].dropna().to_numpy())
     assert tuple(figure.layout.xaxis.range) == (0, 100)
-    said = {each.text for each in figure.layout.annotations}
-    assert said == {"chance 20.0 %", f"<b>60.0 %</b> {table.loc['a', 'run']}", "<b>70.0 %</b> dense layers"}
+    said = [each.text for each in figure.layout.annotations]
+    assert said == [f"<b>60.0 %</b> {table['run']['a']}", "<b>70.0 %</b> dense layers"]
 
 
 def test_a_run_keeps_its_colour_where_one_before_it_has_no_result() -> None:
@@ -185,7 +185,7 @@ def test_figures_are_transparent_legible_and_json(predictions: Predictions, dark
         confusion_figure(confusion(predictions), "test", dark=dark),
         ledger_figure(LEDGERS, dark=dark),
         change_figure(runs[0][1][1].changes, "head only", dark=dark),
-        accuracy_figure(comparison.table(runs, "a"), chance=0.2, dark=dark),
+        accuracy_figure(comparison.table(runs, "a"), dark=dark),
         accuracy_figure(comparison.table([make_run("c", accuracy=None)]), dark=dark),
     ):
         plain = json.loads(figure.to_json())
