@@ -174,7 +174,7 @@ class Chaos:
 
     def _last_worker(self, run: str) -> int | None:
         found = None
-        with contextlib.suppress(FileNotFoundError), (self.store.artifacts(run) / events.FILE).open() as lines:
+        with contextlib.suppress(FileNotFoundError), (self.store.files.folder(run) / events.FILE).open() as lines:
             for line in lines:
                 with contextlib.suppress(ValueError):  # of a worker that was killed while it wrote
                     event = json.loads(line)

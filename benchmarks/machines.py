@@ -460,7 +460,7 @@ class Trial:
 
     def _worked_on(self, run: str) -> list[str]:
         """The machines whose workers began or went on with a run."""
-        path = self.store.artifact(run, events.FILE)
+        path = self.store.files.path(run, events.FILE)
         lines = path.read_text().splitlines() if path.exists() else []  # on its way to the bucket
         return [event["computer"] for event in map(json.loads, lines) if event["event"] == "started"]
 

@@ -310,7 +310,7 @@ def _add(store: Store, wanted: Wanted, images: Images, reached: float, points: i
     store.claim(run, run=run, lease=1e6)
     environment = {"hardware": hardware(), "provenance": images.provenance, "official": images.official}
     store.set_environment(run, run, environment | {"fingerprint": images.fingerprint, "versions": {}})
-    folder, at = store.artifacts(run), 0.0
+    folder, at = store.files.folder(run), 0.0
     for index, phase in enumerate(experiment.phases):
         store.begin_phase(run, run, index, phase.name)
         store.record_before(run, run, index, Before(2.3, 0.1, at))

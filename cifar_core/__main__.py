@@ -280,11 +280,11 @@ def keep() -> None:
     TRANSFER_LAB_ARTIFACTS says where it is; a run does the same with its files while it trains.
     """
     store = Store(home())
-    if not store.shares_files:
+    if not store.files.are_shared:
         _fail("There is no object store. Set TRANSFER_LAB_ARTIFACTS to its address, such as s3://bucket/folder.", 2)
-    store.check_artifacts()
+    store.files.check()
     ended = [run for run in store.runs(archived=True) if run.state.is_finished]
-    kept = sum(store.keep(run.id, None) for run in tqdm(ended, unit=" runs"))
+    kept = sum(store.files.keep(run.id, None) for run in tqdm(ended, unit=" runs"))
     click.echo(f"Files of {kept} runs were put into the object store.", err=True)
 
 
@@ -309,15 +309,15 @@ def export(run_id: str, form: str, out: Path | None) -> None:
     predictions = [f"{split}.npz" for split in exports.SPLITS]
     archived = [*predictions, moments.FILE]
     for needed in {"mlflow": [MODEL], "report": predictions, "archive": archived}.get(form, []):
-        store.artifact(run_id, needed)  # from another machine, if it is there
+        store.files.path(run_id, needed)  # from another machine, if it is there
     try:
         if form == "mlflow":
-            click.echo(trackers.send_to_mlflow((found, store.history(run_id)), store.artifacts(run_id)), err=True)
+            click.echo(trackers.send_to_mlflow((found, store.history(run_id)), store.files.folder(run_id)), err=True)
             return
         content = (
             exports.images_file(open_images(found.experiment.data, home=home()))
             if form == "images"
-            else exports.exported(form, (found, store.history(run_id)), store.artifacts(run_id))
+            else exports.exported(form, (found, store.history(run_id)), store.files.folder(run_id))
         )
     except trackers.TrackerError as error:
         _fail(str(error), 1)

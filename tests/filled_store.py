@@ -85,7 +85,7 @@ class Writer:
         metrics = {}
         for seed, split in enumerate(("test", "validation")):
             found = predicted(names, taught, right, seed)
-            found.save(self.store.artifacts(self.run) / f"{split}.npz")
+            found.save(self.store.files.folder(self.run) / f"{split}.npz")
             metrics[split] = measure(found)
         return metrics
 

@@ -19,7 +19,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_a_run_at_work_needs_its_own_worker_not_one_that_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     chaos, working = Chaos.__new__(Chaos), claim(store)
-    chaos.store, folder = store, store.artifacts(working.run)
+    chaos.store, folder = store, store.files.folder(working.run)
     monkeypatch.setattr(chaos, "_workers", lambda: [SimpleNamespace(pid=2), SimpleNamespace(pid=3)])
     assert not chaos._is_true(store.run(working.run))
     for process, true in ((1, False), (2, True), (4, False)):

@@ -156,12 +156,12 @@ def test_a_phase_that_another_run_trained_is_said(
 
 
 def test_a_run_leaves_model_and_predictions(home: Path, finished: Any) -> None:
-    files = {path.name for path in Store(home).artifacts(finished["run"]).iterdir()}
+    files = {path.name for path in Store(home).files.folder(finished["run"]).iterdir()}
     assert {"model.keras", "test.npz", "validation.npz", "log.txt"} <= files
 
 
 def test_a_run_keeps_on_the_disk_what_was_said_before_its_start(home: Path, finished: Any) -> None:
-    folder = Store(home).artifacts(finished["run"])
+    folder = Store(home).files.folder(finished["run"])
     kept = sum((folder / name).stat().st_size for name in (MODEL, "phase-0.npz", "test.npz", "validation.npz"))
     assert kept == pytest.approx(bytes_kept(Experiment.parse(finished["experiment"])), rel=0.05)
 

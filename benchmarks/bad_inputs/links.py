@@ -80,7 +80,7 @@ def _visitor() -> Any:
     for seed in range(2):
         run = store.submit(FIRST, seed, f"a run, seed {seed}")
         store.claim(run, run=run, lease=1e6)
-        store.artifacts(run).joinpath("model.keras").touch()
+        store.files.folder(run).joinpath("model.keras").touch()
         store.finish(run, run, State.STOPPED, reason="Stopped on request.")
     store.close()
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()

@@ -104,7 +104,7 @@ def kept_inside(store: Store, run: str) -> Inside | None:
 
     An answer that was kept in an older form is none.
     """
-    path, trained = store.artifacts(run) / INSIDE, store.written(run, MODEL)
+    path, trained = store.files.folder(run) / INSIDE, store.files.written(run, MODEL)
     try:
         if trained is None or path.stat().st_mtime < trained:
             return None

@@ -88,7 +88,7 @@ class _Place:
                 "TRANSFER_LAB_STORE there as on the server, and share the home folder at the same path or set "
                 "TRANSFER_LAB_ARTIFACTS."
             }
-        process = Worker(store.artifacts(run) / LOG, order["command"] or WORKER_COMMAND)
+        process = Worker(store.files.folder(run) / LOG, order["command"] or WORKER_COMMAND)
         # A scheduler or a database that does not answer keeps whoever asks for many seconds, in which the machine has
         # to show life all the same.
         listening = threading.Thread(target=self._listen, name="runs: orders", daemon=True)

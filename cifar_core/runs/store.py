@@ -5,10 +5,8 @@ number of supervisors may share a store: nothing runs twice, and only an expired
 """
 
 import secrets
-import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import chain
@@ -29,34 +27,28 @@ from cifar_core.experiment.measured import (
     Run,
     State,
 )
-from cifar_core.home import artifacts_address
-from cifar_core.runs.artifacts import Kept, Objects, Twin, copied
+from cifar_core.runs.claims import claimed
 from cifar_core.runs.database import Database
 from cifar_core.runs.errors import (
-    ArtifactsUnusable,
-    ClaimLost,
     NotFinished,
     NotResumable,
     StoreUnusable,
     TooManyRuns,
     UnknownRun,
 )
+from cifar_core.runs.files import Files
 from cifar_core.runs.rows import in_parts, read_epochs, read_history, read_run, unreadable
-from cifar_core.runs.tables import artifacts, changes, checkpoints, comparisons, epochs, phases, points, runs
+from cifar_core.runs.tables import changes, checkpoints, comparisons, epochs, phases, points, runs
 
 LEASE_SECONDS = 6.0
 
 _INTERRUPTED = case((runs.c.stop_requested, State.STOPPED.value), else_=State.INTERRUPTED.value)
-_KEPT = select(artifacts.c.name, artifacts.c.hash, artifacts.c.size, artifacts.c.written)
 _RELEASED: dict[str, Any] = {"owner": None, "lease_until": None, "step": ""}
 _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that reads like something else
 
 
 class Store:
-    """The runs of one home folder: a database (`cifar_core.runs.database`), and artifacts in `runs/<id>/`.
-
-    With an address in `TRANSFER_LAB_ARTIFACTS`, several homes share artifacts through an object store
-    (`cifar_core.runs.artifacts`): files are on the machine that works on the run, and brought elsewhere when asked for.
+    """The runs of one home folder: a database (`cifar_core.runs.database`), and `files` (`cifar_core.runs.files`).
 
     May be used from many threads and processes at once. What it hands out is plain immutable data; each write is
     one committed transaction. Every method may raise StoreUnusable; those that take a run's id raise UnknownRun,
@@ -66,8 +58,7 @@ class Store:
     def __init__(self, home: Path):
         self.home = home
         self._database = Database(home)
-        address = artifacts_address()
-        self._objects = None if address is None else Objects(address)
+        self.files = Files(home, self._database)
 
     def close(self) -> None:
         """Close the file; using the store again opens it again."""
@@ -141,7 +132,7 @@ class Store:
             row = connection.execute(claim).one_or_none()
             if row is None:
                 return None
-            self.artifacts(row.id).mkdir(parents=True, exist_ok=True)
+            self.files.folder(row.id).mkdir(parents=True, exist_ok=True)
         claimed = read_run(row)
         if claimed is None:
             self.finish(row.id, owner, State.FAILED, reason=unreadable(row.id))
@@ -189,7 +180,7 @@ class Store:
         with self._database.writing() as connection:
             left = [str(run) for run in connection.execute(overdue).scalars()]
             for run in left:
-                connection.execute(update(runs).where(runs.c.id == run).values(size=self._size(run)))
+                connection.execute(update(runs).where(runs.c.id == run).values(size=self.files.size(run)))
         return left
 
     # --- what a worker writes
@@ -213,7 +204,7 @@ class Store:
 
         A phase that was begun before the run was resumed goes on.
         """
-        with self._claimed(run, owner) as connection:
+        with claimed(self._database, run, owner) as connection:
             begun = self._database.insert(phases).values(run=run, phase=index, name=name)
             connection.execute(begun.on_conflict_do_nothing())
 
@@ -222,7 +213,7 @@ class Store:
 
         Finished epochs stay until they are measured again, which gives the same numbers.
         """
-        with self._claimed(run, owner) as connection:
+        with claimed(self._database, run, owner) as connection:
             connection.execute(delete(phases).where(phases.c.run == run, phases.c.phase > phase))
             within = (points.c.run == run) & (points.c.phase == phase)
             connection.execute(delete(points).where(within, points.c.epoch > epoch))
@@ -230,7 +221,7 @@ class Store:
 
     def record_checkpoint(self, run: str, owner: str, phase: int, key: str) -> None:
         """Offer the end of the run's phase to later runs that begin alike."""
-        with self._claimed(run, owner) as connection:
+        with claimed(self._database, run, owner) as connection:
             offered = self._database.insert(checkpoints).values(key=key, run=run, phase=phase)
             connection.execute(offered.on_conflict_do_nothing())
 
@@ -247,7 +238,7 @@ class Store:
         Raises:
             UnknownRun: when the other run has been deleted.
         """
-        with self._claimed(run, owner) as connection:
+        with claimed(self._database, run, owner) as connection:
             self._state(connection, source)
             for table in (phases, epochs, points, changes):
                 own = (table.c.run == source) & (table.c.phase <= last_phase)
@@ -264,13 +255,13 @@ class Store:
 
         `of_others`: others had stored them, or some.
         """
-        with self._claimed(run, owner) as connection:
+        with claimed(self._database, run, owner) as connection:
             mine = update(phases).where(phases.c.run == run, phases.c.phase == phase)
             connection.execute(mine.values(features=sentence, features_seconds=seconds, features_of_others=of_others))
 
     def record_before(self, run: str, owner: str, phase: int, before: Before) -> None:
         """Set the phase's validation before any step."""
-        with self._claimed(run, owner) as connection:
+        with claimed(self._database, run, owner) as connection:
             connection.execute(
                 update(phases).where(phases.c.run == run, phases.c.phase == phase).values(**asdict(before))
             )
@@ -281,7 +272,7 @@ class Store:
 
     def add_epoch(self, run: str, owner: str, phase: int, epoch: Epoch) -> None:
         """Add a finished epoch of the phase."""
-        with self._claimed(run, owner) as connection:
+        with claimed(self._database, run, owner) as connection:
             measured = self._database.insert(epochs).values(run=run, phase=phase, **asdict(epoch))
             keys = ["run", "phase", "epoch"]
             connection.execute(measured.on_conflict_do_update(index_elements=keys, set_=asdict(epoch)))
@@ -292,7 +283,7 @@ class Store:
 
     def record_kept(self, run: str, owner: str, phase: int, epoch: int) -> None:
         """Set the epoch whose weights the phase ended with."""
-        with self._claimed(run, owner) as connection:
+        with claimed(self._database, run, owner) as connection:
             mine = update(phases).where(phases.c.run == run, phases.c.phase == phase)
             connection.execute(mine.values(kept_epoch=epoch))
 
@@ -323,7 +314,7 @@ class Store:
             state=_INTERRUPTED if state is State.INTERRUPTED else state,
             reason=reason,
             finished=_now(),
-            size=self._size(run),
+            size=self.files.size(run),
             **measured,
             **_RELEASED,
         )
@@ -415,11 +406,7 @@ class Store:
         if not state.is_finished:
             raise NotFinished(run, state)
         # Files first: should that fail, the run is still listed and can be deleted again.
-        if self._objects is not None:
-            self._objects.remove(run)
-        with self._database.told():
-            if self.artifacts(run).exists():
-                shutil.rmtree(self.artifacts(run))
+        self.files.remove(run)
         with self._database.writing() as connection:
             connection.execute(delete(runs).where(runs.c.id == run))
 
@@ -524,138 +511,10 @@ class Store:
         with self._database.reading() as connection:
             return read_epochs(connection, ids)
 
-    # --- files
-
-    def artifacts(self, run: str) -> Path:
-        """Return the folder of the run's files on this machine, for who works on it. It is there from the claim on."""
-        return self.home / "runs" / run
-
-    def artifact(self, run: str, name: str) -> Path:
-        """Return where a file of the run is, to be read; it is brought here first, if another machine has it.
-
-        Raises:
-            ArtifactsUnusable: when it cannot be brought.
-        """
-        if (twin := self._twin(run)) is not None:
-            with self._database.told():
-                twin.bring_one(name)
-        return self.artifacts(run) / name
-
-    def written(self, run: str, name: str) -> float | None:
-        """Return when a file of the run was changed, in seconds since 1970, wherever it is; None without one."""
-        if self._objects is not None and (found := self._kept(run).get(name)) is not None:
-            return found.written / 1e9
-        try:
-            return (self.artifacts(run) / name).stat().st_mtime
-        except OSError:
-            return None
-
-    def sizes(self, run: str) -> dict[str, int]:
-        """Return the bytes of all files of the run, by name, wherever they are."""
-        with self._database.told():
-            folder = self.artifacts(run)
-            here = {path.name: path.stat().st_size for path in (folder.iterdir() if folder.exists() else ())}
-        return here if self._objects is None else here | {name: each.size for name, each in self._kept(run).items()}
-
-    def runs_with(self, name: str) -> frozenset[str]:
-        """Return the runs that have a file of this name in the object store; none where there is no such store."""
-        if self._objects is None:
-            return frozenset()
-        with self._database.reading() as connection:
-            return frozenset(connection.execute(select(artifacts.c.run).where(artifacts.c.name == name)).scalars())
-
-    def bring(self, run: str) -> None:
-        """Make the run's folder what it was wherever the run was worked on last: for who has claimed it, at first.
-
-        Raises:
-            ArtifactsUnusable: when it cannot be brought.
-        """
-        if (twin := self._twin(run)) is not None:
-            with self._database.told():
-                twin.bring()
-
-    def keep(self, run: str, owner: str | None, *, last: bool = False) -> bool:
-        """Put what has changed in the run's folder into the object store, and return whether there was anything.
-
-        Before the `last` time, logs alone are not worth it. Without an owner, it is news that was left of a run that
-        has ended.
-
-        Raises:
-            ArtifactsUnusable: when it cannot be put there; what was kept before is still there.
-        """
-        if (twin := self._twin(run)) is None:
-            return False
-        with self._database.told():
-            if owner is None:
-                twin.clear_parts()
-                if twin.seen() != self._kept(run):
-                    return False  # a newer one was made elsewhere
-            if (now := twin.put(logs=last or owner is None)) is None:
-                return False
-            with twin.held():
-                with self._claimed(run, owner) as connection:
-                    before = _kept(connection, run)
-                    if owner is None:
-                        now = before | now  # what is not here may have been cleared away
-                    connection.execute(delete(artifacts).where(artifacts.c.run == run))
-                    connection.execute(insert(artifacts), [{"run": run, **asdict(each)} for each in now.values()])
-                twin.see(now)
-            twin.forget(before, now)
-        return True
-
-    def clear_copies(self) -> None:
-        """Remove what this machine has of runs that were deleted, or have ended with other files, elsewhere.
-
-        What is not in the object store, or cannot be removed, stays.
-        """
-        twins = {run: twin for run in copied(self.home / "runs") if (twin := self._twin(run)) is not None}
-        found: dict[str, State] = {}
-        kept: dict[str, dict[str, Kept]] = {run: {} for run in twins}
-        with self._database.reading() as connection:
-            for part in in_parts(twins):
-                states = connection.execute(select(runs.c.id, runs.c.state).where(runs.c.id.in_(part)))
-                found |= {row.id: State(row.state) for row in states}
-                for row in connection.execute(_KEPT.add_columns(artifacts.c.run).where(artifacts.c.run.in_(part))):
-                    kept[row.run][row.name] = Kept(*row[:-1])
-        for run, twin in twins.items():
-            is_deleted = run not in found and not twin.has_news()
-            if is_deleted or (run in found and found[run].is_finished and twin.is_outdated(kept[run])):
-                with suppress(OSError, ArtifactsUnusable), twin.held():
-                    if run not in found or self.run(run).state.is_finished:  # still: it may go on here by now
-                        shutil.rmtree(twin.folder)
-
-    @property
-    def shares_files(self) -> bool:
-        """Whether there is an object store."""
-        return self._objects is not None
-
-    def check_artifacts(self) -> None:
-        """Do nothing where the object store answers, or there is none."""
-        if self._objects is not None:
-            self._objects.check()
-
-    def _twin(self, run: str) -> Twin | None:
-        if self._objects is None:
-            return None
-        return Twin(self._objects, self.artifacts(run), lambda: self._kept(run))
-
-    def _kept(self, run: str) -> dict[str, Kept]:
-        with self._database.reading() as connection:
-            return _kept(connection, run)
-
     # --- how it is done
 
-    @contextmanager
-    def _claimed(self, run: str, owner: str | None, /, **values: Any) -> Iterator[Connection]:
-        """A transaction whose first statement changes the run on condition that it is the owner's, or nobody's."""
-        with self._database.writing() as connection:
-            mine = update(runs).where(runs.c.id == run, runs.c.owner == owner)
-            if not connection.execute(mine.values(version=runs.c.version + 1, **values)).rowcount:
-                raise ClaimLost(run)
-            yield connection
-
     def _write(self, run: str, owner: str, /, **values: Any) -> None:
-        with self._claimed(run, owner, **values):
+        with claimed(self._database, run, owner, **values):
             pass
 
     def _append(
@@ -668,7 +527,7 @@ class Store:
         *,
         instead: bool = False,
     ) -> None:
-        with self._claimed(run, owner) as connection:
+        with claimed(self._database, run, owner) as connection:
             own = (table.c.run == run) & (table.c.phase == phase)
             if instead:
                 connection.execute(delete(table).where(own))
@@ -694,14 +553,6 @@ class Store:
             raise UnknownRun(run, connection.execute(select(runs.c.id)).scalars())
         return row
 
-    def _size(self, run: str) -> Any:
-        """What the run's artifacts take, in bytes; of objects, as the database knows."""
-        if self._objects is not None:
-            own = select(func.coalesce(func.sum(artifacts.c.size), 0)).where(artifacts.c.run == run)
-            return own.scalar_subquery()
-        with self._database.told():
-            return sum(path.stat().st_size for path in self.artifacts(run).rglob("*") if path.is_file())
-
 
 def _in_turn(query: Select[Any]) -> Select[Any]:
     """The queued runs of a query in their order, which claims follow, too."""
@@ -721,12 +572,6 @@ def _refuse_too_many(connection: Connection, person: str, most: int | None) -> N
     unfinished = connection.execute(select(func.count()).select_from(runs).where(own)).scalar_one()
     if unfinished > most:
         raise TooManyRuns(unfinished - 1, 1, most)
-
-
-def _kept(connection: Connection, run: str) -> dict[str, Kept]:
-    """Which objects are the run's files, by name."""
-    found = connection.execute(_KEPT.where(artifacts.c.run == run))
-    return {row.name: Kept(*row) for row in found}
 
 
 def _new_id() -> str:

@@ -111,7 +111,7 @@ class Supervisor:
         """Tell the truth about runs whose supervisor is gone."""
         leases = _Leases(self._store, self._policy.lease, self._leaving)
         with contextlib.suppress(StoreError):  # once is enough: each run clears them on its machine, too
-            self._store.clear_copies()
+            self._store.files.clear_copies()
         while not self._leaving.wait(self._policy.heartbeat):
             try:
                 leases.look()
@@ -285,7 +285,7 @@ class _Shift:
         if worker.machine:
             with contextlib.suppress(StoreUnusable):  # the worker says more soon
                 self._store.set_state(self._run.id, self._owner, State.PREPARING, f"starting on {worker.machine}")
-        worker.move_log(self._store.artifacts(self._run.id) / LOG)
+        worker.move_log(self._store.files.folder(self._run.id) / LOG)
         assert self._run.started is not None
         worker.give(
             {

@@ -103,7 +103,7 @@ def downloads(run: Run) -> None:
     store = reads.store()
     if said := st.session_state.pop(_MISSING, ""):
         st.warning(plain(said), icon=":material/cloud_off:")
-    folder, sizes = store.artifacts(run.id), store.sizes(run.id)
+    folder, sizes = store.files.folder(run.id), store.files.sizes(run.id)
     splits = ("test", "validation")
     kept = {split: found for split in splits if (found := reads.predictions(run.id, split)) is not None}
 
@@ -112,7 +112,7 @@ def downloads(run: Run) -> None:
 
     def archive() -> bytes:
         with suppress(ArtifactsUnusable):  # all else is still of use
-            store.artifact(run.id, moments.FILE)
+            store.files.path(run.id, moments.FILE)
         made = BytesIO()
         write_archive(made, measured(), kept, folder)
         return made.getvalue()
@@ -139,7 +139,7 @@ def downloads(run: Run) -> None:
             if file in sizes:
                 st.download_button(
                     f"{label}, {size(sizes[file])}",
-                    lambda file=file: store.artifact(run.id, file).read_bytes(),  # type: ignore[misc]
+                    lambda file=file: store.files.path(run.id, file).read_bytes(),  # type: ignore[misc]
                     f"{run.id}-{file}",
                     on_click=_note_missing,
                     args=(run, file),
@@ -155,8 +155,8 @@ def downloads(run: Run) -> None:
 def _note_missing(run: Run, file: str) -> None:
     """Keep for the page why a file of a run cannot be had, which its button, pressed, does not say."""
     try:
-        reads.store().check_artifacts()
-        if reads.store().written(run.id, file) is None:
+        reads.store().files.check()
+        if reads.store().files.written(run.id, file) is None:
             st.session_state[_MISSING] = f"The file {file} of this run is gone: there is nothing to download."
     except ArtifactsUnusable as error:
         st.session_state[_MISSING] = str(error)

@@ -235,13 +235,13 @@ def runs_to_start_from(experiment: Experiment) -> dict[str, str]:
 
 def has_model(run: Run) -> bool:
     """Return whether a run has kept its network."""
-    return (store().artifacts(run.id) / MODEL).exists() or run.id in _with_model()
+    return (store().files.folder(run.id) / MODEL).exists() or run.id in _with_model()
 
 
 @st.cache_resource(ttl=5, show_spinner=False)
 def _with_model() -> frozenset[str]:
     """The runs whose network is in the object store, where there is one."""
-    return store().runs_with(MODEL)
+    return store().files.runs_with(MODEL)
 
 
 def predictions(run: str, split: str) -> Predictions | None:
@@ -263,7 +263,7 @@ def predictions_or_error(run: str, split: str) -> Predictions | None:
     Raises:
         ArtifactsUnusable: where they are out of reach.
     """
-    path = store().artifact(run, f"{split}.npz")
+    path = store().files.path(run, f"{split}.npz")
     return load(path) if path.exists() else None
 
 
@@ -276,7 +276,7 @@ def moments(run: str) -> tuple[Moment, ...]:
 def artifact(run: str, name: str) -> Path | None:
     """Return where a file of a run is, or None where there is none, or it is out of reach: then the page says so."""
     try:
-        path = store().artifact(run, name)
+        path = store().files.path(run, name)
     except ArtifactsUnusable as error:
         _say(error)
         return None

@@ -85,7 +85,7 @@ class Job:
         self._patiently = Patience()
         self.store = self._patiently(Store, home)
         self.run = self._patiently(self.store.run, run)
-        self.folder = self.store.artifacts(run)
+        self.folder = self.store.files.folder(run)
         waited = 0.0 if self.run.queued is None else max(0.0, claimed_at - self.run.queued.timestamp())
         self.ledger = Ledger(self.run.seconds)
         self.ledger.add("queue", waited)
@@ -141,12 +141,12 @@ class Job:
         allowed = limits.limits()
         if allowed != limits.Limits():
             threading.Thread(target=self._watch_limits, args=(allowed,), daemon=True).start()
-        self._patiently(self.store.bring, self.id)
+        self._patiently(self.store.files.bring, self.id)
         this = {"computer": socket.gethostname(), "process": os.getpid()}
         events.note(self.folder, "started", seed=self.run.seed, resumed=self.run.resumed, **this)
-        if self.store.shares_files:
+        if self.store.files.are_shared:
             with contextlib.suppress(StoreError):
-                self.store.clear_copies()
+                self.store.files.clear_copies()
             self._keeper.start()
         try:
             self.ledger.switch("data")
@@ -183,7 +183,7 @@ class Job:
                 self.phase_ended(len(self.run.experiment.phases) - 1)
                 metrics = self._evaluate(trained)
                 (self.folder / CHECKPOINT).unlink(missing_ok=True)  # nothing is left to go on with
-                if self.store.shares_files:
+                if self.store.files.are_shared:
                     self._write(self.store.set_state, State.EVALUATING, "keeping the files")
                 return State.DONE, "", metrics
         except StopRequested:
@@ -265,11 +265,11 @@ class Job:
 
         False where the ends are not all there. That of a run's own last phase is its model.
         """
-        ends = [self.store.artifact(source, end_of_phase(phase)) for phase in range(last + 1)]
+        ends = [self.store.files.path(source, end_of_phase(phase)) for phase in range(last + 1)]
         kept = [end for end in ends if end.exists()]
         if kept == ends[:-1]:
             try:
-                layers = kept_network(self.store.artifact(source, MODEL)).layers
+                layers = kept_network(self.store.files.path(source, MODEL)).layers
             except NoNetworkError:
                 return False
             save(self.folder / ends[-1].name, Position(last, self.run.experiment.phases[last].epochs), layers)
@@ -277,7 +277,7 @@ class Job:
             return False
         for end in kept:
             _copy(end, self.folder / end.name)
-        if (answers := self.store.artifact(source, moments.FILE)).exists():
+        if (answers := self.store.files.path(source, moments.FILE)).exists():
             _copy(answers, self.folder / moments.FILE)
             moments.cut(self.folder / moments.FILE, last + 1, 0)
         return True

@@ -55,7 +55,7 @@ class Keeper(threading.Thread):
 
     def _keep(self, patiently: Patience, *, last: bool = False) -> None:
         try:
-            patiently(self._store.keep, self._run, self._owner, last=last)
+            patiently(self._store.files.keep, self._run, self._owner, last=last)
         except ClaimLost:
             raise
         except StoreError as error:

@@ -88,7 +88,7 @@ def _inside(question: dict[str, Any]) -> dict[str, Any]:
     store = Store(Path(question["home"]))
     run, phase = _run_with_network(store, question["run"])
     experiment = run.experiment
-    after = kept_network(store.artifact(run.id, MODEL))
+    after = kept_network(store.files.path(run.id, MODEL))
     images = _images_of(run, store)
     test = feed(experiment, phase, images, run.seed).test
     chosen = np.random.default_rng(0).permutation(len(test))[:PROJECTED]
@@ -112,7 +112,7 @@ def before_target_classes(store: Store, run: Run, last: int) -> "keras.Model":
     if last < phase:
         raise NoNetworkError("This run trained on no target classes, so there is no before and after them.")
     if phase:
-        return network_before(store.artifact(run.id, end_of_phase(phase - 1)), experiment, phase, run.seed)
+        return network_before(store.files.path(run.id, end_of_phase(phase - 1)), experiment, phase, run.seed)
     if experiment.initial_weights.source == "random":
         raise NoNetworkError("This run met the target classes with random weights: there is nothing learned before.")
     weights = initial_weights_file(run, store)
@@ -127,7 +127,7 @@ def _step_costs(question: dict[str, Any]) -> dict[str, Any]:
     """What steps of a run's last phase cost the ordinary way: see `training.step_costs`."""
     store = Store(Path(question["home"]))
     run, phase = _run_with_network(store, question["run"])
-    model = kept_network(store.artifact(run.id, MODEL))
+    model = kept_network(store.files.path(run.id, MODEL))
     return asdict(
         step_costs(model, run.experiment, phase, feed(run.experiment, phase, _images_of(run, store), run.seed))
     )
@@ -140,7 +140,7 @@ def _looks(question: dict[str, Any]) -> dict[str, Any]:
     for place, (id, pixels) in enumerate(zip(question["runs"], question["images"], strict=True)):
         run, phase = _run_with_network(store, id)
         image = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(run.experiment.image_shape)
-        model = kept_network(store.artifact(run.id, MODEL))
+        model = kept_network(store.files.path(run.id, MODEL))
         found = look(model, run.experiment.networks[phase], image)
         found["class_names"] = np.array(output_names(run.experiment, phase))
         answer |= {f"{place}/{name}": value for name, value in found.items()}
@@ -190,8 +190,8 @@ def _source_network(store: Store, id: str) -> "keras.Model":
     if not before or last < before - 1:
         raise NoNetworkError("This run has not finished a phase on source classes.")
     if before == len(run.experiment.phases):
-        return kept_network(store.artifact(id, MODEL))
-    return network_before(store.artifact(id, end_of_phase(before - 1)), run.experiment, before, run.seed)
+        return kept_network(store.files.path(id, MODEL))
+    return network_before(store.files.path(id, end_of_phase(before - 1)), run.experiment, before, run.seed)
 
 
 def _imagenet_network(target: Experiment, backbone: str) -> "keras.Model":

@@ -16,7 +16,7 @@ def initial_weights_file(run: Run, store: Store) -> Path | None:
         return weights_file(initial.path)
     if initial.run is None:
         return None
-    path = store.artifact(store.run(initial.run).id, MODEL)
+    path = store.files.path(store.run(initial.run).id, MODEL)
     if not path.exists():
         raise WeightsError(
             f"The run {initial.run} has kept no model to start from. Choose a run that is done, or other initial "

@@ -203,7 +203,7 @@ def test_seeds_put_together_pass(rich: Rich, come: Come, violations: Check) -> N
 @pytest.mark.thorough
 def test_the_images_of_a_cell_of_the_matrix_pass(rich: Rich, come: Come, violations: Check) -> None:
     run = rich.runs["one"]
-    true, predicted, *_ = load(rich.server.store.artifacts(run) / "test.npz").class_names
+    true, predicted, *_ = load(rich.server.store.files.folder(run) / "test.npz").class_names
     visitor = come().open(f"Results?run={run}&true.test={true}&predicted.test={predicted}")
     visitor.sees(re.compile(rf"images? of {true}, predicted as {predicted}"))
     visitor.expect(visitor.images.first).to_be_visible()

@@ -83,7 +83,7 @@ def test_a_click_on_a_cell_of_a_confusion_matrix_shows_its_images(
 ) -> None:
     open_images(Data(name="sample"), home=server.home)
     runs = [recorded(server.store, right=right) for right in (0.8, 0.6)]
-    names = load(server.store.artifacts(runs[0]) / "test.npz").class_names
+    names = load(server.store.files.folder(runs[0]) / "test.npz").class_names
     visitor = visit().open(f"{page}?run={runs[0]}&runs={','.join(runs)}")
     visitor.sees(asked)
     visitor.click_cell(row=0, column=0, classes=len(names))
@@ -109,7 +109,7 @@ def test_a_run_is_the_same_on_every_device_and_after_a_reload_and_can_be_stopped
     for each in (other, visitor):
         each.stands(re.compile("^stopped, "))
     assert server.store.run(run).state is State.STOPPED
-    assert (server.store.artifacts(run) / "model.keras").exists()
+    assert (server.store.files.folder(run) / "model.keras").exists()
 
 
 def test_the_zoom_stays_while_the_curves_move(visit: Come) -> None:

@@ -113,7 +113,7 @@ def test_a_link_opens_the_folds_that_were_open(runs: dict[str, str]) -> None:
 
 def test_a_cell_of_a_matrix_shows_its_images_under_every_run(app: App, runs: dict[str, str], store: Store) -> None:
     chosen = [runs["done"], runs["other seed"], runs["head only"]]
-    found = {letter: load(store.artifacts(run) / "test.npz") for letter, run in zip("ABC", chosen, strict=True)}
+    found = {letter: load(store.files.folder(run) / "test.npz") for letter, run in zip("ABC", chosen, strict=True)}
     true, *others = (str(name) for name in confusion(found["A"]).index)
     images, counts = cell_of_any(found, true, others[0])
     link = {"runs": ",".join(chosen), "cell.true": true, "cell.predicted": others[0]}

@@ -69,7 +69,7 @@ def test_results_open_an_archived_run_by_its_link(app: App, runs: dict[str, str]
 def test_a_failed_run_says_why_in_words_and_offers_its_log(
     app: App, runs: dict[str, str], store: Store, page: str
 ) -> None:
-    (store.artifacts(runs["failed"]) / "log.txt").write_text(LOG)
+    (store.files.folder(runs["failed"]) / "log.txt").write_text(LOG)
     app.open(page, run=runs["failed"])
     assert "The machine ran out of memory. Try a smaller batch." in app.text()
     assert "Traceback" not in app.text() and not app.test.code

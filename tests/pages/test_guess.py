@@ -16,7 +16,7 @@ from tests.pages.app import App
 
 def with_network(store: Store, *assignments: str, seed: int = 0, right: float = 0.8) -> str:
     run = finished(store, apply(HEAD_ONLY, assignments), seed, right=right)
-    (store.artifacts(run) / "model.keras").write_bytes(b"a network")
+    (store.files.folder(run) / "model.keras").write_bytes(b"a network")
     return run
 
 

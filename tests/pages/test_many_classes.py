@@ -36,7 +36,7 @@ def ran(store: Store, experiment: Any, seed: int) -> str:
     probabilities = np.full((4000, 1000), 1e-4, dtype=np.float32)
     probabilities[np.arange(4000), np.where(random.random(4000) < 0.6, labels, random.integers(0, 1000, 4000))] = 0.9
     found = Predictions(probabilities, labels, np.arange(4000), CLASSES)
-    found.save(store.artifacts(writer.run) / "test.npz")
+    found.save(store.files.folder(writer.run) / "test.npz")
     writer.ends(State.DONE, metrics={"test": measure(found)})
     return writer.run
 

@@ -10,6 +10,7 @@ import pytest
 from cifar_core.experiment.measured import MODEL, State
 from cifar_core.runs.artifacts import Objects
 from cifar_core.runs.errors import ArtifactsUnusable
+from cifar_core.runs.files import Files
 from cifar_core.runs.store import Store
 from tests.filled_store import LOG
 from tests.pages.app import App
@@ -21,12 +22,12 @@ def elsewhere(home: Path, runs: dict[str, str], monkeypatch: pytest.MonkeyPatch)
     """The ids of runs whose files are in the object store alone."""
     monkeypatch.setenv("TRANSFER_LAB_ARTIFACTS", f"memory://{secrets.token_hex(4)}")
     store = Store(home)
-    (store.artifacts(runs["done"]) / MODEL).write_bytes(b"weights")
-    (store.artifacts(runs["failed"]) / "log.txt").write_text(LOG)
-    (store.artifacts(runs["failed"]) / MODEL).write_bytes(b"weights")
+    (store.files.folder(runs["done"]) / MODEL).write_bytes(b"weights")
+    (store.files.folder(runs["failed"]) / "log.txt").write_text(LOG)
+    (store.files.folder(runs["failed"]) / MODEL).write_bytes(b"weights")
     for run in store.runs(archived=True):
         if run.state in (State.DONE, State.FAILED, State.STOPPED):
-            store.keep(run.id, None)
+            store.files.keep(run.id, None)
     store.close()
     shutil.rmtree(home / "runs")
     forget()
@@ -82,7 +83,7 @@ def test_a_file_that_cannot_be_had_is_named_when_its_button_is_pressed(
         raise ArtifactsUnusable("Files of runs at s3://lab cannot be reached.")
 
     if gone:
-        monkeypatch.setattr(Store, "written", lambda *_: None)
+        monkeypatch.setattr(Files, "written", lambda *_: None)
     else:
         monkeypatch.setattr(Objects, "check", refuse)
     buttons: list[Any] = list(app.test.get("download_button"))

@@ -127,7 +127,7 @@ def test_a_weights_file_that_is_not_there_is_said_and_cannot_be_started(form: Ap
 
 
 def test_a_finished_run_of_the_same_network_can_be_started_from(app: App, runs: dict[str, str], store: Store) -> None:
-    kept = store.artifacts(runs["done"]) / "model.keras"
+    kept = store.files.folder(runs["done"]) / "model.keras"
     kept.touch()
     app.open("Experiment").set(weights="run")
     assert app.widget("form.weights_run").options == [plain(store.run(runs["done"]).name)]

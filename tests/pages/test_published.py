@@ -145,7 +145,7 @@ def test_what_freezing_saved_a_recipe_is_measured_when_it_is_asked_for(
     app: App, store: Store, cifar10: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = with_random_weights(RECIPES["c2e-frozen"].experiment)
-    (store.artifacts(done(store, random)) / MODEL).write_bytes(b"a network")
+    (store.files.folder(done(store, random)) / MODEL).write_bytes(b"a network")
     seconds = {"step": 0.5, "step_of_all": 2.0, "update": 0.1, "update_of_all": 0.2, "evaluation": 1e-4}
     costs = seconds | {"validation_images": 10_000, "measured_steps": 3, "hardware": "2 cores"}
     monkeypatch.setattr(inspect, "_ask", lambda *_: {name: np.array(value) for name, value in costs.items()})
@@ -158,7 +158,7 @@ def test_what_freezing_saved_a_recipe_is_measured_when_it_is_asked_for(
 def test_a_run_that_went_on_is_taken_apart_only_beside_the_recipe_that_it_ends_as(
     app: App, store: Store, cifar10: None
 ) -> None:
-    (store.artifacts(done(store, RECIPES["a-ft2"].experiment)) / MODEL).write_bytes(b"a network")
+    (store.files.folder(done(store, RECIPES["a-ft2"].experiment)) / MODEL).write_bytes(b"a network")
     assert not unfold(app, "a-ft1").has_button("Measure")
     assert unfold(app, "a-ft1", "a-ft2").has_button("Measure")
 

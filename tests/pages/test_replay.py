@@ -13,7 +13,7 @@ def followed(store: Store, *, first_phase: int = 0) -> str:
     """Add a run that is done, with answers by epoch: each epoch is right on one more of ten images."""
     writer = claim(store)
     writer.trains()
-    path, right = store.artifacts(writer.run) / moments.FILE, 0
+    path, right = store.files.folder(writer.run) / moments.FILE, 0
     for phase, settings in enumerate(writer.experiment.phases):
         outputs = writer.experiment.networks[phase].outputs
         for epoch in range(settings.epochs + 1):

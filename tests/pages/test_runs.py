@@ -84,7 +84,7 @@ def test_a_run_can_be_put_away_and_brought_back(app: App, runs: dict[str, str], 
 
 
 def test_a_deleted_run_is_gone_with_its_files(app: App, runs: dict[str, str], store: Store) -> None:
-    folder = store.artifacts(runs["done"])
+    folder = store.files.folder(runs["done"])
     app.open("Results", run=runs["done"]).click("Delete now")
     assert runs["done"] not in {run.id for run in store.runs()}
     assert not folder.exists()

@@ -22,7 +22,7 @@ def pictures(app: App) -> list[str]:
 
 
 def test_two_classes_show_the_images_of_their_cell(app: App, runs: dict[str, str], store: Store) -> None:
-    found = load(store.artifacts(runs["done"]) / "test.npz")
+    found = load(store.files.folder(runs["done"]) / "test.npz")
     true = found.class_names[found.labels[0]]
     app.open("Results", run=runs["done"])
     app.widget("true.test").set_value(true)
@@ -74,7 +74,7 @@ def test_compare_of_other_outputs_has_no_difference_but_says_so(app: App, runs: 
 
 
 def keep_model(store: Store, run: str) -> None:
-    (store.artifacts(run) / "model.keras").write_bytes(b"a network")
+    (store.files.folder(run) / "model.keras").write_bytes(b"a network")
 
 
 def test_inside_is_asked_for_and_kept_with_the_run(

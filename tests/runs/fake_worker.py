@@ -22,7 +22,7 @@ from tests.runs.helpers import epoch
 class Job:
     def __init__(self, home: str, run: str, owner: str, claimed_at: float):
         self.store, self.run, self.owner = Store(Path(home)), run, owner
-        self.folder = self.store.artifacts(run)
+        self.folder = self.store.files.folder(run)
         self.behaviour = self.store.run(run).name
         self.abandoned = threading.Event()
         (self.folder / "pid.txt").write_text(str(os.getpid()))

@@ -82,7 +82,7 @@ def training(store: Store, run: str) -> int:
     """Wait until the run has measured an epoch, and return its worker's process id."""
     wait_for(lambda: [phase for phase in store.history(run) if phase.epochs], "an epoch")
     assert store.run(run).state is State.TRAINING
-    return int((store.artifacts(run) / "pid.txt").read_text())
+    return int((store.files.folder(run) / "pid.txt").read_text())
 
 
 def is_alive(pid: int) -> bool:

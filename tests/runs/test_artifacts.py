@@ -67,12 +67,12 @@ def claimed(store: Store, owner: str = "here") -> str:
 
 def write(store: Store, run: str, **files: str) -> None:
     for name, content in files.items():
-        store.artifacts(run).joinpath(name.replace("_", ".")).write_text(content)
+        store.files.folder(run).joinpath(name.replace("_", ".")).write_text(content)
 
 
 def files(store: Store, run: str) -> dict[str, str]:
     """What a worker finds in a folder."""
-    return {path.name: path.read_text() for path in store.artifacts(run).iterdir() if not path.name.startswith(".")}
+    return {path.name: path.read_text() for path in store.files.folder(run).iterdir() if not path.name.startswith(".")}
 
 
 def resume(store: Store, run: str, owner: str) -> None:
@@ -82,7 +82,7 @@ def resume(store: Store, run: str, owner: str) -> None:
     assert store.reconcile() == [run]
     store.resume(run)
     assert store.claim(owner, run=run, lease=600) is not None
-    store.bring(run)
+    store.files.bring(run)
 
 
 def stored(address: str) -> list[str]:
@@ -94,18 +94,18 @@ def stored(address: str) -> list[str]:
 def test_what_is_kept_on_one_machine_is_read_on_another(here: Store, there: Store) -> None:
     run = claimed(here)
     write(here, run, model_keras="weights", test_npz="predictions")
-    assert here.keep(run, "here")
+    assert here.files.keep(run, "here")
     here.finish(run, "here", State.DONE)
     assert there.run(run).size == len("weights" + "predictions")
-    assert there.sizes(run) == {MODEL: 7, "test.npz": 11}
-    assert there.runs_with(MODEL) == {run}
-    assert not there.artifacts(run).exists()
-    assert there.artifact(run, MODEL).read_text() == "weights"
+    assert there.files.sizes(run) == {MODEL: 7, "test.npz": 11}
+    assert there.files.runs_with(MODEL) == {run}
+    assert not there.files.folder(run).exists()
+    assert there.files.path(run, MODEL).read_text() == "weights"
     assert files(there, run) == {MODEL: "weights"}, "only what was asked for is fetched"
-    assert there.artifact(run, MODEL).stat().st_mtime_ns == here.artifact(run, MODEL).stat().st_mtime_ns
-    assert there.written(run, MODEL) == here.written(run, MODEL)
-    assert not there.artifact(run, "validation.npz").exists()
-    assert there.written(run, "validation.npz") is None
+    assert there.files.path(run, MODEL).stat().st_mtime_ns == here.files.path(run, MODEL).stat().st_mtime_ns
+    assert there.files.written(run, MODEL) == here.files.written(run, MODEL)
+    assert not there.files.path(run, "validation.npz").exists()
+    assert there.files.written(run, "validation.npz") is None
 
 
 def test_a_run_goes_on_elsewhere_from_what_was_kept_and_here_again_from_what_was_kept_there(
@@ -113,13 +113,13 @@ def test_a_run_goes_on_elsewhere_from_what_was_kept_and_here_again_from_what_was
 ) -> None:
     run = claimed(here)
     write(here, run, checkpoint_npz="epoch 4", epochs_npy="4 moments", log_txt="here")
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     write(here, run, checkpoint_npz="epoch 5", epochs_npy="5 moments", other_npz="never kept")  # and is killed
     resume(there, run, "there")
     assert files(there, run) == {CHECKPOINT: "epoch 4", "epochs.npy": "4 moments"}, "its log is its own"
-    there.artifacts(run).joinpath("phase-0.npz").write_text("end")
+    there.files.folder(run).joinpath("phase-0.npz").write_text("end")
     write(there, run, checkpoint_npz="epoch 6", log_txt="there")
-    there.keep(run, "there")
+    there.files.keep(run, "there")
     resume(here, run, "here again")
     assert files(here, run) == {
         CHECKPOINT: "epoch 6",
@@ -127,18 +127,18 @@ def test_a_run_goes_on_elsewhere_from_what_was_kept_and_here_again_from_what_was
         "phase-0.npz": "end",
         LOG: "here",
     }
-    here.artifacts(run).joinpath(CHECKPOINT).unlink()
+    here.files.folder(run).joinpath(CHECKPOINT).unlink()
     write(here, run, log_txt="here again")
-    here.keep(run, "here again")
+    here.files.keep(run, "here again")
     here.finish(run, "here again", State.DONE)
-    assert there.sizes(run).keys() >= {"epochs.npy", "phase-0.npz", LOG}
-    assert there.artifact(run, LOG).read_text() == "here again"
+    assert there.files.sizes(run).keys() >= {"epochs.npy", "phase-0.npz", LOG}
+    assert there.files.path(run, LOG).read_text() == "here again"
 
 
 def test_a_run_goes_on_here_from_the_last_epoch_although_it_was_not_kept_any_more(here: Store) -> None:
     run = claimed(here)
     write(here, run, checkpoint_npz="epoch 4")
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     write(here, run, checkpoint_npz="epoch 5")
     resume(here, run, "here again")
     assert files(here, run) == {CHECKPOINT: "epoch 5"}
@@ -154,30 +154,30 @@ def test_a_run_that_was_never_kept_goes_on_here(here: Store) -> None:
 def test_only_the_owner_says_what_is_kept(here: Store, there: Store) -> None:
     run = claimed(here)
     write(here, run, checkpoint_npz="epoch 4")
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     resume(there, run, "there")
     write(there, run, checkpoint_npz="epoch 9")
-    there.keep(run, "there")
+    there.files.keep(run, "there")
     write(here, run, checkpoint_npz="epoch 5")
     with pytest.raises(ClaimLost):
-        here.keep(run, "here")
-    assert here.artifact(run, CHECKPOINT).read_text() == "epoch 9"
+        here.files.keep(run, "here")
+    assert here.files.path(run, CHECKPOINT).read_text() == "epoch 9"
 
 
 def test_what_is_replaced_is_removed_and_deleting_a_run_removes_all(here: Store, objects: str) -> None:
     run, other = claimed(here), claimed(here)
     for content in ("1", "2", "3"):
         write(here, run, checkpoint_npz=content)
-        here.keep(run, "here")
+        here.files.keep(run, "here")
     write(here, other, checkpoint_npz="3")
-    here.keep(other, "here")
+    here.files.keep(other, "here")
     assert stored(objects) == [CHECKPOINT, CHECKPOINT]
     write(here, run, model_keras="weights")
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     here.finish(run, "here", State.DONE)
     here.delete(run)
     assert stored(objects) == [CHECKPOINT]
-    assert not here.artifacts(run).exists()
+    assert not here.files.folder(run).exists()
 
 
 def test_what_a_machine_has_of_runs_that_are_gone_or_have_gone_on_elsewhere_is_cleared(
@@ -186,19 +186,19 @@ def test_what_a_machine_has_of_runs_that_are_gone_or_have_gone_on_elsewhere_is_c
     deleted, gone_on, own, read = (claimed(here) for _ in range(4))
     for run in (deleted, gone_on, own, read):
         write(here, run, checkpoint_npz="epoch 1", model_keras="first")
-        here.keep(run, "here")
+        here.files.keep(run, "here")
     for run in (deleted, own, read):
         here.finish(run, "here", State.DONE)
     resume(there, gone_on, "there")
     write(there, gone_on, model_keras="second")
-    here.clear_copies()
-    assert here.artifacts(gone_on).exists(), "it may come back as long as it works"
-    there.keep(gone_on, "there")
+    here.files.clear_copies()
+    assert here.files.folder(gone_on).exists(), "it may come back as long as it works"
+    there.files.keep(gone_on, "there")
     there.finish(gone_on, "there", State.DONE)
-    assert there.artifact(read, MODEL).read_text() == "first"
+    assert there.files.path(read, MODEL).read_text() == "first"
     there.delete(deleted)
     for store in (here, there):
-        store.clear_copies()
+        store.files.clear_copies()
     assert {path.name for path in (here.home / "runs").iterdir()} == {own, read}
     assert {path.name for path in (there.home / "runs").iterdir()} == {gone_on, read}
 
@@ -206,42 +206,42 @@ def test_what_a_machine_has_of_runs_that_are_gone_or_have_gone_on_elsewhere_is_c
 def test_what_of_a_deleted_run_is_in_no_object_store_stays(here: Store, there: Store) -> None:
     run = claimed(here)
     write(here, run, model_keras="first")
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     write(here, run, model_keras="second", log_txt="its log")
     here.finish(run, "here", State.DONE)
     there.delete(run)
-    here.clear_copies()
+    here.files.clear_copies()
     assert files(here, run)[MODEL] == "second"
 
 
 def test_logs_alone_are_no_reason_to_keep_anything(here: Store, there: Store) -> None:
     run = claimed(here)
-    events.note(here.artifacts(run), "started")
+    events.note(here.files.folder(run), "started")
     write(here, run, log_txt="one line")
-    assert not here.keep(run, "here")
+    assert not here.files.keep(run, "here")
     write(here, run, checkpoint_npz="epoch 1")
-    assert here.keep(run, "here")
-    assert not here.keep(run, "here")
-    assert there.artifact(run, LOG).read_text() == "one line"
+    assert here.files.keep(run, "here")
+    assert not here.files.keep(run, "here")
+    assert there.files.path(run, LOG).read_text() == "one line"
 
 
 @pytest.mark.parametrize("before", [{}, {"checkpoint_npz": "epoch 1", "log_txt": "one line"}])
 def test_the_last_words_of_a_log_are_kept_at_the_end(here: Store, there: Store, before: dict[str, str]) -> None:
     run = claimed(here)
     write(here, run, **before)
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     write(here, run, log_txt="one line, and what went wrong")
-    assert here.keep(run, "here", last=True)
-    assert not here.keep(run, "here", last=True)
-    assert there.artifact(run, LOG).read_text() == "one line, and what went wrong"
+    assert here.files.keep(run, "here", last=True)
+    assert not here.files.keep(run, "here", last=True)
+    assert there.files.path(run, LOG).read_text() == "one line, and what went wrong"
 
 
 def test_last_words_that_were_left_on_a_machine_are_made_up_for(here: Store, there: Store) -> None:
     run = claimed(here)
     write(here, run, log_txt="what went wrong")
     here.finish(run, "here", State.FAILED)
-    assert here.keep(run, None)
-    assert there.artifact(run, LOG).read_text() == "what went wrong"
+    assert here.files.keep(run, None)
+    assert there.files.path(run, LOG).read_text() == "what went wrong"
 
 
 def test_what_is_on_its_way_is_in_the_folder_of_its_run_and_cleared_away_after_a_kill(
@@ -253,16 +253,16 @@ def test_what_is_on_its_way_is_in_the_folder_of_its_run_and_cleared_away_after_a
     on_the_way = list[Path]()
 
     def put_and_look(*arguments: Any) -> Any:
-        on_the_way.extend(here.artifacts(run).glob(".part-*/*"))
+        on_the_way.extend(here.files.folder(run).glob(".part-*/*"))
         return put(*arguments)
 
     monkeypatch.setattr(Objects, "_do", put_and_look)
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     assert [path.name for path in on_the_way] == [MODEL]
     on_the_way[0].parent.mkdir()  # as who is killed leaves it
     on_the_way[0].write_text("wei")
-    here.bring(run)
-    assert not list(here.artifacts(run).glob(".part-*"))
+    here.files.bring(run)
+    assert not list(here.files.folder(run).glob(".part-*"))
 
 
 def test_a_file_that_was_half_fetched_is_fetched_again(
@@ -270,23 +270,23 @@ def test_a_file_that_was_half_fetched_is_fetched_again(
 ) -> None:
     run = claimed(here)
     write(here, run, model_keras="weights")
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", lambda _: 1 / 0)  # a kill before it is in its place
         with pytest.raises(ZeroDivisionError):
-            there.artifact(run, MODEL)
+            there.files.path(run, MODEL)
     assert files(there, run) == {}
-    assert there.artifact(run, MODEL).read_text() == "weights"
+    assert there.files.path(run, MODEL).read_text() == "weights"
 
 
 def test_an_object_that_somebody_changed_is_not_taken_for_the_file(here: Store, there: Store, objects: str) -> None:
     run = claimed(here)
     write(here, run, model_keras="weights")
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     fs, root = fsspec.core.url_to_fs(objects, use_listings_cache=False, skip_instance_cache=True)
     fs.pipe_file(fs.find(root)[0], b"else")
     with pytest.raises(ArtifactsUnusable, match="is damaged"):
-        there.artifact(run, MODEL)
+        there.files.path(run, MODEL)
     assert files(there, run) == {}
 
 
@@ -295,30 +295,30 @@ def test_a_twin_that_is_replaced_while_it_is_fetched_is_looked_for_again(
 ) -> None:
     run = claimed(here)
     write(here, run, checkpoint_npz="epoch 1")
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     get = Objects.get
 
     def get_too_late(self: Objects, *arguments: object) -> None:
         monkeypatch.setattr(Objects, "get", get)
         write(here, run, checkpoint_npz="epoch 2")
-        here.keep(run, "here")
+        here.files.keep(run, "here")
         get(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Objects, "get", get_too_late)
-    assert there.artifact(run, CHECKPOINT).read_text() == "epoch 2"
+    assert there.files.path(run, CHECKPOINT).read_text() == "epoch 2"
 
 
 def test_what_could_not_be_kept_before_the_end_is_kept_afterwards(here: Store, there: Store) -> None:
     run = claimed(here)
     write(here, run, checkpoint_npz="epoch 1")
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     write(here, run, model_keras="weights")
     here.finish(run, "here", State.DONE)
-    assert there.artifact(run, CHECKPOINT).exists()
-    assert not there.keep(run, None), "there is nothing that only this machine has"
-    assert here.keep(run, None)
-    assert there.artifact(run, MODEL).read_text() == "weights"
-    assert not here.keep(run, None)
+    assert there.files.path(run, CHECKPOINT).exists()
+    assert not there.files.keep(run, None), "there is nothing that only this machine has"
+    assert here.files.keep(run, None)
+    assert there.files.path(run, MODEL).read_text() == "weights"
+    assert not here.files.keep(run, None)
 
 
 def test_runs_of_before_are_kept_when_asked(
@@ -329,19 +329,19 @@ def test_runs_of_before_are_kept_when_asked(
         before.delenv("TRANSFER_LAB_ARTIFACTS")
         alone = Store(here.home)
         write(alone, run, model_keras="weights")
-        assert not alone.keep(run, "here") and alone.runs_with(MODEL) == frozenset()
+        assert not alone.files.keep(run, "here") and alone.files.runs_with(MODEL) == frozenset()
         alone.finish(run, "here", State.DONE)
         assert alone.run(run).size == 7
         alone.close()
-    assert not there.artifact(run, MODEL).exists()
-    assert here.keep(run, None)
-    assert there.artifact(run, MODEL).read_text() == "weights"
+    assert not there.files.path(run, MODEL).exists()
+    assert here.files.keep(run, None)
+    assert there.files.path(run, MODEL).read_text() == "weights"
 
 
 def test_many_readers_fetch_a_file_once(here: Store, there: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run = claimed(here)
     write(here, run, model_keras="weights")
-    here.keep(run, "here")
+    here.files.keep(run, "here")
     fetched: list[str] = []
     get = Objects.get
 
@@ -352,7 +352,7 @@ def test_many_readers_fetch_a_file_once(here: Store, there: Store, monkeypatch: 
 
     monkeypatch.setattr(Objects, "get", noting)
     read: list[str] = []
-    readers = [threading.Thread(target=lambda: read.append(there.artifact(run, MODEL).read_text())) for _ in range(4)]
+    readers = [threading.Thread(target=lambda: read.append(there.files.path(run, MODEL).read_text())) for _ in range(4)]
     for reader in readers:
         reader.start()
     for reader in readers:
@@ -382,11 +382,11 @@ def test_a_silent_object_store_is_told_in_time_and_not_asked_again_at_once(silen
     write(silent, run, checkpoint_npz="epoch 1")
     began = time.monotonic()
     with pytest.raises(ArtifactsUnusable, match="at s3://lab/runs cannot be reached: nothing was heard"):
-        silent.keep(run, "here")
+        silent.files.keep(run, "here")
     asked = time.monotonic()
     assert asked - began < 10
     with pytest.raises(ArtifactsUnusable, match="nothing was heard"):
-        silent.keep(run, "here")
+        silent.files.keep(run, "here")
     assert time.monotonic() - asked < 0.2
     assert files(silent, run) == {CHECKPOINT: "epoch 1"}
 
@@ -398,14 +398,14 @@ def test_an_object_store_that_comes_back_is_used_again(
     write(silent, run, checkpoint_npz="epoch 1")
     monkeypatch.setattr(artifacts, "SECONDS_TO_RECOVER", 0.05)
     with pytest.raises(ArtifactsUnusable):
-        silent.keep(run, "here")
+        silent.files.keep(run, "here")
     monkeypatch.setattr(artifacts, "SECONDS_TO_ANSWER", 15)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3["AWS_ENDPOINT_URL_S3"])
     again = Store(silent.home)
-    assert again._objects is not None and silent._objects is not None
-    silent._objects._opened = again._objects._open()  # the same machine with its network back
-    assert Patience(10)(silent.keep, run, "here")
-    assert again.keep(run, "here") is False
+    assert again.files._objects is not None and silent.files._objects is not None
+    silent.files._objects._opened = again.files._objects._open()  # the same machine with its network back
+    assert Patience(10)(silent.files.keep, run, "here")
+    assert again.files.keep(run, "here") is False
     again.close()
 
 
@@ -470,7 +470,7 @@ def test_an_implementation_that_is_unknown_is_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TRANSFER_LAB_ARTIFACTS", "nonsense://lab")
     store = Store(tmp_path)
     with pytest.raises(ArtifactsUnusable, match="nonsense"):
-        store.check_artifacts()
+        store.files.check()
     store.close()
 
 
@@ -479,12 +479,12 @@ def test_without_the_setting_nothing_is_asked_of_anybody(tmp_path: Path, monkeyp
     store = Store(tmp_path)
     run = claimed(store)
     write(store, run, model_keras="weights")
-    assert not store.keep(run, "here")
-    store.bring(run)
-    store.check_artifacts()
-    assert store.artifact(run, MODEL).read_text() == "weights"
-    assert (store.sizes(run), store.written(run, MODEL)) == (
+    assert not store.files.keep(run, "here")
+    store.files.bring(run)
+    store.files.check()
+    assert store.files.path(run, MODEL).read_text() == "weights"
+    assert (store.files.sizes(run), store.files.written(run, MODEL)) == (
         {MODEL: 7},
-        (store.artifacts(run) / MODEL).stat().st_mtime,
+        (store.files.folder(run) / MODEL).stat().st_mtime,
     )
     store.close()

@@ -53,7 +53,7 @@ def test_an_expired_claim_is_the_owners_still_for_whoever_is_patient(store: Stor
 def test_a_claimed_run_has_a_folder(store: Store) -> None:
     run = submit(store)
     store.claim("owner")
-    assert store.artifacts(run).is_dir()
+    assert store.files.folder(run).is_dir()
 
 
 def test_processes_that_claim_at_the_same_time_never_share_a_run(store: Store) -> None:

@@ -61,7 +61,7 @@ def places_are(sentence: str) -> None:
 
 def working_on(store: Store, run: str, machines: Machines, name: str) -> bool:
     """Whether the run's process belongs to a machine."""
-    pid = int((store.artifacts(run) / "pid.txt").read_text())
+    pid = int((store.files.folder(run) / "pid.txt").read_text())
     return pid in [process.pid for process in machines[name].children(recursive=True)]
 
 
@@ -88,7 +88,7 @@ def test_runs_are_worked_on_by_the_machines_and_the_places_are_shown(
     store.request_stop(runs[0])
     assert (ended(store, runs[0]).state, ended(store, runs[0]).reason) == (State.STOPPED, "by itself")
     assert ended(store, following).state is State.DONE
-    assert "this worker finishes" in (store.artifacts(following) / "log.txt").read_text()
+    assert "this worker finishes" in (store.files.folder(following) / "log.txt").read_text()
 
 
 def test_a_worker_that_dies_on_a_machine_fails_its_run_with_the_end_of_its_log(
@@ -127,7 +127,7 @@ def test_a_lost_machine_is_told_within_the_lease_and_nothing_is_run_again(
     assert time.monotonic() - began < PATIENT.lease + 2
     assert f"The machine {name} that ran it was lost." in store.run(run).reason
     assert ended(store, submit(store)).state is State.DONE
-    assert (store.artifacts(run) / "executions.txt").read_text() == "once\n"
+    assert (store.files.folder(run) / "executions.txt").read_text() == "once\n"
     if loss == "killed":
         machines.join(name)
     else:
@@ -160,7 +160,7 @@ def test_a_database_that_is_away_for_longer_than_a_lease_costs_no_run(
     assert store.run(run).state is State.TRAINING
     store.request_stop(run)
     assert (ended(store, run).state, ended(store, run).reason) == (State.STOPPED, "by itself")
-    assert (store.artifacts(run) / "executions.txt").read_text() == "once\n"
+    assert (store.files.folder(run) / "executions.txt").read_text() == "once\n"
 
 
 def test_a_server_that_stops_lets_the_machines_save(store: Store, supervisor: Supervisor, machines: Machines) -> None:
@@ -197,7 +197,7 @@ def test_machines_that_share_files_through_an_object_store_have_homes_of_their_o
             run = submit(store)
             assert ended(store, run).state is State.DONE
             assert {path.name for path in (tmp_path / "machine" / "runs" / run).iterdir()} >= {"pid.txt", "log.txt"}
-            assert not list(store.artifacts(run).iterdir())
+            assert not list(store.files.folder(run).iterdir())
             monkeypatch.setenv("TRANSFER_LAB_ARTIFACTS", f"file://{tmp_path}/another")
             assert ended(store, run := submit(store)).state is State.FAILED
             assert "Set TRANSFER_LAB_ARTIFACTS there as on the server." in store.run(run).reason
@@ -226,7 +226,7 @@ def test_two_servers_share_the_machines(store: Store, supervisor: Supervisor, ma
     runs = [submit(store) for _ in range(3)]
     for run in runs:
         assert ended(store, run).state is State.DONE
-        assert (store.artifacts(run) / "executions.txt").read_text() == "once\n"
+        assert (store.files.folder(run) / "executions.txt").read_text() == "once\n"
     other.stop(timeout=5)
 
 
@@ -262,7 +262,7 @@ def test_an_encrypted_cluster_without_reruns_tells_a_lost_machine_at_once(
         assert ended(store, run).state is State.INTERRUPTED
         assert time.monotonic() - killed < PATIENT.lease
         assert "The machine a that ran it was lost." in store.run(run).reason
-        assert (store.artifacts(run) / "executions.txt").read_text() == "once\n"
+        assert (store.files.folder(run) / "executions.txt").read_text() == "once\n"
         supervisor.stop(timeout=5)
     store.close()
 

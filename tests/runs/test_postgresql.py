@@ -14,6 +14,7 @@ import pytest
 from cifar_core.experiment.measured import State
 from cifar_core.runs import database, postgresql
 from cifar_core.runs.errors import StoreUnusable
+from cifar_core.runs.files import Files
 from cifar_core.runs.patience import Patience
 from cifar_core.runs.store import Store
 from tests.runs.helpers import ROOT, submit, wait_for
@@ -164,7 +165,7 @@ def test_text_that_postgresql_cannot_hold_is_no_reason_to_lose_a_run(store: Stor
 def test_artifacts_of_many_gigabytes_have_a_size(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run = submit(store)
     store.claim("owner")
-    monkeypatch.setattr(Store, "_size", lambda *_: 5_000_000_000)
+    monkeypatch.setattr(Files, "size", lambda *_: 5_000_000_000)
     store.finish(run, "owner", State.DONE)
     assert store.run(run).size == 5_000_000_000
 

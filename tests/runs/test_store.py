@@ -90,12 +90,12 @@ def test_deleting_a_run_frees_its_disk_and_forgets_what_it_measured(store: Store
     store.claim("owner")
     store.begin_phase(run, "owner", 0, "base")
     store.add_epoch(run, "owner", 0, epoch(1))
-    (store.artifacts(run) / "features").mkdir()
-    (store.artifacts(run) / "features" / "model.keras").write_bytes(b"x" * 1000)
+    (store.files.folder(run) / "features").mkdir()
+    (store.files.folder(run) / "features" / "model.keras").write_bytes(b"x" * 1000)
     store.finish(run, "owner", State.DONE)
     assert store.run(run).size == 1000
     store.delete(run)
-    assert not store.artifacts(run).exists()
+    assert not store.files.folder(run).exists()
     with pytest.raises(UnknownRun):
         store.history(run)
 

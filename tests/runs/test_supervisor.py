@@ -46,7 +46,7 @@ def test_the_log_is_in_the_folder_of_the_run(store: Store, supervise: Supervise)
     run = submit(store)
     supervise()
     ended(store, run)
-    assert "this worker finishes" in (store.artifacts(run) / "log.txt").read_text()
+    assert "this worker finishes" in (store.files.folder(run) / "log.txt").read_text()
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_children_of_a_killed_worker_do_not_outlive_it(store: Store, supervise: 
     run = submit(store, "is killed beside its child")
     supervise()
     assert ended(store, run).state is State.FAILED
-    child = int((store.artifacts(run) / "child.txt").read_text())
+    child = int((store.files.folder(run) / "child.txt").read_text())
     wait_for(lambda: not is_alive(child), "the end of the child")
 
 
@@ -188,7 +188,7 @@ def test_two_supervisors_run_nothing_twice(store: Store, supervise: Supervise) -
     supervise()
     for run in runs:
         assert ended(store, run).state is State.DONE
-        assert (store.artifacts(run) / "executions.txt").read_text() == "once\n"
+        assert (store.files.folder(run) / "executions.txt").read_text() == "once\n"
 
 
 def test_a_run_is_given_to_the_spare_that_was_waiting(store: Store, supervise: Supervise) -> None:
@@ -196,9 +196,9 @@ def test_a_run_is_given_to_the_spare_that_was_waiting(store: Store, supervise: S
     wait_for(lambda: spare_logs(store), "a spare")
     run = submit(store)
     assert ended(store, run).state is State.DONE
-    born = float((store.artifacts(run) / "born.txt").read_text())
+    born = float((store.files.folder(run) / "born.txt").read_text())
     assert born < store.run(run).created.timestamp()
-    assert int((store.artifacts(run) / "nice.txt").read_text()) >= 10
+    assert int((store.files.folder(run) / "nice.txt").read_text()) >= 10
     wait_for(lambda: spare_logs(store), "the next spare")
 
 
@@ -296,7 +296,7 @@ def test_a_run_that_somebody_else_has_claimed_is_followed_to_its_end(store: Stor
     supervise()
     wait_for(lambda: store.run(run).state is not State.QUEUED, "the claim")
     assert run_now(store, run, QUICK).state is State.DONE
-    assert (store.artifacts(run) / "executions.txt").read_text() == "once\n"
+    assert (store.files.folder(run) / "executions.txt").read_text() == "once\n"
 
 
 def test_a_followed_run_whose_supervisor_died_is_interrupted(store: Store) -> None:

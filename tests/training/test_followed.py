@@ -100,7 +100,7 @@ def claimed(store: Store, meant: Experiment) -> str:
 
 
 def kept(store: Store, run: str) -> dict[tuple[int, int], Any]:
-    found = moments.read(store.artifacts(run) / moments.FILE)
+    found = moments.read(store.files.folder(run) / moments.FILE)
     return {(each.phase, each.epoch): each.probabilities.tolist() for each in found}
 
 
@@ -136,7 +136,7 @@ def test_a_run_that_was_cut_off_has_the_epochs_of_an_undisturbed_one(
     monkeypatch.setattr(job, "epoch", die_before_the_checkpoint)
     with pytest.raises(KilledError):
         job.do()
-    with (store.artifacts(run) / moments.FILE).open("ab") as file:
+    with (store.files.folder(run) / moments.FILE).open("ab") as file:
         file.write(b"\x93NUMPY half a table")
     store.finish(run, OWNER, State.INTERRUPTED)
     store.resume(run)

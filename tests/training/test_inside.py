@@ -140,7 +140,7 @@ def test_inside_a_fine_tuned_run_is_compared_with_the_source_network(store: Stor
 
 
 def first_filters(store: Store, run: str, phase: int) -> np.ndarray:
-    return np.asarray(load(store.artifacts(run) / end_of_phase(phase)).arrays["layer/conv_1/0"])
+    return np.asarray(load(store.files.folder(run) / end_of_phase(phase)).arrays["layer/conv_1/0"])
 
 
 def test_inside_a_run_that_unfreezes_gradually_before_is_before_all_of_it(store: Store) -> None:
@@ -150,14 +150,14 @@ def test_inside_a_run_that_unfreezes_gradually_before_is_before_all_of_it(store:
     found = ask(store, inspect="inside", run=run)
     assert np.array_equal(found["filters_before"], first_filters(store, run, 0))
     assert not np.array_equal(found["filters_before"], first_filters(store, run, 1))
-    (store.artifacts(run) / end_of_phase(0)).unlink()
+    (store.files.folder(run) / end_of_phase(0)).unlink()
     with pytest.raises(NoNetworkError, match="has not kept its network as it was before tuned"):
         questions.before_target_classes(store, store.run(run), 2)
 
 
 def test_before_target_classes_alone_the_network_has_its_initial_weights(store: Store) -> None:
     source = store.submit(small(**ENDS), 1, "source")
-    kept = store.artifacts(source) / MODEL
+    kept = store.files.folder(source) / MODEL
     kept.parent.mkdir(parents=True)
     learned = build(small(**ENDS), 0, seed=5)
     learned.save(kept)
@@ -199,7 +199,7 @@ def test_inside_a_run_of_source_classes_alone_has_nothing_before(store: Store) -
 
 def test_inside_is_refused_for_other_images_and_for_runs_without_a_model(store: Store) -> None:
     run = trained(store, small(epochs=1))
-    (store.artifacts(run) / MODEL).unlink()
+    (store.files.folder(run) / MODEL).unlink()
     assert "has kept no model" in str(ask(store, inspect="inside", run=run)["error"])
     queued = store.submit(small(), 1, "waits")
     assert "has kept no model" in str(ask(store, inspect="inside", run=queued)["error"])
@@ -241,7 +241,7 @@ def test_a_guess_is_logme_and_leep_of_the_network_before_the_target_classes(stor
     meant = experiment(phase(epochs=1), tuning(epochs=1, freeze={"rule": "nothing"}))
     run = trained(store, meant)
     source = trained(store, experiment(phase(epochs=1)))  # ends where the other run's first phase does
-    before = kept_network(store.artifacts(source) / MODEL)
+    before = kept_network(store.files.folder(source) / MODEL)
     (found, same) = guess(store, meant, ["run", run], ["run", source])
     chosen = feed(meant, 1, images(), seed=0)
     pixels = np.concatenate([each.values[0].numpy() for each in (chosen.train, chosen.validation)])
@@ -305,7 +305,7 @@ def test_starts_that_cannot_be_used_say_why_one_by_one(store: Store, monkeypatch
     meant = experiment(phase(epochs=1))
     target_only = trained(store, experiment(phase(train_on="target", epochs=1)))
     run = trained(store, meant)
-    (store.artifacts(run) / MODEL).unlink()
+    (store.files.folder(run) / MODEL).unlink()
     starts = ["run", target_only], ["run", run], ["run", "nosuchrn"], ["imagenet", "mobilenet"]
     said = [str(found["error"]) for found in guess(store, meant, *starts)]
     for expected, message in zip(

@@ -77,8 +77,8 @@ def test_a_run_that_was_killed_goes_on_on_another_machine_to_the_same_end(
 
     def keep_once_and_die_later(phase: int, points: object) -> None:
         done = len(here.history(run)[phase].epochs)
-        if (phase, done) == (1, 1) and not here.runs_with(CHECKPOINT):
-            here.keep(run, "a test")
+        if (phase, done) == (1, 1) and not here.files.runs_with(CHECKPOINT):
+            here.files.keep(run, "a test")
         if (phase, done) == (1, 3):
             raise KilledError
 
@@ -93,9 +93,9 @@ def test_a_run_that_was_killed_goes_on_on_another_machine_to_the_same_end(
     for after, undisturbed in zip(there.history(run), there.history(whole.id), strict=True):
         measured = [[(row.epoch, row.loss, row.val_loss) for row in each.epochs] for each in (after, undisturbed)]
         assert measured[0] == measured[1]
-    assert (here.artifact(run, TEST).stat().st_mtime_ns) == (there.artifact(run, TEST).stat().st_mtime_ns)
-    assert CHECKPOINT not in here.sizes(whole.id)
-    assert not here.runs_with(CHECKPOINT)
+    assert (here.files.path(run, TEST).stat().st_mtime_ns) == (there.files.path(run, TEST).stat().st_mtime_ns)
+    assert CHECKPOINT not in here.files.sizes(whole.id)
+    assert not here.files.runs_with(CHECKPOINT)
 
 
 def test_what_is_measured_is_kept_while_the_run_trains(
@@ -103,19 +103,19 @@ def test_what_is_measured_is_kept_while_the_run_trains(
 ) -> None:
     monkeypatch.setattr(keeping, "SECONDS_BETWEEN_LOOKS", 0.01)
     run = claimed(here, small())
-    (here.artifacts(run) / LOG).write_text("its log")
+    (here.files.folder(run) / LOG).write_text("its log")
     write = Store.add_epoch
 
     def wait_for_the_epoch_before(*arguments: object) -> None:
         write(*arguments)  # type: ignore[arg-type]
         if arguments[-1].epoch == 2:  # type: ignore[attr-defined]
-            wait_for(lambda: here.runs_with(CHECKPOINT), "the first epoch's checkpoint")
+            wait_for(lambda: here.files.runs_with(CHECKPOINT), "the first epoch's checkpoint")
 
     monkeypatch.setattr(Store, "add_epoch", wait_for_the_epoch_before)
     ended = do(here, run)
     assert ended.state is State.DONE
-    assert there.artifact(run, MODEL).read_bytes() == here.artifact(run, MODEL).read_bytes()
-    assert there.artifact(run, LOG).read_text().startswith("its log")
+    assert there.files.path(run, MODEL).read_bytes() == here.files.path(run, MODEL).read_bytes()
+    assert there.files.path(run, LOG).read_text().startswith("its log")
 
 
 def test_a_run_begins_with_what_another_machine_has_trained(here: Store, there: Store) -> None:
@@ -135,7 +135,7 @@ def test_an_object_store_out_of_reach_ends_no_run_and_its_last_words_say_where_t
     assert ended.state is State.DONE
     assert ended.reason.startswith("The last files of this run are only on the machine ")
     assert "Files of runs cannot be reached. Once that is solved" in ended.reason
-    assert (here.artifacts(ended.id) / MODEL).exists()
+    assert (here.files.folder(ended.id) / MODEL).exists()
     assert capsys.readouterr().err.count("It goes on, but: Files of runs cannot be reached.") == 1
 
 
@@ -143,8 +143,8 @@ def test_a_run_whose_files_cannot_be_fetched_waits_and_can_go_on_later(
     here: Store, there: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = claimed(here, small())
-    (here.artifacts(run) / CHECKPOINT).write_bytes(b"the first epoch")
-    here.keep(run, "a test")
+    (here.files.folder(run) / CHECKPOINT).write_bytes(b"the first epoch")
+    here.files.keep(run, "a test")
     monkeypatch.setattr(patience, "SECONDS_OF_PATIENCE", 0.1)
     out_of_reach(monkeypatch)
     ended = do(there, run)

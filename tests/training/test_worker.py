@@ -114,7 +114,7 @@ def test_a_job_leaves_measurements_model_and_predictions(whole: Run, store: Stor
     assert run.metrics["test"]["n"] == 12
     assert run.environment["fingerprint"] == "0"
     assert [len(phase.epochs) for phase in store.history(run.id)] == [2, 2]
-    files = {path.name for path in store.artifacts(run.id).iterdir()}
+    files = {path.name for path in store.files.folder(run.id).iterdir()}
     assert {MODEL, TEST, VALIDATION} <= files
     assert run.size > 0
 
@@ -125,7 +125,7 @@ def test_validation_on_the_test_images_is_predicted_once(store: Store) -> None:
         store, claimed(store, small().model_copy(update={"validation": experiment().validation.parse({"on": "test"})}))
     )
     assert run.metrics["validation"] == run.metrics["test"]
-    assert not (store.artifacts(run.id) / VALIDATION).exists()
+    assert not (store.files.folder(run.id) / VALIDATION).exists()
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_run_that_was_asked_to_stop_keeps_its_model(store: Store, monkeypatch:
     monkeypatch.setattr(Store, "add_epoch", stop_after_the_first_epoch)
     ended = do(store, run)
     assert (ended.state, ended.metrics) == (State.STOPPED, {})
-    assert (store.artifacts(run) / MODEL).exists()
+    assert (store.files.folder(run) / MODEL).exists()
     assert store.history(run)[0].changes
 
 
@@ -232,8 +232,8 @@ def test_a_run_that_goes_over_a_limit_fails_in_words_keeps_what_it_has_and_can_g
     assert (run.state, run.state.can_go_on) == (State.FAILED, True)
     assert run.reason.startswith("Its files take more than the 2e-05 GB that a run may fill here")
     assert store.history(run.id)[0].epochs
-    assert (store.artifacts(run.id) / MODEL).exists()
-    noted = [json.loads(line) for line in (store.artifacts(run.id) / events.FILE).read_text().splitlines()]
+    assert (store.files.folder(run.id) / MODEL).exists()
+    noted = [json.loads(line) for line in (store.files.folder(run.id) / events.FILE).read_text().splitlines()]
     assert (noted[0]["event"], noted[-1]["event"], noted[-1]["state"]) == ("started", "ended", "failed")
     assert noted[0]["computer"] == socket.gethostname()
     assert {"state", "phase", "epoch"} <= {line["event"] for line in noted}
@@ -319,7 +319,7 @@ def test_a_phase_that_ended_early_says_which_epochs_weights_it_kept(store: Store
     assert run.progress is not None
     assert run.progress.fraction == 1
     assert run.metrics["validation"]["accuracy"] == pytest.approx(measured.epochs[0].val_accuracy)
-    model = keras.models.load_model(store.artifacts(run.id) / MODEL)
+    model = keras.models.load_model(store.files.folder(run.id) / MODEL)
     assert model.output.shape == (None, 3)
     assert not model.compiled  # no file needs the optimizer, which may be a class of ours
 
@@ -408,7 +408,7 @@ def test_the_end_of_input_interrupts_the_run_and_ends_the_process(store: Store) 
     ended = store.run(run)
     assert ended.state is State.INTERRUPTED
     assert "supervised this run ended" in ended.reason
-    assert (store.artifacts(run) / MODEL).exists()
+    assert (store.files.folder(run) / MODEL).exists()
 
 
 @pytest.mark.usefixtures("open_input")
@@ -463,7 +463,7 @@ def test_a_run_that_was_killed_while_it_took_over_phases_goes_on_to_the_same_end
         patch.setattr(Store, killed_at, die)
         do(store, run)
     if killed_at == "reuse":
-        (store.artifacts(run) / "phase-0.npz").write_bytes(b"half of what an earlier version copied")
+        (store.files.folder(run) / "phase-0.npz").write_bytes(b"half of what an earlier version copied")
     ended = go_on(store, run)
     assert (ended.state, ended.metrics) == (State.DONE, whole.metrics)
     assert ended.environment["reused"] == {"run": whole.id, "phases": 1}
@@ -495,9 +495,9 @@ def test_where_the_model_of_an_earlier_run_cannot_be_had_its_phase_is_trained_an
     content: bytes | None, store: Store
 ) -> None:
     earlier = do(store, claimed(store, experiment(phase())))
-    (store.artifacts(earlier.id) / MODEL).unlink()
+    (store.files.folder(earlier.id) / MODEL).unlink()
     if content is not None:
-        (store.artifacts(earlier.id) / MODEL).write_bytes(content)
+        (store.files.folder(earlier.id) / MODEL).write_bytes(content)
     assert "reused" not in do(store, claimed(store, experiment())).environment
 
 
@@ -596,7 +596,7 @@ def test_a_run_whose_process_was_killed_goes_on_to_the_same_end(
         measured = [[(row.epoch, row.loss, row.val_loss) for row in each.epochs] for each in (after, undisturbed)]
         assert measured[0] == measured[1]
         assert [row.change for row in after.changes] == [row.change for row in undisturbed.changes]
-    assert not (store.artifacts(run) / "checkpoint.npz").exists()
+    assert not (store.files.folder(run) / "checkpoint.npz").exists()
 
 
 @pytest.mark.usefixtures("open_input")
