@@ -12,6 +12,8 @@ from cifar_core.runs.errors import StoreUnusable
 _LOCK = 0x54524C42  # any number will do, as long as every writer takes the same
 _CONNECT_SECONDS = 10
 _PROBE_SECONDS = 5
+_IDLE_SECONDS = 4
+"""A transaction that does nothing for so long is undone, and tried again by who still lives."""
 _SECRETS = {"password", "sslpassword"}
 
 
@@ -101,7 +103,7 @@ class PostgreSQL:
         milliseconds = round(1000 * self._busy_seconds)
         connection.execute(f"SET lock_timeout = {milliseconds}")
         # A machine that was lost in the middle of a transaction must not keep all others from writing.
-        connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
+        connection.execute(f"SET idle_in_transaction_session_timeout = {1000 * _IDLE_SECONDS}")
         # Nor must the sessions of lost machines use up the server's connections, for the hours that it would keep them.
         connection.execute(f"SET tcp_keepalives_idle = {_CONNECT_SECONDS}")
         connection.execute(f"SET tcp_keepalives_interval = {_PROBE_SECONDS}")
