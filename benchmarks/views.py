@@ -187,8 +187,9 @@ def of_compare() -> list[View]:
     last, pair = ".st-key-matrix-7", ".st-key-fold-pair"
     whole = f"marks('.st-key-compare-loss-epoch') && drawn('.st-key-ledgers') && drawn('{last}', 'of the true class')"
     counts, shares = (_choose("compare.cells", cells) for cells in ("counts", "row %"))
+    first = "table('The groups side by side')"
     views = (
-        View("compare, verdict and groups, which come first", _go("Compare"), "table('The groups side by side')", _away),
+        View("compare, verdict and groups, which come first", _go("Compare"), first, _away),
         View("compare, the whole page of 8 runs", _go("Compare"), whole, _away, enter=_away),
         View("compare, counts", counts, f"drawn('{last}', 'counts')", shares, leave=shares),
         _unfold("Pareto", "fold.pareto", "drawn('.st-key-pareto-seconds')"),
