@@ -180,7 +180,8 @@ def test_every_group_is_set_against_the_baseline_in_sentences_the_best_first() -
 def test_more_than_luck_is_what_seeds_and_images_both_say(
     spread: float | None, won: int, lost: int, expected: bool
 ) -> None:
-    found = Against("a", 0.1, spread, 1 if spread is None else 3, 3, 0, 500 if won else 0, won, lost)
+    seeds, are_single = (1, True) if spread is None else (3, False)
+    found = Against("a", 0.1, spread, seeds, seeds, 0, 500 if won else 0, won, lost, are_single=are_single)
     assert found.is_more_than_luck == expected
 
 

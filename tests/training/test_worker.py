@@ -572,6 +572,16 @@ def test_the_clock_of_a_run_that_was_cut_off_before_an_epoch_has_what_features_t
 
 
 @pytest.mark.usefixtures("open_input")
+def test_what_features_took_before_a_run_went_on_counts_as_long_as_it_trains_on_them(store: Store) -> None:
+    run = claimed(store, experiment())
+    for seconds, took in ((2.5, 2.5), (0.5, 3.0), (0.0, 0.0)):
+        job = Job(store.home, run, OWNER, time.time())  # each goes on with what the one before has done
+        store.begin_phase(run, OWNER, 1, "tuned")
+        job.features(1, "any", seconds, of_others=False)
+        assert store.history(run)[0].features_seconds == took
+
+
+@pytest.mark.usefixtures("open_input")
 def test_a_run_whose_process_was_killed_goes_on_to_the_same_end(
     whole: Run, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
