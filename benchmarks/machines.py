@@ -104,7 +104,7 @@ def main() -> None:
         with Trial(Path(folder), bucket=chosen.bucket) as trial:
             (Path(folder) / "document.json").write_text(json.dumps(trial.run(chosen.runs, chosen.silence)))
         return
-    if reason := cannot():
+    if reason := cannot(bucket=chosen.bucket):
         parser.exit(2, f"{reason}\n")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which leaves nothing behind either
     with tempfile.TemporaryDirectory(prefix="machines-") as folder:
@@ -124,13 +124,15 @@ def main() -> None:
     print(json.dumps({"settings": vars(chosen)} | document, indent=2))
 
 
-def cannot() -> str:
-    """Say why this computer cannot stand for five, or "" where it can."""
+def cannot(*, bucket: bool = False) -> str:
+    """Say why this computer cannot stand for five, or "" where it can; with a `bucket`, if there is to be one."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "Five machines in one need Linux's namespaces, and root to make them. Run it as root on Linux."
     if missing := [program for program in NEEDED if not shutil.which(program)]:
         return f"Expected the programs {', '.join(NEEDED)}; missing: {', '.join(missing)}. Install them (Debian: "
         "iproute2, openssl, postgresql)."
+    if bucket and not (ROOT / BUCKET.split()[0]).exists():
+        return "The bucket's server is moto's: .venv/bin/pip install -r requirements-dev.txt."
     return ""
 
 
