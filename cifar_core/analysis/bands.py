@@ -76,9 +76,8 @@ def figure(
     hues = colours.run_colours(places, baseline, dark=dark)
     dashes, shapes = colours.run_dashes(places, baseline), colours.run_shapes(places, baseline)
     traces: list[dict[str, Any]] = []  # one by one, the figure would check all of itself each time
-    for title in sorted(
-        groups, key=lambda title: title == baseline
-    ):  # on top and dotted: first phases are often shared
+    # The baseline on top and dotted: first phases are often shared.
+    for title in sorted(groups, key=lambda title: title == baseline):
         hue = hues[title]
         red, green, blue = (int(hue[place : place + 2], 16) for place in (1, 3, 5))
         lines_apart = [own for _, own in rows[rows["group"] == title].groupby(["seed", "phase"])]

@@ -241,7 +241,7 @@ def over_seeds(baseline: str, mine: Mapping[int, float], theirs: Mapping[int, fl
     difference, noise = _mean(differences or [_mean(mine.values()) - _mean(theirs.values())]), spread(differences)
     if len(shared) < 2 <= min(len(mine), len(theirs)):
         difference = _mean(mine.values()) - _mean(theirs.values())
-        noise = math.hypot(*(float(np.std(list(values.values()), ddof=1)) for values in (mine, theirs)))
+        noise = math.hypot(*(spread(list(values.values())) or 0.0 for values in (mine, theirs)))
     is_partial = mine.keys() != theirs.keys()
     return Against(baseline, difference, noise, len(shared), won, lost, 0, 0, 0, is_partial)
 

@@ -145,8 +145,9 @@ def exported(rows: pd.DataFrame, racers: Racers) -> pd.DataFrame:
     found = rows.drop(columns=["phase", "step", "ended"], errors="ignore")
     found = found.rename(columns={"phase_name": "phase", "x": "seconds", "y": "accuracy", "n": "seeds"})
     by = ["strategy", "seed"] if "seed" in rows else ["strategy"]
-    flags = [_flags(racers, *key) for key in rows[by].itertuples(index=False)]
-    return found.assign(flags=flags)
+    keys = list(rows[by].itertuples(index=False, name=None))
+    said = {key: _flags(racers, *key) for key in dict.fromkeys(keys)}
+    return found.assign(flags=[said[key] for key in keys])
 
 
 def _flags(racers: Racers, title: str, seed: int | None = None) -> str:

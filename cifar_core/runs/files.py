@@ -116,6 +116,8 @@ class Files:
 
         What is not in the object store, or cannot be removed, stays.
         """
+        if self._objects is None:
+            return
         twins = {run: twin for run in copied(self._folder) if (twin := self._twin(run)) is not None}
         found: dict[str, State] = {}
         kept: dict[str, dict[str, Kept]] = {run: {} for run in twins}
@@ -126,8 +128,9 @@ class Files:
                 for row in connection.execute(_KEPT.add_columns(artifacts.c.run).where(artifacts.c.run.in_(part))):
                     kept[row.run][row.name] = Kept(*row[:-1])
         for run, twin in twins.items():
-            is_deleted = run not in found and not twin.has_news()
-            if is_deleted or (run in found and found[run].is_finished and twin.is_outdated(kept[run])):
+            state = found.get(run)
+            is_left = not twin.has_news() if state is None else state.is_finished and twin.is_outdated(kept[run])
+            if is_left:
                 with suppress(OSError, ArtifactsUnusable), twin.held():
                     if self._has_ended(run):  # still: it may go on here by now
                         shutil.rmtree(twin.folder)

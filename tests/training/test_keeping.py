@@ -52,6 +52,16 @@ def do(store: Store, run: str, owner: str = "a test") -> Run:
     return store.run(run)
 
 
+def do_until(arrived: threading.Event, store: Store, run: str) -> Run:
+    """Do a run whose files are on their way until `arrived`, which they are afterwards, and return how it ended."""
+    job = Job(store.home, run, "a test", time.time())
+    job.do()
+    ended = store.run(run)
+    arrived.set()
+    job._keeper.join(20)
+    return ended
+
+
 def out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise ArtifactsUnusable("Files of runs cannot be reached.")
@@ -171,11 +181,7 @@ def test_what_is_on_its_way_for_too_long_does_not_hold_up_who_waits_for_the_end(
         here.request_stop(run)
 
     monkeypatch.setattr(Store, "add_epoch", stop_after_the_first_epoch)
-    job = Job(here.home, run, "a test", time.time())
-    job.do()
-    ended = here.run(run)
-    arrived.set()
-    job._keeper.join(20)
+    ended = do_until(arrived, here, run)
     assert ended.state is State.STOPPED
     assert "still on their way after 0 s" in ended.reason
 
@@ -195,11 +201,7 @@ def test_a_run_that_has_only_its_files_left_to_keep_is_done_when_it_is_asked_to_
 
     monkeypatch.setattr(Objects, "put", put)
     monkeypatch.setattr(keeping, "SECONDS_BETWEEN_LOOKS", 600)  # so that it begins at the end
-    job = Job(here.home, run, "a test", time.time())
-    job.do()
-    ended = here.run(run)
-    arrived.set()
-    job._keeper.join(20)
+    ended = do_until(arrived, here, run)
     assert ended.state is State.DONE
     assert ended.metrics["test"]["n"] == 4
     assert "still on their way after 0 s" in ended.reason
