@@ -108,7 +108,7 @@ def left_out(racers: Racers) -> str:
     """Return what is not in the seconds of the race, in a sentence; "" for nothing."""
     return others_features(
         {
-            title: [(run, tuple(each for each in phases if each.index >= _first_target(run))) for run, phases in runs]
+            title: [(run, tuple(each for each in phases if _on_target(run, each))) for run, phases in runs]
             for title, runs in racers.items()
         }
     )
@@ -170,12 +170,13 @@ def shown(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def ends(rows: pd.DataFrame, label_height: float = _LINE * _FONT / _HEIGHT) -> pd.DataFrame:
-    """Return where each line ends, and its label right of all lines: strategy, x, y, label, label_x, label_y.
+def ends(rows: pd.DataFrame, mean: pd.DataFrame, label_height: float = _LINE * _FONT / _HEIGHT) -> pd.DataFrame:
+    """Return where each line ends, the `means` of the rows, and its label right of all lines: strategy, x, y, label,
+    label_x, label_y.
 
     A label takes the share `label_height` of the accuracy axis.
     """
-    last = means(rows).groupby("strategy", sort=False).tail(1).sort_values("y", ascending=False)
+    last = mean.groupby("strategy", sort=False).tail(1).sort_values("y", ascending=False)
     heights: list[float] = []
     for y in last["y"]:
         heights.append(min(y, heights[-1] - label_height) if heights else min(y, 1 - label_height / 2))
@@ -192,6 +193,7 @@ def chart(racers: Racers, *, dark: bool = False, font: int = _FONT, longest: flo
     longest line, or to `longest` seconds. Letters are `font` pixels high where the chart is wide enough for it.
     """
     rows = lines(racers)
+    mean = means(rows)
     longest = longest or (float(rows["x"].max()) if len(rows) else 1.0)
     height = min(round(_HEIGHT * font / _FONT), _MOST_HEIGHT)
     letters = {"expr": f"clamp(width / {_LETTERS}, {_LEAST_FONT}, {font})"}
@@ -238,8 +240,8 @@ def chart(racers: Racers, *, dark: bool = False, font: int = _FONT, longest: flo
         "height": height,
         "datasets": {
             "seeds": rows[_DRAWN],
-            "means": means(rows),
-            "ends": ends(rows, _LINE * font / height),
+            "means": mean,
+            "ends": ends(rows, mean, _LINE * font / height),
             "room": pd.DataFrame({"x": [longest * _ROOM]}),
         },
         "layer": [

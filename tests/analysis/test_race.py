@@ -64,7 +64,8 @@ def test_a_strategys_line_is_the_mean_of_the_seeds_that_have_come_farthest() -> 
 
 def test_a_line_ends_at_the_mean_of_all_seeds_also_where_early_stopping_ended_some_before() -> None:
     racers = {"head": [stopped(racer(0, 0.4), 3), stopped(racer(1, 0.9, epochs=2), 2), stopped(racer(2, 0.9, 2), 2)]}
-    mean, (end,) = means(lines(racers)), ends(lines(racers)).to_dict("records")
+    mean = means(lines(racers))
+    (end,) = ends(lines(racers), mean).to_dict("records")
     assert mean["n"].tolist() == [3, 3, 3, 3]
     assert end["label"] == "head 56.7 %"  # 35.0, 67.5 and 67.5
     assert end["x"] == pytest.approx(fmean(tuning_seconds(*each) for each in racers["head"]))
@@ -79,7 +80,7 @@ def test_a_seed_under_way_counts_once_it_has_come_as_far_as_those_that_stopped_e
 def test_a_line_ends_with_what_early_stopping_kept() -> None:
     rows = lines({"head": [stopped(racer(0, 0.8), 2)]})
     assert rows[["epoch", "x", "y"]].tail(2).to_numpy().tolist() == pytest.approx(np.array([[3, 4, 0.7], [2, 4, 0.6]]))
-    assert ends(rows)["label"].tolist() == ["head 60.0 %"]
+    assert ends(rows, means(rows))["label"].tolist() == ["head 60.0 %"]
 
 
 def test_epochs_of_one_phase_are_averaged_where_seeds_stopped_a_phase_before_at_different_times() -> None:
@@ -94,7 +95,7 @@ def test_epochs_of_one_phase_are_averaged_where_seeds_stopped_a_phase_before_at_
 
 def test_labels_stand_at_the_ends_and_never_over_each_other() -> None:
     rows = lines({f"strategy {n}": [racer(n, 0.9 + n / 1000)] for n in range(8)})
-    found = ends(rows)
+    found = ends(rows, means(rows))
     heights = sorted(found["label_y"])
     assert min(b - a for a, b in pairwise(heights)) > 0.05
     assert heights[0] >= 0 and heights[-1] <= 1
