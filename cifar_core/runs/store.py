@@ -29,13 +29,7 @@ from cifar_core.experiment.measured import (
 )
 from cifar_core.runs.claims import claimed
 from cifar_core.runs.database import Database
-from cifar_core.runs.errors import (
-    NotFinished,
-    NotResumable,
-    StoreUnusable,
-    TooManyRuns,
-    UnknownRun,
-)
+from cifar_core.runs.errors import NotFinished, NotResumable, StoreUnusable, TooManyRuns, UnknownRun
 from cifar_core.runs.files import Files
 from cifar_core.runs.rows import in_parts, read_epochs, read_history, read_run, unreadable
 from cifar_core.runs.tables import changes, checkpoints, comparisons, epochs, phases, points, runs

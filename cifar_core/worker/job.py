@@ -229,8 +229,9 @@ class Job:
     def _note_half_size(self, trains_on_features: bool) -> None:
         """Write the environment, with whether any phase trained on features in half the size."""
         is_half = trains_on_features and allowed_size(self.run.experiment.features) == "half"
-        self._environment[HALF_SIZE] = self._environment.get(HALF_SIZE, False) or is_half
-        self._write(self.store.set_environment, self._environment)
+        if is_half or HALF_SIZE not in self._environment:
+            self._environment[HALF_SIZE] = is_half
+            self._write(self.store.set_environment, self._environment)
 
     def _history(self) -> tuple[PhaseHistory, ...]:
         return self._patiently(self.store.epochs, [self.id])[self.id]
